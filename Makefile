@@ -1,0 +1,60 @@
+# Settings, each for the command line: make train CELEBA=~/img_align_celeba.zip EPOCHS=40
+CELEBA ?= $(firstword $(wildcard data/img_align_celeba.zip data/img_align_celeba /content/img_align_celeba/img_align_celeba))
+DATA ?= data
+PRESET ?= classic
+EPOCHS ?= 20
+ARGS ?=
+PYTHON ?= python3
+VENV ?= .venv
+
+STAND_INS := $(DATA)/sample_photos
+SOURCE := $(if $(CELEBA),$(CELEBA),$(STAND_INS)/img_align_celeba)
+RUN ?= runs/$(PRESET)-$(if $(CELEBA),$(basename $(notdir $(CELEBA:%/=%))),sample_photos)
+
+# VENV= (empty) uses the Python at hand, with what is installed there: on Colab, or in an environment of your own.
+RUNNER := $(if $(VENV),$(VENV)/bin/python,$(PYTHON))
+RUN_READY := $(if $(VENV),$(VENV)/.ready)
+TEST_READY := $(if $(VENV),$(VENV)/.test-ready)
+
+.DEFAULT_GOAL := help
+.PHONY: help shards train test lint bench clean
+
+help: ## This list
+	@grep -E '^[a-z]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:[^#]*## /\t/' | awk -F '\t' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+shards: $(RUN_READY) ## Crop the photos of CELEBA=photos.zip|folder to shards in data/ (drawn stand-ins where there are none)
+ifeq ($(CELEBA),)
+	@echo "No CelebA found: stand-in photos are drawn. Your own: make $(or $(MAKECMDGOALS),shards) CELEBA=photos.zip|folder"
+	@$(RUNNER) -m preprocess.sample_photos --out $(STAND_INS) --count 4000
+endif
+	@beside=$$(dirname "$(SOURCE)"); \
+	attributes=$$(ls "$$beside/list_attr_celeba.txt" "$$beside/list_attr_celeba.csv" 2>/dev/null | head -n 1); \
+	partitions=$$(ls "$$beside/list_eval_partition.txt" "$$beside/list_eval_partition.csv" 2>/dev/null | head -n 1); \
+	$(RUNNER) -m preprocess.run --source "$(SOURCE)" --out "$(DATA)" --overwrite \
+	  $${attributes:+--attributes "$$attributes"} $${partitions:+--partitions "$$partitions"}
+
+train: shards ## Train PRESET=classic for EPOCHS=20 on the shards; goes on where it was stopped
+	@$(RUNNER) -m training.run --shards $(DATA)/*.tfrecord --preset $(PRESET) --epochs $(EPOCHS) --out "$(RUN)" $(ARGS)
+
+test: $(TEST_READY) ## Run every test
+	@$(RUNNER) -m pytest
+
+lint: $(TEST_READY) ## Check style
+	@$(RUNNER) -m ruff check .
+	@$(RUNNER) -m ruff format --check .
+
+bench: $(TEST_READY) ## Measure: tables of speed and memory
+	@for benchmark in tests/benchmarks/[a-z]*.py; do $(RUNNER) $$benchmark || exit 1; done
+
+clean: ## Remove the environment, the shards and the stand-ins; photos and runs stay
+	rm -rf .venv $(STAND_INS) $(DATA)/.unfinished $(DATA)/*.tfrecord $(DATA)/*.json $(DATA)/*.jsonl .pytest_cache .ruff_cache
+	find preprocess training tests -name __pycache__ -prune -exec rm -rf {} +
+
+$(VENV)/.ready: requirements.txt
+	$(PYTHON) -m venv $(VENV)
+	$(RUNNER) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/.test-ready: requirements-dev.txt $(RUN_READY)
+	$(RUNNER) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@

@@ -1,0 +1,130 @@
+"""The JSON that describes a folder of shards. Pure functions: the same run makes the same bytes."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from preprocess.crop import SIZE, Crop, Rejection
+from preprocess.plan import SPLITS
+from preprocess.shard import Shard
+
+FORMAT = 1  # raised when the same settings come to mean other bytes
+
+Document = dict[str, Any]
+
+_RECIPE = ("format", "settings", "source")  # the parts of a manifest that decide the bytes
+
+
+def recipe(settings: Document, source: Document) -> Document:
+    """Return all that decides the bytes of the shards: our settings, and what the source holds (path, fingerprint)."""
+    # Through JSON, so that it equals what is read back: tuples become lists.
+    return json.loads(json.dumps({"format": FORMAT, "settings": settings, "source": source}))
+
+
+def differences(old: Document, new: Document) -> list[str]:
+    """Return a line "name: old -> new" for each part of two recipes that differs; a manifest is a recipe and more.
+
+    A source that was only moved is the same source.
+    """
+    before, after = ({key: value for key, value in _flat(it).items() if key.startswith(_RECIPE)} for it in (old, new))
+    return [
+        f"{name}: {_short(before.get(name))} -> {_short(after.get(name))}"
+        for name in sorted(before.keys() | after.keys())
+        if name != "source.path" and before.get(name) != after.get(name)
+    ]
+
+
+def manifest(
+    made_of: Document,
+    versions: Document,
+    attribute_names: Sequence[str] | None,
+    shards: Sequence[Shard],
+    rejections: Iterable[Rejection],
+) -> Document:
+    """Return manifest.json: the recipe and what came of it. `shards` in the order in which they are to be listed."""
+    return made_of | {
+        "versions": versions,
+        "image": {"shape": [SIZE, SIZE, 1], "dtype": "uint8"},
+        "attribute_names": None if attribute_names is None else list(attribute_names),
+        "shards": [
+            {
+                "name": shard.name,
+                "split": shard.split,
+                "count": shard.count,
+                "bytes": shard.bytes,
+                "sha256": shard.sha256,
+            }
+            for shard in shards
+        ],
+        "rejected": dict(sorted(Counter(rejection.reason for rejection in rejections).items())),
+    }
+
+
+def counts(manifest: Document) -> dict[str, int]:
+    """Return how many photos each split of a manifest has, in the order of SPLITS."""
+    found = Counter[str]()
+    for shard in manifest["shards"]:
+        found[shard["split"]] += shard["count"]
+    return {split: found[split] for split in SPLITS if split in found}
+
+
+def rejected_lines(rejections: Iterable[Rejection]) -> str:
+    """Return rejected.jsonl: one line a photo, in the order of their ids."""
+    return "".join(json.dumps(rejection._asdict()) + "\n" for rejection in sorted(rejections))
+
+
+def dataset_info(crop: Crop, shards: Sequence[Shard]) -> Document:
+    """Return dataset_info.json, by which `tfds.builder_from_directory` reads the folder without our code.
+
+    An unknown key is a ParseError there: what is ours goes into the manifest. numBytes is what lies on the disk.
+    """
+    made = {split: [shard for shard in shards if shard.split == split] for split in SPLITS}
+    return {
+        "name": f"celeba_faces{SIZE}",
+        "version": "1.0.0",
+        "configName": f"{crop.name.replace(',', '_')}_{crop.filter}_gray{SIZE}",
+        "description": f"Photos cropped to {SIZE}x{SIZE} grey pixels ({crop.name}, {crop.filter}).",
+        "fileFormat": "tfrecord",
+        "splits": [
+            {
+                "name": split,
+                "filepathTemplate": "{SPLIT}-{SHARD_X_OF_Y}.{FILEFORMAT}",
+                "shardLengths": [str(shard.count) for shard in of_split],
+                "numBytes": str(sum(shard.bytes for shard in of_split)),
+            }
+            for split, of_split in made.items()
+            if of_split
+        ],
+    }
+
+
+def features(attribute_count: int | None) -> Document:
+    """Return features.json: the features of a record as tfds names them; None leaves the attributes out."""
+    tensors = {"image": _tensor([SIZE, SIZE, 1], "uint8", "bytes")}
+    if attribute_count is not None:
+        tensors["attributes"] = _tensor([attribute_count], "bool", "none")
+    text = {"pythonClassName": "tensorflow_datasets.core.features.text_feature.Text", "text": {}}
+    return {
+        "pythonClassName": "tensorflow_datasets.core.features.features_dict.FeaturesDict",
+        "featuresDict": {"features": tensors | {"image_id": text}},
+    }
+
+
+def _tensor(shape: list[int], dtype: str, encoding: str) -> Document:
+    return {
+        "pythonClassName": "tensorflow_datasets.core.features.tensor_feature.Tensor",
+        "tensor": {"shape": {"dimensions": [str(side) for side in shape]}, "dtype": dtype, "encoding": encoding},
+    }
+
+
+def _flat(document: Document, prefix: str = "") -> Document:
+    flat = {}
+    for key, value in document.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flat
+
+
+def _short(value: Any) -> str:
+    """Return a value as it fits on a line: of a SHA-256 the first 12 digits."""
+    return value[:12] if isinstance(value, str) and len(value) == 64 else json.dumps(value)

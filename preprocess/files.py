@@ -1,0 +1,56 @@
+"""Files that are never seen half-written, whatever kills the process or the power."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Open a file beside `path`; when the block ends well it is synced and takes the place of `path`.
+
+    When the block raises, the file beside it is removed and `path` stays as it was.
+    """
+    # A name of its own: a worker whose parent was killed may still write while the next run makes the same file.
+    beside = path.with_name(f"{path.name}.{os.urandom(4).hex()}.part")
+    try:
+        with beside.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the renames and removals inside `folder` outlast a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace `path` by `text`, as UTF-8."""
+    with replacing(path) as file:
+        file.write(text.encode())
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Replace `path` by `document` as JSON: indented, ASCII, the same bytes for the same document."""
+    write_text(path, json.dumps(document, indent=1) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Return the document in `path`, or None where there is no such file or no JSON in it."""
+    try:
+        return json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None

@@ -1,0 +1,54 @@
+"""Which photo goes into which shard: a pure function of ids, partition, seed and shard size."""
+
+from collections.abc import Iterable, Mapping
+from hashlib import blake2b
+from typing import NamedTuple
+
+SPLITS = ("train", "valid", "test")
+
+
+class ShardSpec(NamedTuple):
+    """Which shard this is: number `index` of the `count` shards of `split`."""
+
+    split: str
+    index: int
+    count: int
+
+    @property
+    def name(self) -> str:
+        """The shard's file name; the form that tfds and TensorFlow know."""
+        return f"{self.split}-{self.index:05d}-of-{self.count:05d}.tfrecord"
+
+
+def plan(
+    photo_ids: Iterable[str], partition: Mapping[str, str] | None, seed: int, shard_images: int
+) -> dict[ShardSpec, list[str]]:
+    """Return the ids of each shard, in the order of their records.
+
+    Photos meet their shard by chance: sorted by a hash keyed with `seed` (BLAKE2b, the same in every version of every
+    library) and cut into the fewest shards of at most `shard_images`, whose sizes differ by at most one. Inside a
+    shard they stand in the order of their ids, so that a source is read forwards.
+
+    Args:
+        photo_ids: every photo, each once.
+        partition: the split of each id, one of SPLITS; without it every photo is in "train".
+        seed: 0 or more, below 2**64.
+        shard_images: the most photos in a shard, 1 or more.
+
+    """
+    splits: dict[str, list[str]] = {split: [] for split in SPLITS}
+    for photo_id in photo_ids:
+        splits["train" if partition is None else partition[photo_id]].append(photo_id)
+    shards = {}
+    for split, ids in splits.items():
+        shuffled = _shuffled(ids, seed)
+        count = -(-len(ids) // shard_images)
+        for index in range(count):
+            start, end = index * len(ids) // count, (index + 1) * len(ids) // count
+            shards[ShardSpec(split, index, count)] = sorted(shuffled[start:end])
+    return shards
+
+
+def _shuffled(ids: list[str], seed: int) -> list[str]:
+    key = seed.to_bytes(8, "little")
+    return sorted(ids, key=lambda photo_id: (blake2b(photo_id.encode(), key=key, digest_size=8).digest(), photo_id))

@@ -1,0 +1,115 @@
+"""From unfinished shards to a finished folder, in steps that can be taken again after a kill at any moment.
+
+OUT/.unfinished/ holds the recipe (settings.json), the shards made so far, and beside each what became of it. When all
+are there the documents join them, manifest.json last: from that moment on the new shards are complete, and publishing
+them into OUT is all that is left to do, by this run or by the next one.
+"""
+
+import shutil
+from pathlib import Path
+
+import click
+
+from preprocess.dataset import Document, differences
+from preprocess.files import read_json, sync_folder, write_json, write_text
+
+_FOLDER = ".unfinished"
+_RECIPE = "settings.json"
+_MANIFEST = "manifest.json"
+_REPLACED = "replaced.json"  # in the staging folder: the manifest of the shards that the new ones replace
+_DOCUMENTS = ("rejected.jsonl", "features.json", "dataset_info.json")
+
+
+def is_up_to_date(out: Path, recipe: Document) -> bool:
+    """Say whether `out` holds the shards of this recipe, each in its full size."""
+    manifest = finished(out)
+    return manifest is not None and not differences(manifest, recipe) and _is_whole(out, manifest)
+
+
+def finished(out: Path) -> Document | None:
+    """Return the manifest of the shards in `out`, or None where there are none of ours."""
+    return _manifest(out / _MANIFEST)
+
+
+def begin(out: Path, recipe: Document, overwrite: bool) -> Path:
+    """Return the folder to make shards in; what an earlier run with this recipe left there stays.
+
+    Raises click.UsageError, and changes nothing, where `out` holds shards that are not ours, or shards or unfinished
+    shards of another recipe and `overwrite` is not given.
+    """
+    staged = out / _FOLDER
+    manifest, begun = finished(out), read_json(staged / _RECIPE)
+    if manifest is None and ((out / _MANIFEST).exists() or any(out.glob("*.tfrecord*"))):
+        raise click.UsageError(
+            f"{out} holds data that this program did not make, and stays as it is: choose another --out."
+        )
+    if manifest is not None and not overwrite:
+        raise _refusal(out, "shards", differences(manifest, recipe))
+    if begun is not None and not differences(begun, recipe):
+        return staged
+    if begun is not None and not overwrite:
+        raise _refusal(out, "unfinished shards", differences(begun, recipe))
+    clear(out)
+    staged.mkdir(parents=True)
+    write_json(staged / _RECIPE, recipe)
+    return staged
+
+
+def complete(out: Path, rejected: str, features: Document, dataset_info: Document, manifest: Document) -> None:
+    """Put the documents beside the finished shards, the manifest last. `publish` comes next."""
+    staged = out / _FOLDER
+    write_text(staged / "rejected.jsonl", rejected)
+    write_json(staged / "features.json", features)
+    write_json(staged / "dataset_info.json", dataset_info)
+    write_json(staged / _MANIFEST, manifest)
+
+
+def publish(out: Path) -> None:
+    """Bring complete shards, if there are any, from where they were made to `out`, in place of older ones.
+
+    Whenever this is cut short, `out` has no manifest or one whose shards are all there, and calling it again goes on.
+    """
+    staged = out / _FOLDER
+    new = _manifest(staged / _MANIFEST)
+    if new is None:
+        return
+    if (out / _MANIFEST).exists():
+        (out / _MANIFEST).replace(staged / _REPLACED)
+        sync_folder(out)
+    names = [shard["name"] for shard in new["shards"]]
+    replaced = _manifest(staged / _REPLACED)
+    for old in {shard["name"] for shard in replaced["shards"]} - set(names) if replaced else ():
+        (out / old).unlink(missing_ok=True)
+    for name in [*names, *_DOCUMENTS]:
+        if (staged / name).exists():
+            (staged / name).replace(out / name)
+    sync_folder(out)
+    (staged / _MANIFEST).replace(out / _MANIFEST)
+    sync_folder(out)
+    clear(out)
+
+
+def clear(out: Path) -> None:
+    """Remove what is unfinished in `out`."""
+    if (out / _FOLDER).exists():
+        shutil.rmtree(out / _FOLDER)
+
+
+def _manifest(path: Path) -> Document | None:
+    document = read_json(path)
+    is_ours = isinstance(document, dict) and document.keys() >= {"format", "settings", "source", "shards"}
+    return document if is_ours else None
+
+
+def _is_whole(out: Path, manifest: Document) -> bool:
+    files = {shard["name"]: shard["bytes"] for shard in manifest["shards"]}
+    return all((out / name).is_file() and (out / name).stat().st_size == size for name, size in files.items())
+
+
+def _refusal(out: Path, what: str, differing: list[str]) -> click.UsageError:
+    told = "".join(f"\n  {line}" for line in differing) or "\n  some shards are missing or cut short"
+    return click.UsageError(
+        f"{out} holds {what} of other settings (old -> new):{told}\n"
+        "Nothing was touched. --overwrite makes them anew; the old ones stay until the new ones are complete. "
+        "Or choose another --out."
+    )

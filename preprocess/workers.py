@@ -1,0 +1,123 @@
+"""Task after task on processes of this machine. Nothing here hangs, and nothing outlives the run.
+
+A pipe for each worker in place of concurrent.futures: it is known which task a dead worker had, the processes start
+before there is a task, and no queue is left that could block (https://github.com/python/cpython/issues/94777).
+"""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from multiprocessing.connection import Connection, wait
+from typing import Any, NamedTuple, TypeVar
+
+import click
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use, which in a container can be fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class Worker(NamedTuple):
+    """A process and this side of the pipe to it."""
+
+    process: Any
+    link: Connection
+
+
+class Crew:
+    """Worker processes in a `with` block. They start at once, to be ready when the first task is."""
+
+    def __init__(self, size: int):
+        self._idle = [_start() for _ in range(size)]
+        self._busy: dict[Connection, tuple[Worker, Any]] = {}
+
+    def __enter__(self) -> "Crew":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        workers = [*self._idle, *(worker for worker, _ in self._busy.values())]
+        for worker in workers:
+            worker.process.terminate()
+        for worker in workers:
+            worker.process.join()
+
+    def completed(self, work: Callable[[T], R], tasks: Iterable[T]) -> Iterator[tuple[T, R]]:
+        """Yield each task with its result as soon as it is there, in any order.
+
+        `work` is a function of a module; its argument and result can be pickled. A click.ClickException in it is
+        raised here. When a worker dies (killed, out of memory), its task is given to another; a task that takes that
+        one along too is named in a click.ClickException.
+        """
+        waiting, retried = deque(tasks), []
+        while waiting or self._busy:
+            while waiting and self._idle:
+                self._hand(work, waiting.popleft())
+            for link in wait(list(self._busy)):
+                worker, task = self._busy.pop(link)
+                try:
+                    answer = link.recv()
+                except (EOFError, ConnectionError):
+                    self._idle.append(_start())
+                    if task in retried:
+                        raise _died_twice(task) from None
+                    retried.append(task)
+                    waiting.appendleft(task)
+                    continue
+                self._idle.append(worker)
+                if isinstance(answer, click.ClickException):
+                    raise answer
+                yield task, answer
+
+    def _hand(self, work: Callable[[T], R], task: T) -> None:
+        worker = self._idle.pop()
+        self._busy[worker.link] = worker, task
+        with suppress(ConnectionError):  # a worker that died meanwhile: `completed` finds out, as it reads
+            worker.link.send((work, task))
+
+
+def _start() -> Worker:
+    context = multiprocessing.get_context("spawn")  # fork is unsafe beside threads, such as the progress bar's
+    here, there = context.Pipe()
+    process = context.Process(target=_serve, args=(there,), daemon=True)
+    # The new process inherits that it is ignored, so from its first instant on Ctrl-C concerns the parent alone.
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        process.start()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    there.close()  # or the pipe would stay open here when the worker dies
+    return Worker(process, here)
+
+
+def _serve(link: Connection) -> None:
+    """Be a worker: answer each (work, task) with its result, or with the click.ClickException that it raised."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    with suppress(EOFError, ConnectionError):
+        while True:
+            work, task = link.recv()
+            try:
+                answer = work(task)
+            except click.ClickException as error:
+                answer = error
+            link.send(answer)
+
+
+def _end_with_parent() -> None:
+    """End this process when the parent has ended, however that came, be it amid a task."""
+    multiprocessing.parent_process().join()
+    os._exit(1)
+
+
+def _died_twice(task: Any) -> click.ClickException:
+    return click.ClickException(
+        f"A worker process died twice while making {task}. Was it killed, or out of memory? What is finished stays; "
+        "the same command continues, and takes the least memory with --workers 1."
+    )

@@ -1,0 +1,101 @@
+"""The two lists, in each of their editions, whole and malformed."""
+
+import click
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from preprocess.annotations import read_attributes, read_partitions
+
+ATTRIBUTES_TXT = "3\nBald Young \n000001.jpg -1  1\n000002.jpg  1 -1\n000009.jpg  1  1\n"
+ATTRIBUTES_CSV = "image_id,Bald,Young\n000001.jpg,-1,1\n000002.jpg,1,-1\n000009.jpg,1,1\n"
+PARTITIONS_TXT = "000001.jpg 0\n000002.jpg 1\n000009.jpg 2\n"
+PARTITIONS_CSV = "image_id,partition\n000001.jpg,0\n000002.jpg,1\n000009.jpg,2\n"
+IDS = ["000001.jpg", "000002.jpg", "000003.jpg"]
+
+
+@pytest.fixture
+def written(tmp_path):
+    def write(text: str | bytes):
+        path = tmp_path / "list"
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return path
+
+    return write
+
+
+EDITIONS = [
+    lambda text: text,
+    lambda text: text.replace("\n", "\r\n"),
+    lambda text: "\ufeff" + text,
+    lambda text: text.rstrip("\n"),
+    lambda text: text + "\n\n",
+]
+
+
+@pytest.mark.parametrize("edition", EDITIONS)
+@pytest.mark.parametrize("text", [ATTRIBUTES_TXT, ATTRIBUTES_CSV])
+def test_attributes_of_the_photos_that_are_there(written, text, edition):
+    attributes = read_attributes(written(edition(text)), IDS)
+    assert attributes.names == ("Bald", "Young")
+    assert attributes.rows == {"000001.jpg": b"\0\1", "000002.jpg": b"\1\0"}
+
+
+@pytest.mark.parametrize("edition", EDITIONS)
+@pytest.mark.parametrize("text", [PARTITIONS_TXT, PARTITIONS_CSV])
+def test_splits_of_the_photos_that_are_there(written, text, edition):
+    assert read_partitions(written(edition(text)), IDS) == {"000001.jpg": "train", "000002.jpg": "valid"}
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("", 1),
+        (ATTRIBUTES_TXT.split("\n", 1)[1], 1),  # no count
+        ("3\n", 2),
+        (ATTRIBUTES_TXT.replace("Bald Young \n", ""), 2),
+        (ATTRIBUTES_CSV.split("\n", 1)[1], 1),  # no header
+        (ATTRIBUTES_TXT.replace("000002.jpg  1 -1", "000002.jpg  1"), 4),
+        (ATTRIBUTES_TXT.replace("000002.jpg  1 -1", "000002.jpg"), 4),
+        (ATTRIBUTES_TXT.replace("000002.jpg  1 -1", "000002.jpg  1 -1 1"), 4),
+        (ATTRIBUTES_TXT.replace("000002.jpg  1 -1", "000002.jpg  1 x"), 4),
+        (ATTRIBUTES_CSV.replace("000002.jpg,1,-1", "000002.jpg,1,"), 3),
+        (ATTRIBUTES_CSV.replace("000002.jpg", "000001.jpg"), 3),  # twice
+        (ATTRIBUTES_TXT.replace("000009.jpg  1  1\n", ""), 4),  # cut off
+        (ATTRIBUTES_TXT.replace("3\n", "2\n"), 5),
+    ],
+)
+def test_a_malformed_list_of_attributes_names_file_and_line(written, text, line):
+    path = written(text)
+    with pytest.raises(click.UsageError) as error:
+        read_attributes(path, IDS)
+    assert f"{path}, line {line}: " in error.value.message
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (PARTITIONS_CSV.split("\n", 1)[1], 1),
+        (PARTITIONS_TXT.replace("000002.jpg 1", "000002.jpg 3"), 2),
+        (PARTITIONS_TXT.replace("000002.jpg 1", "000002.jpg"), 2),
+        (PARTITIONS_TXT.replace("000002.jpg 1", "000002.jpg 1 1"), 2),
+        (PARTITIONS_CSV.replace("000002.jpg,1", "000002.jpg,x"), 3),
+        (ATTRIBUTES_CSV, 1),  # the other list
+    ],
+)
+def test_a_malformed_list_of_partitions_names_file_and_line(written, text, line):
+    path = written(text)
+    with pytest.raises(click.UsageError) as error:
+        read_partitions(path, IDS)
+    assert f"{path}, line {line}: " in error.value.message
+
+
+@given(st.binary(max_size=200) | st.text("01-, \n\r.jpg", max_size=200).map(str.encode))
+def test_any_bytes_give_a_list_or_a_message(tmp_path_factory, data):
+    path = tmp_path_factory.getbasetemp() / "any_list"
+    path.write_bytes(data)
+    for read in (read_attributes, read_partitions):
+        try:
+            read(path, IDS)
+        except click.UsageError as error:
+            assert f"{path}, line " in error.message

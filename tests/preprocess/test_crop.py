@@ -1,0 +1,153 @@
+"""One photo's bytes to pixels, held against Pillow done the slow way."""
+
+import io
+
+import pytest
+from PIL import Image
+
+from preprocess.crop import CELEBA_BOXES, FILTERS, MAX_PIXELS, Crop, Rejected, parse, pixels
+
+ANY = Crop("center", "box")
+
+
+def encoded(image: Image.Image, kind: str, **options) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def grey_levels(photo: bytes, crop: Crop = ANY) -> set[int]:
+    return set(pixels(photo, crop))
+
+
+def the_slow_way(photo: bytes, box, filter_name: str) -> bytes:
+    whole = Image.open(io.BytesIO(photo)).convert("RGB").convert("L")
+    cut = whole.crop(box)
+    shrunk = cut.reduce(2) if cut.size == (128, 128) else cut.resize((64, 64), FILTERS[filter_name])
+    return shrunk.tobytes()
+
+
+def differences(ours: bytes, theirs: bytes) -> list[int]:
+    assert len(ours) == len(theirs) == 64 * 64
+    return [abs(a - b) for a, b in zip(ours, theirs, strict=True)]
+
+
+@pytest.mark.parametrize("name", CELEBA_BOXES)
+def test_a_named_crop_is_what_the_slow_way_gives(jpeg, name):
+    crop = parse(name)
+    for seed in range(5):
+        photo = jpeg(seed)
+        apart = differences(pixels(photo, crop), the_slow_way(photo, crop.box, crop.filter))
+        assert max(apart) <= 3
+        assert sum(apart) / len(apart) <= 0.1
+
+
+@pytest.mark.parametrize("filter_name", FILTERS)
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "JPEG"])
+def test_every_filter_and_format(jpeg, filter_name, kind):
+    photo = encoded(Image.open(io.BytesIO(jpeg(7))), kind)
+    crop = parse("10,20,140,170", filter_name)
+    assert max(differences(pixels(photo, crop), the_slow_way(photo, (10, 20, 140, 170), filter_name))) <= 3
+
+
+def test_the_usual_crop_is_the_exact_mean_of_four():
+    levels = Image.frombytes("L", (178, 218), bytes((x * 7 + y * 13) % 256 for y in range(218) for x in range(178)))
+    ours = pixels(encoded(levels, "PNG"), parse("progan"))
+    for x, y in [(0, 0), (63, 0), (17, 40), (63, 63)]:
+        four = [levels.getpixel((25 + 2 * x + dx, 57 + 2 * y + dy)) for dx in (0, 1) for dy in (0, 1)]
+        assert abs(ours[64 * y + x] - sum(four) / 4) <= 0.5
+
+
+def test_center_is_the_largest_square_in_the_middle():
+    wide = Image.new("L", (300, 100), 0)
+    wide.paste(200, (100, 0, 200, 100))
+    assert grey_levels(encoded(wide, "PNG")) == {200}
+    assert grey_levels(encoded(wide.transpose(Image.Transpose.ROTATE_90), "PNG")) == {200}
+
+
+def test_a_small_photo_is_enlarged():
+    assert grey_levels(encoded(Image.new("L", (20, 30), 90), "PNG")) == {90}
+
+
+def test_a_turned_photo_is_turned_back(jpeg):
+    upright = Image.open(io.BytesIO(jpeg(1)))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # shown a quarter turn clockwise
+    stored = upright.transpose(Image.Transpose.ROTATE_90)
+    turned = encoded(stored, "JPEG", quality=95, exif=exif)
+    apart = differences(pixels(turned, parse("progan")), pixels(jpeg(1), parse("progan")))
+    assert sum(apart) / len(apart) < 2  # it was compressed once more
+
+
+def test_what_is_transparent_is_white():
+    clear = Image.new("RGBA", (80, 80), (0, 0, 0, 0))
+    assert grey_levels(encoded(clear, "PNG")) == {255}
+    assert grey_levels(encoded(clear, "WEBP", lossless=True)) == {255}
+    palette = Image.new("P", (80, 80), 1)
+    palette.putpalette([255, 0, 0, 10, 10, 10])
+    assert grey_levels(encoded(palette, "PNG", transparency=1)) == {255}
+    assert grey_levels(encoded(palette, "PNG")) == {10}
+    assert grey_levels(encoded(Image.new("L", (80, 80), 30), "PNG", transparency=30)) == {255}
+    assert grey_levels(encoded(Image.new("LA", (80, 80), (30, 255)), "PNG")) == {30}
+    assert grey_levels(encoded(Image.new("1", (80, 80), 1), "PNG")) == {255}
+
+
+def test_cmyk_is_converted():
+    (level,) = grey_levels(encoded(Image.new("CMYK", (80, 80), (0, 0, 0, 155)), "JPEG"))
+    assert abs(level - 100) <= 3
+
+
+@pytest.mark.parametrize(
+    ("photo", "reason"),
+    [
+        (b"", "empty"),
+        (b"not an image at all", "not a JPEG"),
+        (encoded(Image.new("L", (80, 80)), "BMP"), "not a JPEG"),
+        (encoded(Image.new("I;16", (80, 80)), "PNG"), "8 bits"),
+        (encoded(Image.new("1", (8001, 8001)), "PNG"), "megapixels"),
+        (encoded(Image.new("1", (20_000, 20_000)), "PNG"), "megapixels"),  # which is where Pillow itself raises
+        (encoded(Image.effect_noise((80, 80), 9), "PNG")[:-300], "truncated"),
+    ],
+)
+def test_what_cannot_be_used_is_rejected_with_the_reason(photo, reason, recwarn):
+    assert MAX_PIXELS < 8001**2
+    with pytest.raises(Rejected, match=reason):
+        pixels(photo, ANY)
+    assert not recwarn.list
+
+
+def test_a_photo_that_lacks_a_byte_is_rejected(jpeg):
+    whole = jpeg(0)
+    pixels(whole, parse("progan"))
+    for missing in (3, 10, len(whole) // 2):
+        with pytest.raises(Rejected, match="truncated"):
+            pixels(whole[:-missing], parse("progan"))
+
+
+def test_damage_anywhere_gives_pixels_or_a_reason(jpeg):
+    photos = [jpeg(0), encoded(Image.open(io.BytesIO(jpeg(0))), "PNG"), encoded(Image.new("P", (80, 80)), "WEBP")]
+    for photo in photos:
+        for at in range(0, min(len(photo), 600), 3):
+            damaged = bytearray(photo)
+            damaged[at] ^= 0xFF
+            try:
+                assert len(pixels(bytes(damaged), ANY)) == 64 * 64
+            except Rejected as rejection:
+                assert rejection.reason
+
+
+def test_a_celeba_crop_takes_only_celeba_photos(jpeg):
+    with pytest.raises(Rejected, match=r"not 178x218.*--crop center"):
+        pixels(jpeg(0, size=(218, 178)), parse("progan"))
+
+
+def test_a_box_of_numbers_takes_every_photo_that_it_fits_in(jpeg):
+    assert len(pixels(jpeg(0, size=(300, 300)), parse("100,100,300,300"))) == 64 * 64
+    with pytest.raises(Rejected, match="smaller than the crop box"):
+        pixels(jpeg(0, size=(299, 300)), parse("100,100,300,300"))
+
+
+@pytest.mark.parametrize("text", ["face", "1,2,3", "1,2,3,x", "5,5,5,9", "5,9,9,5", "-1,0,9,9", ""])
+def test_what_is_no_crop_is_said(text):
+    with pytest.raises(ValueError, match="is not a"):
+        parse(text)

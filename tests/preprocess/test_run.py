@@ -1,0 +1,285 @@
+"""The whole command, as a user types it."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from preprocess.crop import CELEBA_BOXES
+
+
+@pytest.fixture
+def same(photos, listed) -> list:
+    """The arguments that made the folder `shards`, but for --out and --workers."""
+    return ["--source", photos.zip, *listed, "--shard-images", 7]
+
+
+@pytest.mark.parametrize("workers", [1, 5])
+def test_the_bytes_are_the_same_for_any_number_of_workers(preprocess, same, shards, contents, tmp_path, workers):
+    assert preprocess(*same, "--out", tmp_path, "--workers", workers)[0] == 0
+    assert contents(tmp_path) == contents(shards)
+
+
+def test_a_folder_gives_the_shards_that_a_zip_gives(preprocess, photos, listed, shards, contents, tmp_path):
+    status, said = preprocess("--source", photos.folder, *listed, "--shard-images", 7, "--out", tmp_path)
+    assert status == 0, said
+    theirs = {name: data for name, data in contents(shards).items() if name != "manifest.json"}
+    assert {name: data for name, data in contents(tmp_path).items() if name != "manifest.json"} == theirs
+
+
+def test_kaggles_doubled_folder_and_lists_as_csv(preprocess, photos, shards, contents, tmp_path):
+    def as_csv(path: Path, header: str, skipped: int) -> Path:
+        rows = [",".join(line.split()) for line in path.read_text().splitlines()[skipped:]]
+        (tmp_path / f"{path.stem}.csv").write_text("\n".join([header, *rows]) + "\n")
+        return tmp_path / f"{path.stem}.csv"
+
+    with zipfile.ZipFile(tmp_path / "archive.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for photo_id in photos.rows:
+            archive.write(photos.folder / photo_id, f"img_align_celeba/img_align_celeba/{photo_id}")
+    names = "image_id," + ",".join(photos.attributes.read_text().splitlines()[1].split())
+    lists = [
+        *("--attributes", as_csv(photos.attributes, names, 2)),
+        *("--partitions", as_csv(photos.partitions, "image_id,partition", 0)),
+    ]
+    status, said = preprocess(
+        "--source", tmp_path / "archive.zip", *lists, "--shard-images", 7, "--out", tmp_path / "out"
+    )
+    assert status == 0, said
+    for path in shards.glob("*.tfrecord"):
+        assert (tmp_path / "out" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_the_last_line_says_what_is_where_and_what_comes_next(preprocess, same, photos, tmp_path):
+    status, said = preprocess(*same, "--out", tmp_path / "my faces")
+    assert status == 0
+    last = said.splitlines()[-1]
+    counts = {split: list(photos.splits.values()).count(split) for split in ("train", "valid", "test")}
+    assert ", ".join(f"{count} {split}" for split, count in counts.items()) in last
+    assert f"python -m training.run --shards '{tmp_path}/my faces'/*.tfrecord" in last
+    assert "it/s" not in said  # no bar where there is no terminal
+
+
+def test_without_lists_all_photos_are_for_training(preprocess, photos, tmp_path):
+    assert preprocess("--source", photos.zip, "--out", tmp_path, "--limit", 9)[0] == 0
+    assert [path.name for path in tmp_path.glob("*.tfrecord")] == ["train-00000-of-00001.tfrecord"]
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert (manifest["shards"][0]["count"], manifest["attribute_names"]) == (9, None)
+    assert "attributes" not in (tmp_path / "features.json").read_text()
+
+
+def stamps(folder: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_mtime_ns for path in [folder, *folder.iterdir()]}
+
+
+@pytest.mark.parametrize("more", [[], ["--overwrite"], ["--workers", 3, "--max-rejected", 0.5]])
+def test_a_second_call_finds_all_done(preprocess, same, shards, more):
+    before = stamps(shards)
+    status, said = preprocess(*same, "--out", shards, *more)
+    assert (status, stamps(shards)) == (0, before)
+    assert f"{shards} is up to date" in said
+
+
+def test_other_settings_are_refused_by_name_and_overwrite_replaces(preprocess, same, shards, tmp_path, contents):
+    out = tmp_path / "data"
+    shutil.copytree(shards, out)
+    (out / "notes.txt").write_text("of the user")
+    before = contents(out)
+    status, said = preprocess(*same, "--out", out, "--seed", 5, "--crop", "wae")
+    assert status == 2
+    for difference in ('settings.crop.name: "progan" -> "wae"', "settings.seed: 0 -> 5"):
+        assert difference in said
+    assert "--overwrite" in said
+    assert contents(out) == before
+    status, said = preprocess(*same, "--out", out, "--shard-images", 40, "--overwrite")
+    assert status == 0, said
+    after = contents(out)
+    named = {shard["name"] for shard in json.loads(after["manifest.json"])["shards"]}
+    assert {name for name in after if name.endswith(".tfrecord")} == named
+    assert after["notes.txt"] == b"of the user"
+
+
+def test_another_source_is_refused(preprocess, same, shards, photos, contents, tmp_path):
+    with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
+        for photo_id in list(photos.rows)[:-1]:
+            archive.write(photos.folder / photo_id, f"img_align_celeba/{photo_id}")
+    before = contents(shards)
+    status, said = preprocess(*same, "--source", tmp_path / "photos.zip", "--out", shards)
+    assert status == 2
+    assert "source.photos: 40 -> 39" in said
+    assert "source.fingerprint" in said
+    assert contents(shards) == before
+
+
+@pytest.mark.parametrize("more", [[], ["--overwrite"]])
+def test_shards_that_others_made_stay(preprocess, same, tmp_path, more):
+    (tmp_path / "train.tfrecord").write_bytes(b"precious")
+    status, said = preprocess(*same, "--out", tmp_path, *more)
+    assert status == 2
+    assert str(tmp_path) in said
+    assert [path.name for path in tmp_path.iterdir()] == ["train.tfrecord"]
+
+
+@pytest.fixture
+def some_bad(photos, jpeg, tmp_path) -> Path:
+    """Twenty photos, four of which cannot be used."""
+    folder = tmp_path / "some_bad"
+    folder.mkdir()
+    for photo_id in sorted(photos.rows)[:16]:
+        shutil.copy(photos.folder / photo_id, folder)
+    (folder / "cut.jpg").write_bytes(jpeg(0)[:-1000])
+    (folder / "empty.png").write_bytes(b"")
+    (folder / "text.jpg").write_bytes(b"<html>not found</html>")
+    (folder / "wide.jpg").write_bytes(jpeg(0, size=(500, 218)))
+    return folder
+
+
+def test_photos_that_cannot_be_used_are_named(preprocess, some_bad, tmp_path):
+    out = tmp_path / "out"
+    status, said = preprocess("--source", some_bad, "--out", out, "--max-rejected", 0.2)
+    assert status == 0, said
+    assert "16 train; 4 rejected" in said
+    rejected = {row["id"]: row["reason"] for row in map(json.loads, (out / "rejected.jsonl").read_text().splitlines())}
+    assert list(rejected) == ["cut.jpg", "empty.png", "text.jpg", "wide.jpg"]
+    assert "--crop center" in rejected["wide.jpg"]
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert manifest["rejected"] == dict.fromkeys(sorted(rejected.values()), 1)
+    assert manifest["shards"][0]["count"] == 16
+
+
+def test_too_many_of_them_fail_and_nothing_is_lost(preprocess, some_bad, tmp_path):
+    out = tmp_path / "out"
+    status, said = preprocess("--source", some_bad, "--out", out)
+    assert status == 1
+    assert "4 of 20 photos cannot be used" in said
+    assert "1: empty file" in said
+    assert list(out.glob("*.tfrecord")) == []
+    made = {path: path.stat().st_mtime_ns for path in (out / ".unfinished").glob("*.tfrecord")}
+    assert preprocess("--source", some_bad, "--out", out, "--max-rejected", 0.2)[0] == 0
+    assert {out / ".unfinished" / path.name: path.stat().st_mtime_ns for path in out.glob("*.tfrecord")} == made
+
+
+def test_photos_without_a_row_are_named(preprocess, photos, tmp_path):
+    partitions = tmp_path / "partitions.txt"
+    missing, *others = sorted(photos.rows)
+    partitions.write_text("".join(f"{photo_id} 0\n" for photo_id in others))
+    lists = ["--partitions", partitions, "--max-rejected", 0.1]
+    assert preprocess("--source", photos.zip, *lists, "--out", tmp_path / "out")[0] == 0
+    assert json.loads((tmp_path / "out" / "rejected.jsonl").read_text()) == {
+        "id": missing,
+        "reason": "no row in partitions.txt",
+    }
+
+
+def interrupted(command, arguments, out: Path, number: signal.Signals, done: int) -> tuple[int, str]:
+    """Run the command until `done` shards are there, send it a signal, and wait for its end."""
+    running = subprocess.Popen(
+        command(*arguments, "--out", out, "--workers", 2),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    while running.poll() is None and len(list((out / ".unfinished").glob("*-of-*.json"))) < done:
+        time.sleep(0.001)
+    if number == signal.SIGINT:  # as a terminal sends it: to all processes of the command
+        os.killpg(running.pid, number)
+    else:
+        running.send_signal(number)
+    said, _ = running.communicate(timeout=30)
+    return running.returncode, said
+
+
+def test_killed_at_any_moment_the_same_command_continues(command, preprocess, same, shards, contents, tmp_path):
+    rng = random.Random(1)
+    for attempt in range(3):
+        out = tmp_path / str(attempt)
+        for done in sorted(rng.sample(range(8), 2)):
+            interrupted(command, same, out, signal.SIGKILL, done)
+            assert list(out.glob("manifest.json")) == [] or contents(out) == contents(shards)
+        status, said = preprocess(*same, "--out", out, "--workers", 1)
+        assert status == 0, said
+        assert contents(out) == contents(shards)
+
+
+def test_only_what_is_missing_is_made(command, preprocess, same, shards, contents, tmp_path):
+    interrupted(command, same, tmp_path, signal.SIGKILL, 3)
+    made = {path.name: path.stat().st_mtime_ns for path in (tmp_path / ".unfinished").glob("*.tfrecord")}
+    status, said = preprocess(*same, "--out", tmp_path)
+    assert status == 0
+    assert f"{len(list(shards.glob('*.tfrecord')))} shards; " in said
+    after = stamps(tmp_path)
+    assert len(made) >= 3
+    assert sum(after[name] == stamp for name, stamp in made.items()) >= 3
+    assert contents(tmp_path) == contents(shards)
+
+
+def test_killed_amid_publishing_the_same_command_goes_on(preprocess, same, shards, contents, tmp_path):
+    out = tmp_path / "data"
+    shutil.copytree(shards, out / ".unfinished")
+    first = min((out / ".unfinished").glob("*.tfrecord"))
+    first.rename(out / first.name)
+    made = {path.name: path.stat().st_mtime_ns for path in out.rglob("*.tfrecord")}
+    status, said = preprocess(*same, "--out", out)
+    assert (status, "is up to date" in said) == (0, True)
+    assert made.items() <= stamps(out).items()
+    assert contents(out) == contents(shards)
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_stopped_it_says_how_to_go_on(command, preprocess, same, shards, contents, tmp_path, number, status):
+    ended, said = interrupted(command, same, tmp_path, number, 1)
+    assert ended == status
+    assert "Traceback" not in said
+    assert "the same command continues" in said
+    assert preprocess(*same, "--out", tmp_path)[0] == 0
+    assert contents(tmp_path) == contents(shards)
+
+
+def test_wrong_input_is_said_in_words_and_changes_nothing(preprocess, photos, same, tmp_path):
+    bad = tmp_path / "bad.txt"
+    bad.write_text("2\nBald\n000001.jpg 1\n")
+    (tmp_path / "file").write_text("")
+    for arguments, message in [
+        (["--source", tmp_path / "nothing"], "nothing does not exist"),
+        (["--source", bad], "bad.txt is not a whole zip"),
+        (["--attributes", bad], "bad.txt, line 3: the first line promises 2 rows"),
+        (["--attributes", tmp_path / "nothing"], "does not exist"),
+        (["--crop", "face"], "is not a crop"),
+        (["--filter", "sharp"], "'sharp' is not one of"),
+        (["--workers", "0"], "is not in the range"),
+        (["--out", tmp_path / "file"], "is a file"),
+    ]:
+        status, said = preprocess(*same, "--out", tmp_path / "out", *arguments)
+        assert (status, message in " ".join(said.split())) == (2, True), said
+    assert {path.name for path in tmp_path.iterdir()} == {"bad.txt", "file"}
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_takes_no_files_is_said(preprocess, same, tmp_path):
+    tmp_path.chmod(0o500)
+    status, said = preprocess(*same, "--out", tmp_path / "out")
+    assert status == 1
+    assert "Permission denied" in said
+
+
+def test_any_size_of_photo_with_center(preprocess, tmp_path):
+    (tmp_path / "photos").mkdir()
+    for number, size in enumerate([(64, 64), (200, 90), (31, 400)]):
+        Image.new("RGB", size, (9, 9, 9)).save(tmp_path / "photos" / f"{number}.webp")
+    status, said = preprocess("--source", tmp_path / "photos", "--crop", "center", "--out", tmp_path / "out")
+    assert status == 0, said
+    assert "3 train; 0 rejected" in said
+
+
+def test_help_names_every_crop(preprocess):
+    status, said = preprocess("--help")
+    assert status == 0
+    assert all(name in "".join(said.split()) for name in CELEBA_BOXES)

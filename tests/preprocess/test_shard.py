@@ -1,0 +1,66 @@
+"""One shard, made where the test can look on."""
+
+import hashlib
+import resource
+from dataclasses import replace
+
+import click
+import pytest
+
+from preprocess.crop import parse, pixels
+from preprocess.plan import ShardSpec
+from preprocess.shard import Photo, Task, made, make
+from preprocess.sources import open_source
+from preprocess.tfrecord import example, frame
+
+SPEC = ShardSpec("train", 0, 1)
+
+
+@pytest.fixture
+def task(photos, tmp_path) -> Task:
+    source = open_source(photos.zip)
+    places = source.list().photos
+    return Task(SPEC, [Photo(i, places[i], bytes(photos.rows[i])) for i in photos.rows], source, parse("wae"), tmp_path)
+
+
+def test_a_shard_holds_its_photos_in_their_order(task, photos, tmp_path):
+    shard = make(task)
+    data = (tmp_path / SPEC.name).read_bytes()
+    assert data == b"".join(
+        frame(example(pixels((photos.folder / photo_id).read_bytes(), parse("wae")), photo_id, bytes(row)))
+        for photo_id, row in photos.rows.items()
+    )
+    assert (shard.name, shard.split, shard.count, shard.rejected) == (SPEC.name, "train", len(photos.rows), ())
+    assert (shard.bytes, shard.sha256) == (len(data), hashlib.sha256(data).hexdigest())
+
+
+def test_a_photo_that_cannot_be_used_leaves_it_one_shorter_and_is_named(task, photos, tmp_path):
+    whole = make(task)
+    bad = task.photos[3]
+    offset, stored, size, method, crc = bad.location
+    shard = make(replace(task, photos=[*task.photos[:3], bad._replace(location=(offset, stored, size, method, ~crc))]))
+    assert (shard.count, whole.count) == (3, 40)
+    assert shard.rejected == ((bad.id, "damaged in the zip"),)
+
+
+def test_what_was_made_is_known_to_the_next_run(task, tmp_path):
+    assert made(tmp_path, SPEC) is None
+    shard = make(task)
+    assert made(tmp_path, SPEC) == shard
+    (tmp_path / SPEC.name).write_bytes(b"cut off")
+    assert made(tmp_path, SPEC) is None
+    (tmp_path / SPEC.name).unlink()
+    assert made(tmp_path, SPEC) is None
+
+
+def test_a_disk_that_takes_no_more_is_said(task, tmp_path):
+    with pytest.raises(click.ClickException, match=r"Cannot write .*the same command continues"):
+        make(replace(task, folder=tmp_path / "gone"))
+    room = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, room[1]))
+    try:
+        with pytest.raises(click.ClickException, match="File too large"):
+            make(task)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, room)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,148 @@
+"""From unfinished to finished, cut short at every step."""
+
+import shutil
+from pathlib import Path
+
+import click
+import pytest
+
+from preprocess import dataset, staging
+from preprocess.files import write_json
+
+
+def recipe(seed: int = 0, path: str = "/photos.zip") -> dict:
+    return dataset.recipe({"seed": seed, "crop": {"box": (1, 2, 3, 4)}}, {"path": path, "fingerprint": "f" * 64})
+
+
+def manifest(seed: int, shards: dict[str, bytes]) -> dict:
+    listed = [{"name": name, "split": "train", "count": 1, "bytes": len(data)} for name, data in shards.items()]
+    return recipe(seed) | {"shards": listed}
+
+
+OLD = {"train-0.tfrecord": b"old 0", "train-1.tfrecord": b"old one", "train-2.tfrecord": b"old 2"}
+NEW = {"train-0.tfrecord": b"new", "train-1.tfrecord": b"new 1"}
+DOCUMENTS = ("rejected.jsonl", {"features": 1}, {"info": 1})
+
+
+def stage(out: Path, seed: int, shards: dict[str, bytes]) -> None:
+    staged = staging.begin(out, recipe(seed), overwrite=True)
+    for name, data in shards.items():
+        (staged / name).write_bytes(data)
+        write_json((staged / name).with_suffix(".json"), {})
+    staging.complete(out, *DOCUMENTS, manifest(seed, shards))
+
+
+def shards_in(out: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in out.glob("*.tfrecord")}
+
+
+def test_shards_are_published_with_their_documents_and_nothing_else(tmp_path):
+    stage(tmp_path, 0, OLD)
+    assert shards_in(tmp_path) == {}
+    staging.publish(tmp_path)
+    assert shards_in(tmp_path) == OLD
+    assert {path.name for path in tmp_path.iterdir()} == {
+        *OLD,
+        "rejected.jsonl",
+        "features.json",
+        "dataset_info.json",
+        "manifest.json",
+    }
+    assert staging.finished(tmp_path) == manifest(0, OLD)
+    assert staging.is_up_to_date(tmp_path, recipe(0))
+
+
+class Killed(BaseException):
+    """What a kill is to the program: nothing after it happens."""
+
+
+class Steps:
+    """Lets what changes the disk happen `left` times; then it kills."""
+
+    def __init__(self, left: int):
+        self.left = left
+
+    def counted(self, act):
+        def step(*arguments, **options):
+            self.left -= 1
+            if self.left < 0:
+                raise Killed
+            return act(*arguments, **options)
+
+        return step
+
+    def removing(self, folder: Path) -> None:
+        """Remove a folder, a file to a step; in no order that could be relied on."""
+        for path in sorted(folder.iterdir()):
+            path.unlink()
+        folder.rmdir()
+
+
+def test_publishing_goes_on_after_a_kill_at_any_step(tmp_path, monkeypatch):
+    for at in range(100):
+        out = tmp_path / str(at)
+        stage(out, 0, OLD)
+        staging.publish(out)
+        (out / "mine.txt").write_text("of the user")
+        stage(out, 1, NEW)
+        assert shards_in(out) == OLD  # until the new ones are complete
+        steps = Steps(at)
+        with monkeypatch.context() as patch:
+            for name in ("replace", "unlink", "rmdir"):
+                patch.setattr(Path, name, steps.counted(getattr(Path, name)))
+            patch.setattr(shutil, "rmtree", steps.removing)
+            try:
+                staging.publish(out)
+                was_killed = False
+            except Killed:
+                was_killed = True
+        now = staging.finished(out)
+        if now is not None:  # whoever reads meanwhile never finds a manifest with other shards than it names
+            held = shards_in(out)
+            assert all(len(held[shard["name"]]) == shard["bytes"] for shard in now["shards"])
+        staging.publish(out)
+        assert shards_in(out) == NEW
+        assert staging.is_up_to_date(out, recipe(1))
+        assert (out / "mine.txt").exists()
+        if not was_killed:
+            assert at > 10
+            return
+    pytest.fail("publishing took more than 99 steps")
+
+
+def test_what_was_begun_is_continued_under_the_same_recipe_alone(tmp_path):
+    staged = staging.begin(tmp_path, recipe(0), overwrite=False)
+    (staged / "train-0.tfrecord").write_bytes(b"made")
+    assert staging.begin(tmp_path, recipe(0, path="/moved.zip"), overwrite=False) == staged
+    assert (staged / "train-0.tfrecord").exists()
+    with pytest.raises(click.UsageError, match=r"unfinished.*\n.*settings.seed: 0 -> 1"):
+        staging.begin(tmp_path, recipe(1), overwrite=False)
+    assert (staged / "train-0.tfrecord").exists()
+    staging.begin(tmp_path, recipe(1), overwrite=True)
+    assert not (staged / "train-0.tfrecord").exists()
+
+
+def test_finished_shards_of_another_recipe_are_refused(tmp_path):
+    stage(tmp_path, 0, OLD)
+    staging.publish(tmp_path)
+    with pytest.raises(click.UsageError, match=r"settings.seed: 0 -> 1"):
+        staging.begin(tmp_path, recipe(1), overwrite=False)
+    assert not staging.is_up_to_date(tmp_path, recipe(1))
+
+
+def test_finished_shards_that_are_damaged_are_not_up_to_date(tmp_path):
+    stage(tmp_path, 0, OLD)
+    staging.publish(tmp_path)
+    (tmp_path / "train-1.tfrecord").write_bytes(b"cut")
+    assert not staging.is_up_to_date(tmp_path, recipe(0))
+    with pytest.raises(click.UsageError, match="missing or cut short"):
+        staging.begin(tmp_path, recipe(0), overwrite=False)
+
+
+@pytest.mark.parametrize("name", ["a.tfrecord", "celeb_a-train.tfrecord-00000-of-00010", "manifest.json"])
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_what_others_made_is_never_touched(tmp_path, name, overwrite):
+    (tmp_path / name).write_text("{}")
+    with pytest.raises(click.UsageError, match="did not make"):
+        staging.begin(tmp_path, recipe(0), overwrite)
+    assert [path.name for path in tmp_path.iterdir()] == [name]

@@ -1,0 +1,45 @@
+"""Folders of shards as stage 1 leaves them, written by TensorFlow's own writer."""
+
+import hashlib
+import json
+
+import numpy as np
+import tensorflow as tf
+
+
+def write_shards(folder, images, sizes, split="train"):
+    """Write uint8 images [count, height, width, channels] as len(sizes) shards, and name them in the manifest."""
+    folder.mkdir(exist_ok=True, parents=True)
+    manifest_path = folder / "manifest.json"
+    manifest = json.loads(manifest_path.read_text()) if manifest_path.exists() else {"shards": []}
+    manifest["image"] = {"shape": list(images.shape[1:]), "dtype": "uint8"}
+    start = 0
+    for index, size in enumerate(sizes):
+        path = folder / f"{split}-{index:05d}-of-{len(sizes):05d}.tfrecord"
+        with tf.io.TFRecordWriter(str(path)) as writer:
+            for number in range(start, start + size):
+                feature = {
+                    "image": tf.train.Feature(bytes_list=tf.train.BytesList(value=[images[number].tobytes()])),
+                    "image_id": tf.train.Feature(bytes_list=tf.train.BytesList(value=[f"{number:06d}.jpg".encode()])),
+                }
+                example = tf.train.Example(features=tf.train.Features(feature=feature))
+                writer.write(example.SerializeToString(deterministic=True))
+        start += size
+        content = path.read_bytes()
+        digest = hashlib.sha256(content).hexdigest()
+        entry = {"name": path.name, "split": split, "count": size, "bytes": len(content), "sha256": digest}
+        manifest["shards"].append(entry)
+    manifest_path.write_text(json.dumps(manifest))
+
+
+def numbered_images(count, side=16):
+    """Images that tell which one they are: the first two pixels hold the number, the rest is noise."""
+    images = np.random.default_rng(0).integers(0, 256, (count, side, side, 1), dtype=np.uint8)
+    images[:, 0, 0, 0], images[:, 0, 1, 0] = np.arange(count) // 256, np.arange(count) % 256
+    return images
+
+
+def numbers_of(images):
+    """The numbers of `numbered_images`."""
+    images = np.asarray(images).astype(int)
+    return images[..., 0, 0, 0] * 256 + images[..., 0, 1, 0]

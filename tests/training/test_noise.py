@@ -1,0 +1,49 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from training.noise import Noise, Purpose, latent
+
+
+def noise(first=0, batch=12, step=3, seed=0):
+    return Noise(seed, tf.constant(step, tf.int64), first, batch)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (5,), (4, 4, 3)])
+def test_replicas_draw_the_rows_of_one_global_batch(shape):
+    whole = noise().uniform(Purpose.GENERATOR, shape)
+    parts = [noise(first, 4).uniform(Purpose.GENERATOR, shape) for first in (0, 4, 8)]
+    assert whole.shape == (12, *shape)
+    assert np.array_equal(whole, np.concatenate(parts))
+
+
+@pytest.mark.parametrize("distribution", ["uniform", "normal"])
+def test_replicas_draw_their_own_latents(distribution):
+    whole = noise().latent(10, distribution)
+    parts = [noise(first, 4).latent(10, distribution) for first in (0, 4, 8)]
+    assert np.array_equal(whole, np.concatenate(parts))
+    assert len(np.unique(whole.numpy().round(6), axis=0)) == 12
+
+
+def test_every_seed_step_purpose_and_stream_has_numbers_of_its_own():
+    draws = [
+        noise().uniform(Purpose.GENERATOR, (8,)),
+        noise(seed=1).uniform(Purpose.GENERATOR, (8,)),
+        noise(step=4).uniform(Purpose.GENERATOR, (8,)),
+        noise().uniform(Purpose.FLIP, (8,)),
+        noise().uniform(Purpose.GENERATOR, (8,), stream=1),
+    ]
+    assert len({draw.numpy().tobytes() for draw in draws}) == len(draws)
+
+
+def test_the_distributions_are_what_they_are_called():
+    uniform = latent((0, 1), 0, 4000, 100, "uniform").numpy()
+    normal = latent((0, 1), 0, 4000, 100, "normal").numpy()
+    # 400,000 numbers: the standard error of a mean is under 0.002, of a variance under 0.003.
+    assert abs(uniform.mean()) < 0.008
+    assert abs(uniform.var() - 1 / 3) < 0.004
+    assert -1 <= uniform.min() < -0.999 < 0.999 < uniform.max() < 1
+    assert abs(normal.mean()) < 0.008
+    assert abs(normal.var() - 1) < 0.012
+    assert abs((normal**4).mean() - 3) < 0.1
+    assert np.isfinite(normal).all()

@@ -1,0 +1,235 @@
+"""The commands as a user types them, on small shards."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from tests.training.shards_by_tensorflow import numbered_images, write_shards
+from training.run import main as run_command
+from training.sample import main as sample_command
+
+SMALL = ["--batch-size", "10", "--strategy", "one"]
+
+
+def run(*arguments):
+    return CliRunner().invoke(run_command, [str(argument) for argument in arguments])
+
+
+def succeed(*arguments):
+    result = run(*arguments)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def refused(*arguments):
+    result = run(*arguments)
+    assert result.exit_code == 2, result.output
+    assert result.output.startswith("Error: ") or "\nError: " in result.output
+    return result.output
+
+
+def history(folder):
+    with (folder / "history.csv").open(newline="") as file:
+        return [{**line, "seconds": None} for line in csv.DictReader(file)]
+
+
+def final_weights(folder):
+    return [w.numpy() for w in keras.saving.load_model(folder / "generator.keras", compile=False).weights]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """Shards, a run of three epochs on them, and what it printed."""
+    place = tmp_path_factory.mktemp("finished")
+    write_shards(place / "data", numbered_images(60), (20, 20, 20))
+    write_shards(place / "data", numbered_images(20), (20,), split="valid")
+    output = succeed(
+        "--shards", *sorted((place / "data").glob("*.tfrecord")), *SMALL, "--epochs", 3, "--out", place / "run"
+    )
+    return place, output
+
+
+def test_the_first_lines_say_what_the_run_is(finished):
+    _, output = finished
+    assert "18 steps, 3 epochs" in output
+    assert "Training on 60 photos (train); kept for evaluation: 20 valid." in output
+    assert "Decoded photos are kept in memory" in output
+    assert "batch 10, 10 a device" in output
+
+
+def test_a_run_folder_holds_everything(finished):
+    folder = finished[0] / "run"
+    config = json.loads((folder / "config.json").read_text())
+    assert (config["preset"], config["photos"], config["batch_size"]) == ("classic", 60, 10)
+    assert [(row["epoch"], row["step"], row["images_seen"]) for row in history(folder)] == [
+        ("1", "6", "60"),
+        ("2", "12", "120"),
+        ("3", "18", "180"),
+    ]
+    assert sorted(path.name for path in (folder / "samples").iterdir()) == [f"epoch-0000{n}.png" for n in (1, 2, 3)]
+    assert np.asarray(Image.open(folder / "final.png")).shape == (128, 128)
+    assert (folder / "losses.png").exists()
+    assert list((folder / "tensorboard").iterdir())
+
+
+def test_plain_keras_loads_the_generator_that_drew_the_last_grid(finished):
+    folder = finished[0] / "run"
+    generator = keras.saving.load_model(folder / "generator.keras", compile=False)
+    assert generator.output_shape == (None, 16, 16, 1)
+    drawn = CliRunner().invoke(
+        sample_command, ["--run", str(folder), "--seed", "0", "--out", str(folder / "faces.png")]
+    )
+    assert drawn.exit_code == 0, drawn.output
+    assert np.array_equal(np.asarray(Image.open(folder / "faces.png")), np.asarray(Image.open(folder / "final.png")))
+
+
+def test_sample_draws_other_faces_for_another_seed_and_count(finished, tmp_path):
+    for seed in (1, 2):
+        arguments = [
+            "--run",
+            str(finished[0] / "run"),
+            "--count",
+            "9",
+            "--seed",
+            str(seed),
+            "--out",
+            str(tmp_path / f"{seed}.png"),
+        ]
+        assert CliRunner().invoke(sample_command, arguments).exit_code == 0
+    first, second = (np.asarray(Image.open(tmp_path / f"{seed}.png")) for seed in (1, 2))
+    assert first.shape == (48, 48)
+    assert not np.array_equal(first, second)
+
+
+def test_a_longer_run_goes_on_where_the_shorter_one_ended(finished, tmp_path):
+    data = finished[0] / "data"
+    succeed("--shards", data, *SMALL, "--epochs", 1, "--out", tmp_path / "run")
+    output = succeed("--shards", data, *SMALL, "--epochs", 3, "--out", tmp_path / "run")
+    assert "Continuing from" in output
+    assert "6 of 18 steps are done" in output
+    assert history(tmp_path / "run") == history(finished[0] / "run")
+    for continued, undisturbed in zip(final_weights(tmp_path / "run"), final_weights(finished[0] / "run"), strict=True):
+        assert np.array_equal(continued, undisturbed)
+
+
+def start(data, out, epochs):
+    command = [
+        sys.executable,
+        "-m",
+        "training.run",
+        "--shards",
+        data,
+        "--batch-size",
+        "10",
+        "--epochs",
+        epochs,
+        "--out",
+        out,
+    ]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    return subprocess.Popen(
+        [str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+    )
+
+
+def wait_for(path, process):
+    deadline = time.monotonic() + 120
+    while not path.exists():
+        assert process.poll() is None, process.stdout.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_run_that_was_killed_continues_as_if_nothing_had_happened(finished, tmp_path):
+    process = start(finished[0] / "data", tmp_path / "run", 100_000)
+    wait_for(tmp_path / "run" / "samples" / "epoch-00002.png", process)
+    process.kill()
+    process.communicate(timeout=60)
+    done = int(history(tmp_path / "run")[-1]["epoch"])
+    output = succeed("--shards", finished[0] / "data", *SMALL, "--epochs", done + 2, "--out", tmp_path / "run")
+    assert "Continuing from" in output
+    rows = history(tmp_path / "run")
+    assert [int(row["epoch"]) for row in rows] == list(range(1, done + 3))
+    assert rows[:3] == history(finished[0] / "run")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_saves_and_says_how_to_continue(finished, tmp_path, number, code):
+    process = start(finished[0] / "data", tmp_path / "run", 100_000)
+    wait_for(tmp_path / "run" / "history.csv", process)
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert f"--out {tmp_path / 'run'} continues" in output
+    assert "Traceback" not in output
+    assert list((tmp_path / "run" / "checkpoints").glob("*.index"))
+
+
+def test_other_settings_are_refused_with_a_list(finished):
+    before = (finished[0] / "run" / "config.json").read_bytes()
+    message = refused(
+        "--shards", finished[0] / "data", "--batch-size", 12, "--lr-g", 0.01, "--out", finished[0] / "run"
+    )
+    assert "batch_size: 10 in the run, 12 asked for" in message
+    assert "lr_g: 0.0002 in the run, 0.01 asked for" in message
+    assert (finished[0] / "run" / "config.json").read_bytes() == before
+
+
+def test_a_folder_of_something_else_is_refused(finished, tmp_path):
+    (tmp_path / "thesis.txt").write_text("precious")
+    assert "not a run" in refused("--shards", finished[0] / "data", *SMALL, "--out", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_wrong_input_is_one_message(finished, tmp_path):
+    data = finished[0] / "data"
+    assert "no shards there" in refused("--shards", tmp_path / "*.tfrecord")
+    assert "--batch-size 60" in refused("--shards", data, "--batch-size", 1000, "--out", tmp_path / "run")
+    assert "No test shards" in refused("--shards", data, "--train-on", "test")
+    assert "not a run" in CliRunner().invoke(sample_command, ["--run", str(tmp_path)]).output
+    assert not list(tmp_path.iterdir())
+
+
+def test_runs_are_numbered(finished, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "00007-classic").mkdir(parents=True)
+    succeed("--shards", finished[0] / "data", *SMALL, "--epochs", 1, "--limit", 20)
+    assert (tmp_path / "runs" / "00008-classic" / "final.png").exists()
+
+
+def test_a_dry_run_measures_and_writes_nothing(finished, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    output = succeed("--shards", finished[0] / "data", *SMALL, "--dry-run", "--cache", "none", "--train-on", "all")
+    assert "images/s" in output
+    assert "Training on 80 photos (all); kept for evaluation: none." in output
+    assert "streamed" in output
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_what_was_good(finished, tmp_path):
+    result = run("--shards", finished[0] / "data", *SMALL, "--lr-d", 1e38, "--epochs", 3, "--out", tmp_path / "run")
+    assert result.exit_code == 1
+    assert "no longer finite" in result.output
+    assert "--clip-norm" in result.output
+    assert not (tmp_path / "run" / "final.png").exists()
+
+
+def test_a_damaged_shard_is_one_message(finished, tmp_path):
+    write_shards(tmp_path / "data", numbered_images(60), (60,))
+    path = tmp_path / "data" / "train-00000-of-00001.tfrecord"
+    content = bytearray(path.read_bytes())
+    content[5000] ^= 1
+    path.write_bytes(content)
+    result = run("--shards", tmp_path / "data", *SMALL, "--out", tmp_path / "run")
+    assert result.exit_code == 1
+    assert "preprocess.verify" in result.output

@@ -1,0 +1,1 @@
+"""Stage 2: shards in, faces out."""

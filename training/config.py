@@ -1,0 +1,84 @@
+"""What a run resolved to, as it is printed, saved in config.json, and compared when the run is continued."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from click import UsageError
+
+from training.files import write_text
+from training.presets import Preset
+
+FILE_NAME = "config.json"
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that decides what a run learns, but for its length: a longer run goes on where a shorter one ended."""
+
+    preset: str
+    method: Preset
+    """The preset after the command line's overrides."""
+    seed: int
+    train_on: str
+    """The split that is trained on, or "all"."""
+    photos: int
+    data: str
+    """`ShardSet.fingerprint` of the training shards."""
+    image_shape: tuple[int, int, int]
+    cache: bool
+    """Decoded images in memory. The order of photos is another one when they are streamed."""
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Whole batches in the training photos."""
+        return self.photos // self.method.batch_size
+
+
+def rows(config: Config) -> dict[str, object]:
+    """Every setting by its name, in the order in which it is printed; values as JSON has them."""
+    flat = asdict(config)
+    flat["image_shape"] = list(config.image_shape)
+    method = flat.pop("method")
+    return {**flat, **method}
+
+
+def table(values: dict[str, object]) -> str:
+    """Aligned lines of name and value."""
+    width = max(map(len, values))
+    return "\n".join(f"  {name:<{width}}  {value}" for name, value in values.items())
+
+
+def load(folder: Path) -> dict[str, object] | None:
+    """The settings of the run in `folder`, or None where there is none.
+
+    Raises:
+        UsageError: the file is not a run's config.
+    """
+    path = folder / FILE_NAME
+    try:
+        saved = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} cannot be read ({error}). Choose another --out.") from None
+    if not isinstance(saved, dict) or "latent" not in saved:
+        raise UsageError(f"{path} is not the config of a run. Choose another --out.")
+    return saved
+
+
+def save(folder: Path, config: Config) -> None:
+    """Write config.json."""
+    write_text(folder / FILE_NAME, json.dumps(rows(config), indent=2) + "\n")
+
+
+def differences(saved: dict[str, object], config: Config) -> list[str]:
+    """What would change if the saved run were continued with this config, a line each."""
+    wanted = rows(config)
+    return [
+        f"{name}: {saved.get(name)} in the run, {wanted.get(name)} asked for"
+        for name in {**saved, **wanted}
+        if saved.get(name) != wanted.get(name)
+    ]

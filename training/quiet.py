@@ -1,0 +1,33 @@
+"""TensorFlow without its start-up lines."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def startup_chatter_hidden() -> Iterator[None]:
+    """Hide what TensorFlow's C++ side writes to stderr before any setting can reach it, unless what is run here fails.
+
+    It greets with a dozen lines about oneDNN and missing CUDA drivers, twice: at import and at the first operation.
+    """
+    # 3 hides errors too: they are the graph optimizer's about passes that it then leaves out. What matters is raised
+    # in Python.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as hidden:
+        os.dup2(hidden.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            hidden.seek(0)
+            os.write(stderr, hidden.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)

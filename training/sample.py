@@ -1,0 +1,45 @@
+"""The command line that draws faces: python -m training.sample."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from click import UsageError
+
+from training import config as configs
+from training.grid import tile, to_pixels, write_png
+from training.quiet import startup_chatter_hidden
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.option(
+    "--run", "folder", type=click.Path(path_type=Path), required=True, help="A run's folder, finished or running."
+)
+@click.option("--count", type=click.IntRange(min=1), default=64, help="How many faces.")
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, help="Which faces.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), default="faces.png", help="The PNG to write.")
+def main(folder: Path, count: int, seed: int, out: Path) -> None:
+    """Draw faces with a run's generator, as one grid."""
+    settings = configs.load(folder)
+    if settings is None:
+        raise UsageError(f"{folder} is not a run (it has no {configs.FILE_NAME}). Runs lie under runs/.")
+    path = folder / "generator.keras"
+    if not path.exists():
+        raise UsageError(f"{path} is not there yet: it is written at the end of the first epoch.")
+    if not out.parent.is_dir():
+        raise UsageError(f"{out.parent} is not a folder: make it first, or choose another --out.")
+    with startup_chatter_hidden():
+        import keras
+
+        from training.noise import Purpose, latent
+
+        generator = keras.saving.load_model(path, compile=False)
+        z = latent((seed, Purpose.SAMPLE), 0, count, settings["latent"], settings["latent_distribution"])
+    faces = generator.predict(z, batch_size=256, verbose=0)
+    write_png(out, tile(to_pixels(faces)))
+    print(f"{out}: {count} faces.")
+
+
+if __name__ == "__main__":
+    main()
