@@ -44,7 +44,7 @@ lint: $(TEST_READY) ## Check style
 	@$(RUNNER) -m ruff format --check .
 
 bench: $(TEST_READY) ## Measure: tables of speed and memory
-	@for benchmark in tests/benchmarks/[a-z]*.py; do $(RUNNER) $$benchmark || exit 1; done
+	@for benchmark in tests/benchmarks/[a-z]*.py; do $(RUNNER) $$benchmark --source "$(SOURCE)" || exit 1; done
 
 clean: ## Remove the environment, the shards and the stand-ins; photos and runs stay
 	rm -rf .venv $(STAND_INS) $(DATA)/.unfinished $(DATA)/*.tfrecord $(DATA)/*.json $(DATA)/*.jsonl .pytest_cache .ruff_cache

@@ -90,8 +90,9 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     "crop_text",
     default="progan",
     type=_CropType(),
-    help=f"What to cut out. For CelebA's aligned photos: {', '.join(crops.CELEBA_BOXES)}. For photos of any size: "
-    "center, the largest centred square, or a box of four numbers.",
+    help="What to cut out. For CelebA's aligned photos: "
+    + ", ".join(f"{name} ({','.join(map(str, box))})" for name, (box, _) in crops.CELEBA_BOXES.items())
+    + ". For photos of any size: center, the largest centred square, or a box of your own in four numbers.",
 )
 @click.option(
     "--filter",
@@ -112,7 +113,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     "--seed",
     default=0,
     type=click.IntRange(0, 2**64 - 1),
-    help="Which photos meet in a shard: the same seed, the same.",
+    help="Deals the photos to shards: another seed, another mix in each.",
 )
 @click.option(
     "--workers",

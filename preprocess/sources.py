@@ -182,7 +182,11 @@ def _mark(path: Path) -> tuple[int, int] | None:
 
 
 def _is_utf8(name: str) -> bool:
-    return not any("\ud800" <= letter <= "\udfff" for letter in name)
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _vanished(path: Path) -> click.ClickException:

@@ -19,7 +19,7 @@ class Preset:
     latent_distribution: str = "uniform"
     """"uniform" is U(-1, 1), "normal" is N(0, 1)."""
 
-    batch_size: int = 128
+    batch_size: int = 64
     """Photos a step, over all devices together."""
     lr_g: float = 2e-4
     """Adam's learning rate for the generator."""

@@ -64,7 +64,7 @@ def test_the_last_line_says_what_is_where_and_what_comes_next(preprocess, same, 
     counts = {split: list(photos.splits.values()).count(split) for split in ("train", "valid", "test")}
     assert ", ".join(f"{count} {split}" for split, count in counts.items()) in last
     assert f"python -m training.run --shards '{tmp_path}/my faces'/*.tfrecord" in last
-    assert "it/s" not in said  # no bar where there is no terminal
+    assert "photos/s" not in said  # no bar where there is no terminal
 
 
 def test_without_lists_all_photos_are_for_training(preprocess, photos, tmp_path):

@@ -1,0 +1,229 @@
+"""Stage 1 against the speed of its decoder and against other ways to the same shards. Prints a table.
+
+python tests/benchmarks/preprocess_speed.py --source img_align_celeba.zip [--photos 202599] [--rounds 3]
+
+Every way is run in turn, round after round, and medians are shown: on a shared machine only ratios of one run mean
+something.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from statistics import median
+
+import click
+import numpy as np
+from PIL import Image
+
+ROOT = Path(__file__).parents[2]
+BOX = (25, 57, 153, 185)
+SLOW_WAYS = 4_000  # photos for the ways that take long: their speed does not depend on the number
+
+
+def photos_of(archive: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield name and bytes of every photo in a zip."""
+    with zipfile.ZipFile(archive) as photos:
+        for name in photos.namelist():
+            if name.endswith(".jpg"):
+                yield name, photos.read(name)
+
+
+def enlarge(archive: Path, count: int, to: Path) -> None:
+    """Write a stored zip of `count` photos: those of `archive`, over and over, under new names."""
+    originals = [photo for _, photo in photos_of(archive)]
+    with zipfile.ZipFile(to, "w", zipfile.ZIP_STORED) as enlarged:
+        for number, photo in zip(range(1, count + 1), itertools.cycle(originals)):
+            enlarged.writestr(f"img_align_celeba/{number:06d}.jpg", photo)
+
+
+def decode_only(photos: list[bytes]) -> None:
+    """The floor: luma and the exact 2x2 mean, from bytes in memory to pixels in memory, in one process."""
+    for photo in photos:
+        image = Image.open(io.BytesIO(photo))
+        image.draft("L", None)
+        image.reduce(2, BOX).tobytes()
+
+
+def tutorial(photos: list[bytes]) -> None:
+    """RGB to L, crop, bicubic, a list of float64 arrays."""
+    images = []
+    for photo in photos:
+        image = Image.open(io.BytesIO(photo)).convert("L").crop((20, 30, 160, 180)).resize((64, 64), Image.BICUBIC)
+        images.append(np.asarray(image, np.float64) / 255.0)
+
+
+def command(source: Path, out: Path, workers: int) -> list[str]:
+    """The command of stage 1, as a user types it."""
+    names = ["--source", str(source), "--out", str(out), "--workers", str(workers)]
+    return [sys.executable, "-m", "preprocess.run", *names]
+
+
+TF_DATA = """
+import sys, tensorflow as tf
+files = tf.data.Dataset.list_files(sys.argv[1] + "/*.jpg", shuffle=False)
+def pixels(path):
+    image = tf.io.decode_jpeg(tf.io.read_file(path), channels=1)[57:185, 25:153]
+    return path, tf.cast(tf.round(tf.image.resize(image, (64, 64), "area")), tf.uint8)
+images = files.map(pixels, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+def feature(value): return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+writer = None
+for number, (path, image) in enumerate(images.as_numpy_iterator()):
+    if number % 4096 == 0:
+        writer = tf.io.TFRecordWriter(f"{sys.argv[2]}/train-{number // 4096:05d}.tfrecord")
+    features = {"image": feature(image.tobytes()), "image_id": feature(path.rsplit(b"/", 1)[-1])}
+    writer.write(tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString())
+writer.close()
+"""
+
+TFDS = """
+import sys, pathlib, numpy as np, tensorflow_datasets as tfds
+from PIL import Image
+class Faces(tfds.core.GeneratorBasedBuilder):
+    VERSION = tfds.core.Version("1.0.0")
+    def _info(self):
+        features = {"image": tfds.features.Tensor(shape=(64, 64, 1), dtype=np.uint8, encoding="bytes"),
+                    "image_id": tfds.features.Text()}
+        return self.dataset_info_from_configs(features=tfds.features.FeaturesDict(features))
+    def _split_generators(self, _):
+        return {"train": self._generate_examples()}
+    def _generate_examples(self):
+        for path in sorted(pathlib.Path(sys.argv[1]).glob("*.jpg")):
+            image = Image.open(path)
+            image.draft("L", None)
+            pixels = np.asarray(image.reduce(2, (25, 57, 153, 185)))[..., None]
+            yield path.name, {"image": pixels, "image_id": path.name}
+Faces(data_dir=sys.argv[2]).download_and_prepare()
+"""
+
+
+def seconds(run: Callable[[], object]) -> float:
+    """Wall time of one call."""
+    began = time.perf_counter()
+    run()
+    return time.perf_counter() - began
+
+
+def script(text: str, *arguments: object) -> None:
+    """Run a Python script in a process of its own, quietly."""
+    subprocess.run([sys.executable, "-c", text, *map(str, arguments)], check=True, capture_output=True, cwd=ROOT)
+
+
+def run_command(source: Path, workers: int) -> None:
+    """Run stage 1 into a folder that is thrown away."""
+    with tempfile.TemporaryDirectory() as out:
+        subprocess.run(command(source, Path(out), workers), check=True, capture_output=True, cwd=ROOT)
+
+
+def peak_memory(source: Path, workers: int) -> tuple[float, float]:
+    """MB of all processes of one run together (PSS: shared pages count once), and seconds to the first shard."""
+    first_shard = float("inf")
+    peak = 0
+    with tempfile.TemporaryDirectory() as out:
+        began = time.perf_counter()
+        process = subprocess.Popen(command(source, Path(out), workers), stdout=subprocess.DEVNULL, cwd=ROOT)
+        ended = threading.Event()
+        threading.Thread(target=lambda: (process.wait(), ended.set())).start()
+        while not ended.wait(0.02):
+            peak = max(peak, sum(map(pss, tree(process.pid))))
+            if first_shard == float("inf") and any(Path(out).rglob("*.tfrecord")):
+                first_shard = time.perf_counter() - began
+    return peak / 1e6, first_shard
+
+
+def tree(pid: int) -> Iterator[int]:
+    """A process and all below it."""
+    yield pid
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return
+    for child in children:
+        yield from tree(int(child))
+
+
+def pss(pid: int) -> int:
+    """Proportional set size in bytes; 0 for a process that has ended."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")), 0)
+
+
+def report(title: str, rows: list[tuple[str, float, float]]) -> None:
+    """Print photos/s and the ratio to the floor of two cores."""
+    print(f"\n{title}\n| way | photos/s | of twice the floor |\n|---|---|---|")
+    for name, rate, floor in rows:
+        print(f"| {name} | {rate:,.0f} | {rate / (2 * floor):.2f} |")
+
+
+@click.command()
+@click.option("--source", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True)
+@click.option("--photos", default=202_599, help="How many photos the large archive has; 0 leaves it out.")
+@click.option("--rounds", default=3)
+def main(source: Path, photos: int, rounds: int) -> None:
+    """Measure stage 1."""
+    in_memory = [photo for _, photo in itertools.islice(photos_of(source), SLOW_WAYS)]
+    count = sum(1 for _ in photos_of(source))
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place, "photos")
+        folder.mkdir()
+        for name, photo in itertools.islice(photos_of(source), SLOW_WAYS):
+            (folder / Path(name).name).write_bytes(photo)
+
+        def elsewhere(text: str) -> None:
+            with tempfile.TemporaryDirectory(dir=place) as out:
+                script(text, folder, out)
+
+        ways = {
+            "decoding alone, 1 process, bytes in memory (the floor)": (len(in_memory), lambda: decode_only(in_memory)),
+            "preprocess.run, 1 worker": (count, lambda: run_command(source, 1)),
+            "preprocess.run, 2 workers": (count, lambda: run_command(source, 2)),
+            "the tutorial's loop": (len(in_memory), lambda: tutorial(in_memory)),
+            "tf.data and TFRecordWriter": (len(in_memory), lambda: elsewhere(TF_DATA)),
+            "a tfds builder": (len(in_memory), lambda: elsewhere(TFDS)),
+        }
+        if photos:
+            large = Path(place, "large.zip")
+            enlarge(source, photos, large)
+            ways["preprocess.run, 2 workers, large archive"] = (photos, lambda: run_command(large, 2))
+        # The three slow starters pay for importing TensorFlow once; that is taken off, to compare the work alone.
+        starting = {
+            name: median(seconds(lambda m=module: script(f"import {m}")) for _ in range(rounds))
+            for name, module in (
+                ("tf.data and TFRecordWriter", "tensorflow"),
+                ("a tfds builder", "tensorflow_datasets"),
+            )
+        }
+        taken: dict[str, list[float]] = {name: [] for name in ways}
+        for _ in range(rounds):
+            for name, (_, run) in ways.items():
+                taken[name].append(seconds(run) - starting.get(name, 0))
+        rates = {name: number / median(taken[name]) for name, (number, _) in ways.items()}
+        floor = next(iter(rates.values()))
+        report(
+            f"{count:,} photos, {photos:,} in the large archive; medians of {rounds} rounds",
+            [(name, rate, floor) for name, rate in rates.items()],
+        )
+        print(
+            f"\nTwo workers are {rates['preprocess.run, 2 workers'] / rates['preprocess.run, 1 worker']:.2f} times one."
+        )
+        for name, archive in {"": source, " of the large archive": large if photos else None}.items():
+            if archive:
+                memory, first = peak_memory(archive, 2)
+                print(f"All processes together{name}: {memory:.0f} MB; the first shard after {first:.2f} s.")
+    print(f"{os.cpu_count()} cores, Pillow {Image.__version__}, Python {sys.version.split()[0]}.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,30 @@
+"""The two READMEs say the same, and what they name is there."""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+ENGLISH, KOREAN = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.ko.md"))
+
+
+def code_blocks(text):
+    return re.findall(r"^```.*?^```", text, re.MULTILINE | re.DOTALL)
+
+
+def test_the_code_blocks_of_both_languages_are_the_same():
+    assert len(code_blocks(ENGLISH)) > 3
+    assert code_blocks(ENGLISH) == code_blocks(KOREAN)
+
+
+def test_both_have_the_same_sections_pictures_and_code_words():
+    for pattern in (r"^#+ ", r"\]\((?!README)[^)]*\)", r"^\|"):
+        assert len(re.findall(pattern, ENGLISH, re.MULTILINE)) == len(re.findall(pattern, KOREAN, re.MULTILINE))
+    words = [set(re.findall(r"`[^`\n]+`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))) for text in (ENGLISH, KOREAN)]
+    assert words[0] - words[1] == set()
+
+
+def test_what_the_readme_names_is_there():
+    for link in re.findall(r"\]\((?!http)([^)]*)\)", ENGLISH):
+        assert (ROOT / link).exists(), link
+    for target in re.findall(r"\bmake ([a-z]+)\b", " ".join(re.findall(r"`[^`]+`", ENGLISH) + code_blocks(ENGLISH))):
+        assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE), target
