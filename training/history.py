@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from matplotlib.figure import Figure
 
 from training.files import replacing, write_text
 from training.grid import tile, to_pixels, write_png
+from training.status import Status
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class History:
         self._folder = folder
         (folder / "samples").mkdir(exist_ok=True)
         self.rows = [row for row in _read(folder / "history.csv") if row.step <= steps_done]
+        _drop_lines_after(folder / "stats.jsonl", steps_done)
         self._tensorboard = tf.summary.create_file_writer(str(folder / "tensorboard"))
 
     def add(self, row: Row) -> None:
@@ -50,6 +54,16 @@ class History:
             tf.summary.scalar("loss/discriminator", row.d_loss)
             tf.summary.scalar("loss/generator", row.g_loss)
             self._tensorboard.flush()
+
+    def add_status(self, status: Status) -> None:
+        """Record an interval: a line of stats.jsonl, and scalars."""
+        values = asdict(status)
+        with (self._folder / "stats.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(values) + "\n")
+        step = round(values.pop("kimg") * 1000)
+        with self._tensorboard.as_default(step=step):
+            for name in ("d_gradient", "g_gradient", "images_per_second", "memory_mb"):
+                tf.summary.scalar(f"status/{name}", values[name])
 
     def add_samples(self, name: str, step: int, faces: np.ndarray) -> Path:
         """Record a grid of faces, float [count, height, width, channels] in [0, 1], on disk and in TensorBoard."""
@@ -75,6 +89,17 @@ def _read(path: Path) -> list[Row]:
     kinds = {"epoch": int, "step": int, "images_seen": int, "d_loss": float, "g_loss": float, "seconds": float}
     with path.open(encoding="utf-8", newline="") as file:
         return [Row(**{name: kinds[name](value) for name, value in line.items()}) for line in csv.DictReader(file)]
+
+
+def _drop_lines_after(path: Path, steps_done: int) -> None:
+    if not path.exists():
+        return
+    kept = []
+    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+        with suppress(ValueError):  # a run that was killed while it wrote leaves half a line
+            if json.loads(line)["step"] <= steps_done:
+                kept.append(line)
+    write_text(path, "".join(kept))
 
 
 def _draw_losses(path: Path, rows: list[Row]) -> None:

@@ -15,6 +15,7 @@ import tensorflow as tf
 from click import ClickException
 from tqdm import tqdm
 
+from training import status as statuses
 from training.checkpoints import Checkpoints, Progress
 from training.config import Config
 from training.files import replacing
@@ -23,8 +24,9 @@ from training.history import History, Row
 from training.noise import Purpose, latent
 from training.pipeline import batches
 from training.shards import ShardSet
+from training.status import Status
 from training.step import Pair, build, replica_step
-from training.strategy import distribute
+from training.strategy import Devices, self_test
 
 # One call into TensorFlow takes about this long: rare enough to cost nothing, often enough for the bar and for Ctrl-C.
 SECONDS_PER_CALL = 0.5
@@ -33,19 +35,47 @@ SAMPLES = 64
 
 
 @dataclass(frozen=True)
-class Length:
-    """How long a run is and how often it draws."""
+class Schedule:
+    """How long a run is and when it does what."""
 
     total_steps: int
     sample_every: int
     """Epochs between grids of samples."""
+    save_minutes: float
+    """Minutes between checkpoints within an epoch."""
+    status_seconds: float
+    """Seconds between two lines of status."""
 
 
 @dataclass
 class Stop:
     """Whether a signal has asked the run to stop."""
 
-    signal: int | None = None
+    signal: int = 0
+
+
+class Interval:
+    """What has happened since the last line of status."""
+
+    def __init__(self, step: int):
+        self.began, self.first_step, self.sums = time.monotonic(), step, np.zeros(4)
+
+    def status(self, config: Config, step: int, total_steps: int) -> Status:
+        """Sum it up."""
+        steps_per_second = (step - self.first_step) / (time.monotonic() - self.began)
+        d_loss, g_loss, d_gradient, g_gradient = (self.sums / (step - self.first_step)).tolist()
+        return Status(
+            step=step,
+            epoch=step / config.steps_per_epoch,
+            kimg=step * config.method.batch_size / 1000,
+            images_per_second=steps_per_second * config.method.batch_size,
+            d_loss=d_loss,
+            g_loss=g_loss,
+            d_gradient=d_gradient,
+            g_gradient=g_gradient,
+            memory_mb=statuses.memory_mb(),
+            seconds_left=(total_steps - step) / steps_per_second,
+        )
 
 
 @contextmanager
@@ -59,73 +89,107 @@ def _damage_reported() -> Iterator[None]:
 
 
 @_damage_reported()
-def train(
-    config: Config, shards: ShardSet, strategy: tf.distribute.Strategy, length: Length, folder: Path
-) -> int | None:
+def train(config: Config, shards: ShardSet, devices: Devices, schedule: Schedule, folder: Path) -> int:
     """Run from where the folder's newest checkpoint stands to the end.
 
     Returns:
-        The signal that stopped the run early, with everything saved, or None when it reached its end.
+        The signal that stopped the run early, with everything saved, or 0 when it reached its end.
 
     Raises:
-        ClickException: a loss is not finite, or a shard is damaged.
+        ClickException: a loss or gradient is not finite, a shard is damaged, or the devices do not add up.
     """
-    with strategy.scope():
+    if devices.replicas > 1:
+        self_test(devices)
+    with devices.strategy.scope():
         pair = build(config.method, config.image_shape, config.seed)
         progress = Progress()
+    saved, damaged = Checkpoints(folder, pair, progress).restore()
+    for line in damaged:
+        print(line)
+    if saved:
+        print(f"Continuing from {saved}: {int(progress.step):,} of {schedule.total_steps:,} steps are done.")
+    with devices.writable(folder) as written, stop_on_signal() as stop:
+        stopped_by = _steps(config, shards, devices, schedule, pair, progress, written, stop)
+        if not stopped_by:
+            write_png(written / "final.png", tile(to_pixels(sample(pair, config))))
+    return stopped_by
+
+
+def _steps(
+    config: Config,
+    shards: ShardSet,
+    devices: Devices,
+    schedule: Schedule,
+    pair: Pair,
+    progress: Progress,
+    folder: Path,
+    stop: Stop,
+) -> int:
     checkpoints = Checkpoints(folder, pair, progress)
-    restored = checkpoints.restore()
     step = int(progress.step)
-    if restored:
-        print(f"Continuing from {restored}: {step:,} of {length.total_steps:,} steps are done.")
     history = History(folder, step)
-    run_steps = _compile(pair, progress, config, strategy)
-    iterator = _iterator(config, shards, strategy, step)
-    steps_per_call = 1
-    with stop_on_signal() as stop, _bar(config, length, step) as bar:
-        while step < length.total_steps:
+    run_steps = _compile(pair, progress, config, devices)
+    iterator = _iterator(config, shards, devices, step)
+    steps_per_call, saved, saved_at, interval = 1, None, time.monotonic(), Interval(step)
+    with _bar(config, schedule, step) as bar:
+        while step < schedule.total_steps:
             to_boundary = config.steps_per_epoch - step % config.steps_per_epoch
-            count = min(steps_per_call, to_boundary, length.total_steps - step)
+            count = min(steps_per_call, to_boundary, schedule.total_steps - step)
             began = time.monotonic()
-            d_loss, g_loss = _finite(run_steps(iterator, tf.constant(count, tf.int64)).numpy(), step, count, restored)
+            sums = run_steps(iterator, tf.constant(count, tf.int64)).numpy()
             elapsed = time.monotonic() - began
-            progress.epoch_seconds.assign_add(elapsed)
+            _refuse_infinite(sums, step, count, saved)
             step += count
-            steps_per_call = _next_call(count, elapsed)
+            progress.epoch_seconds.assign_add(elapsed)
+            interval.sums += sums
+            ends_epoch, ends_run = step % config.steps_per_epoch == 0, step == schedule.total_steps
+
+            d_loss, g_loss, *_ = sums / count
             bar.set_postfix(D=f"{d_loss:.3f}", G=f"{g_loss:.3f}", refresh=False)
             bar.update(count * config.method.batch_size)
-            epoch_ended = step % config.steps_per_epoch == 0
-            if epoch_ended or step == length.total_steps:
-                row = _row(config, progress, step)
-                history.add(row)
-                if row.epoch % length.sample_every == 0 or step == length.total_steps:
-                    history.add_samples(f"epoch-{row.epoch:05d}", row.images_seen, sample(pair, config))
-                tqdm.write(_line(row))
-                if epoch_ended:
-                    progress.loss_sums.assign([0.0, 0.0])
-                    progress.epoch_seconds.assign(0.0)
-            if epoch_ended or step == length.total_steps or stop.signal:
-                restored = checkpoints.save(step)
+            if ends_run or time.monotonic() - interval.began > schedule.status_seconds:
+                status = interval.status(config, step, schedule.total_steps)
+                history.add_status(status)
+                if bar.disable:
+                    print(statuses.line(status), flush=True)
+                interval = Interval(step)
+            if ends_epoch or ends_run:
+                _end_epoch(history, pair, config, progress, schedule, step)
+            # The hosts take the same decisions: any may be told to stop, and their clocks differ.
+            save_is_due = time.monotonic() - saved_at > 60 * schedule.save_minutes
+            stopped_by, save, fewer = devices.agreed((stop.signal, save_is_due, -_next_call(count, elapsed)))
+            steps_per_call = -fewer
+            if ends_epoch or ends_run or stopped_by or save:
+                saved, saved_at = checkpoints.save(step), time.monotonic()
                 save_generator(folder, pair)
-            if stop.signal:
-                return stop.signal
-    write_png(folder / "final.png", tile(to_pixels(sample(pair, config))))
-    save_generator(folder, pair)
-    return None
+            if stopped_by:
+                return stopped_by
+    return 0
+
+
+def _end_epoch(history: History, pair: Pair, config: Config, progress: Progress, schedule: Schedule, step: int) -> None:
+    row = _row(config, progress, step)
+    history.add(row)
+    if row.epoch % schedule.sample_every == 0 or step == schedule.total_steps:
+        history.add_samples(f"epoch-{row.epoch:05d}", row.images_seen, sample(pair, config))
+    tqdm.write(_line(row))
+    if step % config.steps_per_epoch == 0:
+        progress.sums.assign(tf.zeros(4, tf.float64))
+        progress.epoch_seconds.assign(0.0)
 
 
 @_damage_reported()
-def measure(config: Config, shards: ShardSet, strategy: tf.distribute.Strategy) -> tuple[dict[str, int], float]:
+def measure(config: Config, shards: ShardSet, devices: Devices) -> tuple[dict[str, int], float]:
     """Build everything, take one step to compile and some to time; write nothing.
 
     Returns:
         The parameters of each network by its name, and the seconds that a step takes.
     """
-    with strategy.scope():
+    with devices.strategy.scope():
         pair = build(config.method, config.image_shape, config.seed)
         progress = Progress()
-    run_steps = _compile(pair, progress, config, strategy)
-    iterator = _iterator(config, shards, strategy, 0)
+    run_steps = _compile(pair, progress, config, devices)
+    iterator = _iterator(config, shards, devices, 0)
     run_steps(iterator, tf.constant(1, tf.int64))
     began = time.monotonic()
     run_steps(iterator, tf.constant(3, tf.int64)).numpy()
@@ -165,36 +229,38 @@ def stop_on_signal() -> Iterator[Stop]:
 
 
 def _compile(
-    pair: Pair, progress: Progress, config: Config, strategy: tf.distribute.Strategy
+    pair: Pair, progress: Progress, config: Config, devices: Devices
 ) -> Callable[[Iterator, tf.Tensor], tf.Tensor]:
-    replica = replica_step(pair, config.method, config.seed, strategy.num_replicas_in_sync)
+    """Several steps in one call: (iterator, count) -> float64 [4], sums over the steps of what a step returns."""
+    replica = replica_step(pair, config.method, config.seed, devices.replicas)
+    strategy = devices.strategy
 
     @tf.function
     def run_steps(iterator: Iterator, count: tf.Tensor) -> tf.Tensor:
-        before = tf.identity(progress.loss_sums)
+        sums = tf.zeros(4, tf.float64)
         for _ in tf.range(count):
-            losses = strategy.run(replica, args=(next(iterator), tf.identity(progress.step)))
-            progress.loss_sums.assign_add(
-                tf.cast(strategy.reduce(tf.distribute.ReduceOp.SUM, losses, axis=None), tf.float64)
-            )
+            values = strategy.run(replica, args=(next(iterator), tf.identity(progress.step)))
+            values = tf.cast(strategy.reduce(tf.distribute.ReduceOp.SUM, values, axis=None), tf.float64)
+            progress.sums.assign_add(values)
             progress.step.assign_add(1)
-        return (progress.loss_sums - before) / tf.cast(count, tf.float64)
+            sums += values
+        return sums
 
     return run_steps
 
 
-def _iterator(config: Config, shards: ShardSet, strategy: tf.distribute.Strategy, step: int) -> Iterator:
-    return distribute(strategy, batches(shards, config.method.batch_size, config.seed, step, config.cache))
+def _iterator(config: Config, shards: ShardSet, devices: Devices, step: int) -> Iterator:
+    return devices.batches(batches(shards, config.method.batch_size, config.seed, step, config.cache))
 
 
-def _finite(losses: np.ndarray, step: int, count: int, restored: Path | None) -> np.ndarray:
-    if not np.isfinite(losses).all():
-        kept = f"The last good checkpoint is {restored}." if restored else "There is no checkpoint yet."
+def _refuse_infinite(sums: np.ndarray, step: int, count: int, saved: Path | None) -> None:
+    if not np.isfinite(sums).all():
+        kept = f"The last good checkpoint is {saved}." if saved else "Nothing has been saved since the start."
+        d_loss, g_loss, *_ = sums / count
         raise ClickException(
-            f"The loss is no longer finite (D {losses[0]}, G {losses[1]}) between steps {step} and {step + count}. "
+            f"A loss or gradient is no longer finite between steps {step} and {step + count} (D {d_loss}, G {g_loss}). "
             f"{kept} Try --clip-norm 1, or half of --lr-g and --lr-d, with another --out."
         )
-    return losses
 
 
 def _next_call(count: int, elapsed: float) -> int:
@@ -203,7 +269,7 @@ def _next_call(count: int, elapsed: float) -> int:
 
 def _row(config: Config, progress: Progress, step: int) -> Row:
     steps_in_epoch = (step - 1) % config.steps_per_epoch + 1
-    d_loss, g_loss = progress.loss_sums.numpy() / steps_in_epoch
+    d_loss, g_loss, *_ = progress.sums.numpy() / steps_in_epoch
     return Row(
         epoch=math.ceil(step / config.steps_per_epoch),
         step=step,
@@ -219,6 +285,6 @@ def _line(row: Row) -> str:
     return f"epoch {row.epoch}: {row.images_seen:,} images seen, {losses}, {row.seconds:.1f} s"
 
 
-def _bar(config: Config, length: Length, step: int) -> tqdm:
+def _bar(config: Config, schedule: Schedule, step: int) -> tqdm:
     batch = config.method.batch_size
-    return tqdm(total=length.total_steps * batch, initial=step * batch, unit="img", unit_scale=True, disable=None)
+    return tqdm(total=schedule.total_steps * batch, initial=step * batch, unit="img", unit_scale=True, disable=None)

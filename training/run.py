@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import sys
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +21,8 @@ from training.quiet import startup_chatter_hidden
 from training.shards import ShardSet, find
 
 if TYPE_CHECKING:
-    from training.loop import Length
+    from training.loop import Schedule
+    from training.strategy import Devices
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 110})
@@ -52,12 +55,17 @@ if TYPE_CHECKING:
     "--kimg", type=click.FloatRange(0, min_open=True), help="Length in thousands of photos, instead of --epochs."
 )
 @click.option("--sample-every", type=click.IntRange(min=1), default=1, help="Epochs between grids of samples.")
+@click.option("--save-minutes", type=click.FloatRange(0), default=10.0, help="Minutes between checkpoints in an epoch.")
+@click.option("--status-seconds", type=click.FloatRange(0), default=10.0, help="Seconds between lines of status.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, help="Decides weights, order and noise.")
 @click.option(
     "--strategy",
-    type=click.Choice(["auto", "one", "mirrored"]),
+    type=click.Choice(["auto", "one", "mirrored", "multi-worker", "tpu"]),
     default="auto",
-    help="How devices are used; auto takes every GPU there is, or the CPU.",
+    help="How devices are used; auto takes the TPU, the hosts of TF_CONFIG or SLURM, or all GPUs, whichever is there.",
+)
+@click.option(
+    "--devices", "split", type=click.IntRange(min=2), help="Divide the CPU or a GPU into N devices, to try a strategy."
 )
 @click.option(
     "--dry-run", is_flag=True, help="Build everything, time a few steps, say what the run would be, write nothing."
@@ -84,8 +92,11 @@ def main(
     epochs: int,
     kimg: float | None,
     sample_every: int,
+    save_minutes: float,
+    status_seconds: float,
     seed: int,
     strategy: str,
+    split: int | None,
     dry_run: bool,
     preset: str,
     **overrides: object,
@@ -106,33 +117,47 @@ def main(
         from training import loop, pipeline
         from training import strategy as strategies
 
-        devices = strategies.choose(strategy)
+        devices = strategies.choose(strategy, split)
+    if devices.hosts > 1 and not out:
+        raise UsageError("With several hosts --out must name one folder that all of them see.")
     # A run goes on as it began: what is free now must not change the order of its photos.
     fits = saved.get("cache") if saved else pipeline.fits_in_memory(learnt)
     cached = fits if cache == "auto" else cache == "ram"
+    cached = not devices.agreed([not cached])[0]
     config = Config(preset, method, seed, train_on, learnt.count, learnt.fingerprint, learnt.image_shape, cached)
     if saved:
         refuse_changes(folder, configs.differences(saved, config))
-    length = loop.Length(total_steps(config, epochs, kimg), sample_every)
+    if not agrees(devices, config):
+        raise UsageError("The hosts see different shards or were given different options. Give all of them the same.")
+    schedule = loop.Schedule(total_steps(config, epochs, kimg), sample_every, save_minutes, status_seconds)
 
-    print(f"Run {folder}: {length.total_steps:,} steps, {length.total_steps / config.steps_per_epoch:.4g} epochs")
-    print(configs.table(configs.rows(config)))
-    print(describe_photos(learnt, kept, config))
-    print(strategies.describe(devices, method.batch_size), flush=True)
-    if dry_run:
-        parameters, seconds = loop.measure(config, learnt, devices)
-        print(forecast(parameters, seconds, config, length))
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    configs.save(folder, config)
-    stopped_by = loop.train(config, learnt, devices, length, folder)
-    if stopped_by:
-        print(f"Stopped and saved. The same command with --out {folder} continues.")
-        sys.exit(128 + stopped_by)
-    print(
-        f"Done, in {folder}: final.png has {loop.SAMPLES} faces, losses.png the losses, generator.keras the generator."
-    )
-    print(f"More faces: python -m training.sample --run {folder} --count 64 --seed 1 --out faces.png")
+    with devices.speaking():
+        print(
+            f"Run {folder}: {schedule.total_steps:,} steps, {schedule.total_steps / config.steps_per_epoch:.4g} epochs"
+        )
+        print(configs.table(configs.rows(config)))
+        print(describe_photos(learnt, kept, config))
+        print(strategies.describe(devices, method.batch_size), flush=True)
+        if dry_run:
+            parameters, seconds = loop.measure(config, learnt, devices)
+            print(forecast(parameters, seconds, config, schedule))
+            return
+        if devices.host == 0:
+            folder.mkdir(parents=True, exist_ok=True)
+            configs.save(folder, config)
+        stopped_by = loop.train(config, learnt, devices, schedule, folder)
+        if stopped_by:
+            print(f"Stopped and saved. The same command with --out {folder} continues.")
+            sys.exit(128 + stopped_by)
+        print(f"Done, in {folder}: final.png has faces, losses.png the losses, generator.keras is the generator.")
+        print(f"More faces: python -m training.sample --run {folder} --count 64 --seed 1 --out faces.png")
+
+
+def agrees(devices: Devices, config: Config) -> bool:
+    """Return whether every host is about to do the same."""
+    digest = int(sha256(json.dumps(configs.rows(config)).encode()).hexdigest()[:12], 16)
+    largest, negated_smallest = devices.agreed((digest, -digest))
+    return largest == -negated_smallest
 
 
 def divide(shards: ShardSet, train_on: str, limit: int | None) -> tuple[ShardSet, ShardSet]:
@@ -184,13 +209,13 @@ def describe_photos(learnt: ShardSet, kept: ShardSet, config: Config) -> str:
     )
 
 
-def forecast(parameters: dict[str, int], seconds: float, config: Config, length: Length) -> str:
+def forecast(parameters: dict[str, int], seconds: float, config: Config, schedule: Schedule) -> str:
     """Say what a run would be, from the seconds that a step takes."""
     sizes = ", ".join(f"{name} {count:,} parameters" for name, count in parameters.items())
     return (
         f"{sizes}.\n"
         f"A step takes {seconds:.3f} s, {config.method.batch_size / seconds:,.0f} images/s: "
-        f"an epoch {seconds * config.steps_per_epoch / 60:.1f} minutes, all {seconds * length.total_steps / 60:.1f}. "
+        f"an epoch {seconds * config.steps_per_epoch / 60:.1f} minutes, all {seconds * schedule.total_steps / 60:.1f}. "
         "Nothing was written (--dry-run)."
     )
 

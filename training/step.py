@@ -54,9 +54,9 @@ def replica_step(pair: Pair, preset: Preset, seed: int, replicas: int) -> Callab
     """The update that every replica runs on its share of a global batch.
 
     Returns:
-        A function of (images uint8 [batch, height, width, channels], step int64) that updates D, then G against the
-        new D, and returns this replica's share of the losses, float32 [2]: D and G. Summed over the replicas they are
-        the means over the global batch.
+        A function of (images uint8 [batch, height, width, channels], step int64) that updates D, then G against the new
+        D, and returns float32 [4]: this replica's share of D's loss, of G's loss, of the norm of D's gradient and of
+        G's. Summed over the replicas they are the values of the global batch.
     """
     generator, discriminator = pair.generator.network, pair.discriminator.network
     loss = LOSSES[preset.loss]
@@ -80,30 +80,27 @@ def replica_step(pair: Pair, preset: Preset, seed: int, replicas: int) -> Callab
             fake = generator(noise.latent(preset.latent, preset.latent_distribution), training=True)
             with generator_tape.stop_recording():
                 with tf.GradientTape() as discriminator_tape:
-                    d_loss = share(
-                        loss.discriminator(
-                            judge(real, noise, Purpose.DISCRIMINATOR_REAL),
-                            judge(fake, noise, Purpose.DISCRIMINATOR_FAKE),
-                        )
-                    )
-                _update(pair.discriminator, discriminator_tape, d_loss, preset.clip_norm)
-            # The same fakes, seen by the D that has just learnt from them: alternating updates for one forward pass of
-            # G.
+                    real_logits = judge(real, noise, Purpose.DISCRIMINATOR_REAL)
+                    fake_logits = judge(fake, noise, Purpose.DISCRIMINATOR_FAKE)
+                    d_loss = share(loss.discriminator(real_logits, fake_logits))
+                d_norm = _update(pair.discriminator, discriminator_tape, d_loss, preset.clip_norm)
+            # The same fakes, seen by the D that has just learnt from them: alternating updates for one forward pass
+            # of G.
             g_loss = share(loss.generator(judge(fake, noise, Purpose.GENERATOR)))
-        _update(pair.generator, generator_tape, g_loss, preset.clip_norm)
-        return tf.stack([d_loss, g_loss])
+        g_norm = _update(pair.generator, generator_tape, g_loss, preset.clip_norm)
+        return tf.stack([d_loss, g_loss, d_norm / replicas, g_norm / replicas])
 
     return step
 
 
-def _update(player: Player, tape: tf.GradientTape, loss: tf.Tensor, clip_norm: float | None) -> None:
+def _update(player: Player, tape: tf.GradientTape, loss: tf.Tensor, clip_norm: float | None) -> tf.Tensor:
+    """Apply the gradient of the whole batch, clipped; return its norm before that, the same on every replica."""
     variables = player.network.trainable_variables
-    gradients = tape.gradient(loss, variables)
+    context = tf.distribute.get_replica_context()
+    # Summed here, since a norm of one replica's share says nothing. The optimizer sums once more, hence the division.
+    gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, tape.gradient(loss, variables))
+    norm = tf.linalg.global_norm(gradients)
     if clip_norm is not None:
-        # The norm is that of the whole batch's gradient, so it is taken after the sum over replicas. The optimizer
-        # sums once more.
-        context = tf.distribute.get_replica_context()
-        summed = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
-        clipped, _ = tf.clip_by_global_norm(summed, clip_norm)
-        gradients = [gradient / context.num_replicas_in_sync for gradient in clipped]
-    player.optimizer.apply(gradients, variables)
+        gradients, _ = tf.clip_by_global_norm(gradients, clip_norm, use_norm=norm)
+    player.optimizer.apply([gradient / context.num_replicas_in_sync for gradient in gradients], variables)
+    return norm

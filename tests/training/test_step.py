@@ -10,7 +10,7 @@ import tensorflow as tf
 from training.noise import Noise, Purpose
 from training.presets import PRESETS
 from training.step import Pair, Player, build, replica_step
-from training.strategy import distribute, mirrored
+from training.strategy import Devices, mirrored
 
 SHAPE = (16, 16, 1)
 METHOD = replace(PRESETS["classic"], batch_size=8, latent=10)
@@ -34,7 +34,7 @@ def run(method, steps, devices=1):
         return strategy.reduce(tf.distribute.ReduceOp.SUM, losses, axis=None)
 
     dataset = tf.data.Dataset.from_tensor_slices(photos(steps)).repeat()
-    batches = distribute(strategy, dataset)
+    batches = Devices(strategy).batches(dataset)
     losses = [distributed(next(batches), tf.constant(n, tf.int64)).numpy() for n in range(steps)]
     return np.array(losses), weights(pair)
 
