@@ -78,17 +78,34 @@ class Interval:
         )
 
 
+# What a collective operation ends with on the other hosts, within some ten seconds of a host's death.
+_HOST_LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.InternalError)
+
+
 @contextmanager
-def _damage_reported() -> Iterator[None]:
+def _failures_in_words(devices: Devices, config: Config) -> Iterator[None]:
+    """Turn what TensorFlow raises for trouble that is not ours into one message."""
     try:
         yield
     except tf.errors.DataLossError as error:
         raise ClickException(
             f"A shard is damaged ({error.message}). Find it with: python -m preprocess.verify FOLDER"
         ) from None
+    except tf.errors.ResourceExhaustedError as error:
+        half = max(config.method.batch_size // 2, devices.replicas)
+        raise ClickException(
+            f"Out of memory with a batch of {config.method.batch_size} over {devices.replicas} devices "
+            f"({error.message.splitlines()[0][:200]}). Try --batch-size {half}."
+        ) from None
+    except _HOST_LOST as error:
+        if devices.hosts == 1:
+            raise
+        raise ClickException(
+            f"Another host is gone ({error.message.splitlines()[0][:200]}). "
+            "Start the same command on all hosts again: the run continues from its newest checkpoint."
+        ) from None
 
 
-@_damage_reported()
 def train(config: Config, shards: ShardSet, devices: Devices, schedule: Schedule, folder: Path) -> int:
     """Run from where the folder's newest checkpoint stands to the end.
 
@@ -96,18 +113,22 @@ def train(config: Config, shards: ShardSet, devices: Devices, schedule: Schedule
         The signal that stopped the run early, with everything saved, or 0 when it reached its end.
 
     Raises:
-        ClickException: a loss or gradient is not finite, a shard is damaged, or the devices do not add up.
+        ClickException: a loss or gradient is not finite, a shard is damaged, memory is short, the devices do not add
+            up, or another host is gone.
     """
+    with _failures_in_words(devices, config):
+        return _train(config, shards, devices, schedule, folder)
+
+
+def _train(config: Config, shards: ShardSet, devices: Devices, schedule: Schedule, folder: Path) -> int:
     if devices.replicas > 1:
         self_test(devices)
-    with devices.strategy.scope():
-        pair = build(config.method, config.image_shape, config.seed)
-        progress = Progress()
+    pair, progress = _build(config, devices)
     saved, damaged = Checkpoints(folder, pair, progress).restore()
     for line in damaged:
         print(line)
     if saved:
-        print(f"Continuing from {saved}: {int(progress.step):,} of {schedule.total_steps:,} steps are done.")
+        print(f"Continuing from {saved}: {int(progress.step.numpy()):,} of {schedule.total_steps:,} steps are done.")
     with devices.writable(folder) as written, stop_on_signal() as stop:
         stopped_by = _steps(config, shards, devices, schedule, pair, progress, written, stop)
         if not stopped_by:
@@ -126,7 +147,7 @@ def _steps(
     stop: Stop,
 ) -> int:
     checkpoints = Checkpoints(folder, pair, progress)
-    step = int(progress.step)
+    step = int(progress.step.numpy())
     history = History(folder, step)
     run_steps = _compile(pair, progress, config, devices)
     iterator = _iterator(config, shards, devices, step)
@@ -178,22 +199,20 @@ def _end_epoch(history: History, pair: Pair, config: Config, progress: Progress,
         progress.epoch_seconds.assign(0.0)
 
 
-@_damage_reported()
 def measure(config: Config, shards: ShardSet, devices: Devices) -> tuple[dict[str, int], float]:
     """Build everything, take one step to compile and some to time; write nothing.
 
     Returns:
         The parameters of each network by its name, and the seconds that a step takes.
     """
-    with devices.strategy.scope():
-        pair = build(config.method, config.image_shape, config.seed)
-        progress = Progress()
-    run_steps = _compile(pair, progress, config, devices)
-    iterator = _iterator(config, shards, devices, 0)
-    run_steps(iterator, tf.constant(1, tf.int64))
-    began = time.monotonic()
-    run_steps(iterator, tf.constant(3, tf.int64)).numpy()
-    seconds = (time.monotonic() - began) / 3
+    with _failures_in_words(devices, config):
+        pair, progress = _build(config, devices)
+        run_steps = _compile(pair, progress, config, devices)
+        iterator = _iterator(config, shards, devices, 0)
+        run_steps(iterator, tf.constant(1, tf.int64))
+        began = time.monotonic()
+        run_steps(iterator, tf.constant(3, tf.int64)).numpy()
+        seconds = (time.monotonic() - began) / 3
     networks = (pair.generator.network, pair.discriminator.network)
     return {network.name: network.count_params() for network in networks}, seconds
 
@@ -226,6 +245,11 @@ def stop_on_signal() -> Iterator[Stop]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _build(config: Config, devices: Devices) -> tuple[Pair, Progress]:
+    with devices.strategy.scope():
+        return build(config.method, config.image_shape, config.seed), Progress()
 
 
 def _compile(
@@ -276,7 +300,7 @@ def _row(config: Config, progress: Progress, step: int) -> Row:
         images_seen=step * config.method.batch_size,
         d_loss=float(d_loss),
         g_loss=float(g_loss),
-        seconds=round(float(progress.epoch_seconds), 3),
+        seconds=round(float(progress.epoch_seconds.numpy()), 3),
     )
 
 

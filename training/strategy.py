@@ -21,6 +21,8 @@ LOGICAL_GPU_MB = 2048  # of each part of a divided GPU: the largest network here
 class Devices:
     """What a run is distributed over."""
 
+    name: str
+    """The strategy's name on the command line."""
     strategy: tf.distribute.Strategy
     host: int = 0
     hosts: int = 1
@@ -114,10 +116,10 @@ def choose(name: str, split: int | None = None) -> Devices:
         return _multi_worker()
     devices = [device.name for device in tf.config.list_logical_devices("GPU" if gpus else "CPU")]
     if name == "one":
-        return Devices(tf.distribute.OneDeviceStrategy(devices[0]))
+        return Devices(name, tf.distribute.OneDeviceStrategy(devices[0]))
     if len(devices) < 2:
         raise UsageError("--strategy mirrored needs two devices or more; here there is one. Use --strategy auto.")
-    return Devices(mirrored(devices))
+    return Devices(name, mirrored(devices))
 
 
 def mirrored(devices: list[str]) -> tf.distribute.MirroredStrategy:
@@ -143,8 +145,7 @@ def describe(devices: Devices, batch_size: int) -> str:
         )
     names = ", ".join(name.split("/")[-1].removeprefix("device:") for name in devices.strategy.extended.worker_devices)
     where = f"{names} of each of {devices.hosts} hosts" if devices.hosts > 1 else names
-    strategy = type(devices.strategy).__name__
-    return f"{strategy} over {where}; batch {batch_size}, {batch_size // devices.replicas} a device."
+    return f"Strategy {devices.name} over {where}; batch {batch_size}, {batch_size // devices.replicas} a device."
 
 
 def self_test(devices: Devices) -> None:
@@ -205,7 +206,7 @@ def _multi_worker() -> Devices:
     else:
         raise UsageError("--strategy multi-worker needs TF_CONFIG, or a SLURM job, to say which hosts there are.")
     strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
-    return Devices(strategy, resolver.task_id or 0, resolver.cluster_spec().num_tasks("worker"))
+    return Devices("multi-worker", strategy, resolver.task_id or 0, resolver.cluster_spec().num_tasks("worker"))
 
 
 def _tpu() -> Devices:
@@ -215,4 +216,4 @@ def _tpu() -> Devices:
         tf.tpu.experimental.initialize_tpu_system(resolver)
     except (ValueError, tf.errors.OpError) as error:
         raise UsageError(f"No TPU can be reached ({str(error).splitlines()[0]}). Use --strategy auto.") from None
-    return Devices(tf.distribute.TPUStrategy(resolver))
+    return Devices("tpu", tf.distribute.TPUStrategy(resolver))

@@ -1,10 +1,13 @@
 import csv
+import json
+from dataclasses import asdict
 
 import numpy as np
 import tensorflow as tf
 from PIL import Image
 
 from training.history import History, Row
+from training.status import Status
 
 
 def row(epoch, d_loss=1.25):
@@ -45,6 +48,22 @@ def test_a_continued_run_has_no_row_twice_and_misses_none(tmp_path):
         ("3", "2.0"),
         ("4", "2.0"),
     ]
+
+
+def status(step):
+    return Status(step, step / 10, step * 0.064, 100.0, 1.0, 2.0, 0.1, 0.2, 900.0, 60.0)
+
+
+def test_stats_of_a_continued_run_have_no_line_twice_even_after_half_a_line(tmp_path):
+    first = History(tmp_path, 0)
+    for step in (5, 10, 15):
+        first.add_status(status(step))
+    path = tmp_path / "stats.jsonl"
+    path.write_text(path.read_text() + '{"step": 1')  # killed while it wrote
+    History(tmp_path, steps_done=10).add_status(status(12))
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [line["step"] for line in lines] == [5, 10, 12]
+    assert lines[0] == asdict(status(5))
 
 
 def test_samples_are_a_grid_on_disk(tmp_path):

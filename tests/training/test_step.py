@@ -34,7 +34,7 @@ def run(method, steps, devices=1):
         return strategy.reduce(tf.distribute.ReduceOp.SUM, losses, axis=None)
 
     dataset = tf.data.Dataset.from_tensor_slices(photos(steps)).repeat()
-    batches = Devices(strategy).batches(dataset)
+    batches = Devices("any", strategy).batches(dataset)
     losses = [distributed(next(batches), tf.constant(n, tf.int64)).numpy() for n in range(steps)]
     return np.array(losses), weights(pair)
 

@@ -1,0 +1,117 @@
+"""Two processes on loopback under TF_CONFIG: one run between them."""
+
+import csv
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+
+from tests.training.shards_by_tensorflow import numbered_images, write_shards
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def start(data, out, *options, hosts=2):
+    """Start a process for each host; with one host, without TF_CONFIG."""
+    addresses = [f"localhost:{free_port()}" for _ in range(hosts)]
+    processes = []
+    for index in range(hosts):
+        task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+        cluster = {"TF_CONFIG": json.dumps(task)} if hosts > 1 else {}
+        command = [
+            sys.executable,
+            "-m",
+            "training.run",
+            "--shards",
+            data[index],
+            "--batch-size",
+            10,
+            "--out",
+            out,
+            *options,
+        ]
+        processes.append(
+            subprocess.Popen(
+                [str(part) for part in command],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                env={**os.environ, **cluster},
+            )
+        )
+    return processes
+
+
+def finish(processes, seconds=120):
+    """What each printed, and its exit code."""
+    try:
+        return [(process.communicate(timeout=seconds)[0], process.returncode) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+
+
+def losses(folder):
+    with (folder / "history.csv").open(newline="") as file:
+        return [[float(row["d_loss"]), float(row["g_loss"])] for row in csv.DictReader(file)]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("hosts") / "data"
+    write_shards(folder, numbered_images(60), (20, 20, 20))
+    return folder
+
+
+def test_two_hosts_make_the_run_that_one_makes(data, tmp_path):
+    (first, code), (second, code_of_second) = finish(start([data, data], tmp_path / "two", "--epochs", 2))
+    assert (code, code_of_second) == (0, 0), first + second
+    assert "Strategy multi-worker over CPU:0 of each of 2 hosts; batch 10, 5 a device." in first
+    assert "epoch" not in second
+    [(output, code)] = finish(start([data], tmp_path / "one", "--epochs", 2, hosts=1))
+    assert code == 0, output
+    np.testing.assert_allclose(losses(tmp_path / "two"), losses(tmp_path / "one"), rtol=1e-4)
+    assert len(losses(tmp_path / "two")) == 2
+    assert not list((tmp_path / "two").glob(".partial*"))
+    generators = [keras.saving.load_model(tmp_path / n / "generator.keras", compile=False) for n in ("one", "two")]
+    for here, there in zip(*(generator.weights for generator in generators), strict=True):
+        np.testing.assert_allclose(here, there, atol=2e-4)
+
+
+def test_hosts_that_see_different_shards_are_refused(data, tmp_path):
+    write_shards(tmp_path / "other", numbered_images(60), (30, 30))
+    for output, code in finish(start([data, tmp_path / "other"], tmp_path / "run")):
+        assert code == 2, output
+        assert "hosts see different shards" in output
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_host_that_dies_ends_the_others_with_a_message_and_the_run_continues(data, tmp_path):
+    survivor, victim = start([data, data], tmp_path / "run", "--epochs", 100_000)
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "run" / "samples" / "epoch-00002.png").exists():
+        assert survivor.poll() is None, survivor.stdout.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    victim.kill()
+    died = time.monotonic()
+    [(output, code), _] = finish([survivor, victim])
+    assert time.monotonic() - died < 60
+    assert code == 1
+    assert "Another host" in output
+    assert "Traceback" not in output
+    epochs = len(losses(tmp_path / "run"))
+    [(output, code), _] = finish(start([data, data], tmp_path / "run", "--epochs", epochs + 2))
+    assert code == 0, output
+    assert "Continuing from" in output
+    assert len(losses(tmp_path / "run")) == epochs + 2

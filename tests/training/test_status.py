@@ -1,0 +1,19 @@
+from training.status import Status, line, memory_mb
+
+
+def test_a_line_says_how_far_how_fast_and_how_well():
+    status = Status(
+        step=200, epoch=1.5, kimg=12.8, images_per_second=1234.5, d_loss=1.25, g_loss=0.75,
+        d_gradient=0.5, g_gradient=2.0, memory_mb=1500.4, seconds_left=3725.2,
+    )  # fmt: skip
+    assert line(status) == (
+        "epoch 1.50, 12.8 kimg, 1,234 img/s, D 1.250, G 0.750, gradients 0.5 and 2, 1,500 MB, 1:02:05 left"
+    )
+
+
+def test_memory_is_what_this_process_took():
+    before = memory_mb()
+    block = bytearray(200_000_000)
+    block[::4096] = b"x" * len(block[::4096])
+    assert memory_mb() >= before
+    assert 100 < memory_mb() < 50_000
