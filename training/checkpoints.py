@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import tensorflow as tf
@@ -61,6 +62,8 @@ class Checkpoints:
     def save(self, step: int) -> Path:
         """Write a checkpoint, then remove all but the last few."""
         self._folder.mkdir(exist_ok=True)
+        for leftover in self._folder.glob("partial-*"):  # of a run that was killed while it saved
+            leftover.unlink() if leftover.is_file() else shutil.rmtree(leftover)
         path = self._folder / f"step-{step}"
         written = Path(self._state.write(str(self._folder / f"partial-{step}")))
         # The index is renamed last: a checkpoint is visible by its index.

@@ -42,6 +42,8 @@ class History:
         self._folder = folder
         (folder / "samples").mkdir(exist_ok=True)
         self.rows = [row for row in _read(folder / "history.csv") if row.step <= steps_done]
+        for leftover in folder.rglob(".partial-*"):  # of a run that was killed while it wrote
+            leftover.unlink()
         _drop_lines_after(folder / "stats.jsonl", steps_done)
         self._tensorboard = tf.summary.create_file_writer(str(folder / "tensorboard"))
 

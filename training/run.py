@@ -68,6 +68,9 @@ if TYPE_CHECKING:
     "--devices", "split", type=click.IntRange(min=2), help="Divide the CPU or a GPU into N devices, to try a strategy."
 )
 @click.option(
+    "--deterministic", is_flag=True, help="The same bits whenever it is run, also on a GPU and after deaths; slower."
+)
+@click.option(
     "--dry-run", is_flag=True, help="Build everything, time a few steps, say what the run would be, write nothing."
 )
 @click.option(
@@ -97,6 +100,7 @@ def main(
     seed: int,
     strategy: str,
     split: int | None,
+    deterministic: bool,
     dry_run: bool,
     preset: str,
     **overrides: object,
@@ -117,7 +121,7 @@ def main(
         from training import loop, pipeline
         from training import strategy as strategies
 
-        devices = strategies.choose(strategy, split)
+        devices = strategies.choose(strategy, split, deterministic)
     if devices.hosts > 1 and not out:
         raise UsageError("With several hosts --out must name one folder that all of them see.")
     # A run goes on as it began: what is free now must not change the order of its photos.

@@ -91,17 +91,20 @@ def _maximum(values: tf.Tensor, host: int, hosts: int) -> tf.Tensor:
     return tf.reduce_max(context.all_reduce(tf.distribute.ReduceOp.SUM, row) // replicas_a_host, axis=0)
 
 
-def choose(name: str, split: int | None = None) -> Devices:
+def choose(name: str, split: int | None = None, deterministic: bool = False) -> Devices:
     """The devices to train on. Call it before TensorFlow does anything else.
 
     Args:
         name: "one", "mirrored" (all GPUs of this host), "multi-worker" (the hosts of TF_CONFIG or SLURM), "tpu", or
             "auto": the first of TPU, several hosts, several GPUs that is there, else one device.
         split: divide this host's CPU, or its first GPU, into so many logical devices: for trying a strategy out.
+        deterministic: let TensorFlow use only operations that give the same bits every time.
 
     Raises:
         UsageError: a strategy for which something is missing here.
     """
+    if deterministic:
+        tf.config.experimental.enable_op_determinism()
     gpus = tf.config.list_physical_devices("GPU")
     if split:
         _divide(gpus, split)

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -122,19 +123,19 @@ def test_a_longer_run_goes_on_where_the_shorter_one_ended(finished, tmp_path):
         assert np.array_equal(continued, undisturbed)
 
 
-def start(data, out, epochs):
+def start(data, out, epochs, *options):
     command = [
         sys.executable,
         "-m",
         "training.run",
         "--shards",
         data,
-        "--batch-size",
-        "10",
+        *SMALL,
         "--epochs",
         epochs,
         "--out",
         out,
+        *options,
     ]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     return subprocess.Popen(
@@ -150,17 +151,28 @@ def wait_for(path, process):
         time.sleep(0.01)
 
 
-def test_a_run_that_was_killed_continues_as_if_nothing_had_happened(finished, tmp_path):
-    process = start(finished[0] / "data", tmp_path / "run", 100_000)
-    wait_for(tmp_path / "run" / "samples" / "epoch-00002.png", process)
-    process.kill()
-    process.communicate(timeout=60)
-    done = int(history(tmp_path / "run")[-1]["epoch"])
-    output = succeed("--shards", finished[0] / "data", *SMALL, "--epochs", done + 2, "--out", tmp_path / "run")
-    assert "Continuing from" in output
-    rows = history(tmp_path / "run")
-    assert [int(row["epoch"]) for row in rows] == list(range(1, done + 3))
-    assert rows[:3] == history(finished[0] / "run")
+def test_a_run_that_is_killed_again_and_again_ends_bit_for_bit_as_an_undisturbed_one(finished, tmp_path):
+    moments = random.Random(0)
+    saving_always = ("--deterministic", "--save-minutes", 0)  # so that deaths come inside of saves too
+    for death in range(3):
+        process = start(finished[0] / "data", tmp_path / "killed", 12, *saving_always)
+        wait_for(tmp_path / "killed" / "samples" / f"epoch-{3 * death + 1:05d}.png", process)
+        time.sleep(moments.uniform(0, 0.2))
+        process.kill()
+        process.communicate(timeout=60)
+    for folder in ("killed", "undisturbed"):
+        process = start(finished[0] / "data", tmp_path / folder, 12, *saving_always)
+        output, _ = process.communicate(timeout=240)
+        assert process.returncode == 0, output
+        assert ("Continuing from" in output) == (folder == "killed")
+    killed, undisturbed = tmp_path / "killed", tmp_path / "undisturbed"
+    assert history(killed) == history(undisturbed)
+    assert len(history(killed)) == 12
+    for here, there in zip(final_weights(killed), final_weights(undisturbed), strict=True):
+        assert np.array_equal(here, there)
+    steps = [json.loads(line)["step"] for line in (killed / "stats.jsonl").read_text().splitlines()]
+    assert steps == sorted(set(steps))
+    assert not list(killed.glob("**/*partial*")), "leftovers of deaths are cleared"
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
