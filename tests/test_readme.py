@@ -19,7 +19,9 @@ def test_the_code_blocks_of_both_languages_are_the_same():
 def test_both_have_the_same_sections_pictures_and_code_words():
     for pattern in (r"^#+ ", r"\]\((?!README)[^)]*\)", r"^\|"):
         assert len(re.findall(pattern, ENGLISH, re.MULTILINE)) == len(re.findall(pattern, KOREAN, re.MULTILINE))
-    words = [set(re.findall(r"`[^`\n]+`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))) for text in (ENGLISH, KOREAN)]
+    words = [
+        set(re.findall(r"`[^`\n]+`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))) for text in (ENGLISH, KOREAN)
+    ]
     assert words[0] - words[1] == set()
 
 

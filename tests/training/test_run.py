@@ -175,6 +175,17 @@ def test_a_run_that_is_killed_again_and_again_ends_bit_for_bit_as_an_undisturbed
     assert not list(killed.glob("**/*partial*")), "leftovers of deaths are cleared"
 
 
+def test_a_run_goes_on_over_another_number_of_devices(finished, tmp_path):
+    succeed("--shards", finished[0] / "data", *SMALL, "--epochs", 1, "--out", tmp_path / "run")
+    process = start(finished[0] / "data", tmp_path / "run", 3, "--strategy", "auto", "--devices", 2)
+    output, _ = process.communicate(timeout=240)
+    assert process.returncode == 0, output
+    assert "Strategy mirrored over CPU:0, CPU:1; batch 10, 5 a device." in output
+    for there, here in zip(history(tmp_path / "run"), history(finished[0] / "run"), strict=True):
+        assert float(there["d_loss"]) == pytest.approx(float(here["d_loss"]), rel=1e-4)
+        assert float(there["g_loss"]) == pytest.approx(float(here["g_loss"]), rel=1e-4)
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_saves_and_says_how_to_continue(finished, tmp_path, number, code):
     process = start(finished[0] / "data", tmp_path / "run", 100_000)
