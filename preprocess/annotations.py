@@ -34,9 +34,10 @@ def read_attributes(path: Path, ids: Iterable[str]) -> Attributes:
         line, header, promised = 1, file.readline(), None
         comma = _separator(header)
         if comma is None:
-            if not header.strip().isdigit():
-                raise _malformed(path, line, "the official list begins with the number of its rows")
-            line, header, promised = 2, file.readline(), int(header)
+            try:
+                line, header, promised = 2, file.readline(), int(header)
+            except ValueError:
+                raise _malformed(path, 1, "the official list begins with the number of its rows") from None
         names = _fields(header, comma)[1 if comma else 0 :]
         if not names or {b"-1", b"0", b"1"} & set(names):
             raise _malformed(path, line, "the attribute names are missing here")

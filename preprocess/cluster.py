@@ -1,45 +1,158 @@
-"""Task after task on the workers of a Dask cluster that is there already. Imported where --cluster is given alone."""
+"""Task after task on the workers of a Dask cluster that somebody started. Only --cluster imports this module.
 
+The client lives in the main thread, in an event loop that turns only while something is awaited: so every wait has an
+end, and Ctrl-C ends any.
+"""
+
+import asyncio
 import logging
 import pickle
+import socket
 import uuid
+import warnings
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from contextlib import suppress
+from typing import NamedTuple, TypeVar
 
 import click
-from distributed import Client, Future, wait
+from distributed import CancelledError, Client, KilledWorker
+from distributed.exceptions import WorkerStartTimeoutError
+
+from preprocess import crop
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-_PATIENCE = 30.0
+# All in seconds.
+_TO_ANSWER = 10  # a scheduler that is just being started is asked again and again until then
+_TO_FIND_WORKERS = 60  # a worker takes 3 to start, and a dead one's successor as many
+_BETWEEN_LOOKS = 5
+_TO_LEAVE = 2
 
-
-@dataclass(frozen=True)
-class _Call:
-    function: Callable
-    argument: Any
-
-    def __reduce__(self):
-        return self.function, (self.argument,)
+_CONTINUES = "What is finished stays, and the same command continues."
 
 
 class Cluster:
+    """The workers of a Dask cluster in a `with` block, to be used like a workers.Crew.
+
+    The workers see the same folders at the same paths as this machine. When the block is left, what they have not
+    begun is dropped.
+    Raises click.UsageError where no scheduler answers at `address`.
+    """
+
     def __init__(self, address: str):
-        self._client = Client(address, timeout=10)
+        # What this process has to say of the cluster, it says in its own words; Dask adds tables and tracebacks.
+        logging.disable()
+        warnings.filterwarnings("ignore", module="distributed")
+        self._address = address
+        self._loop = asyncio.new_event_loop()
+        try:
+            self._client = self._loop.run_until_complete(_connected(address))
+        except Exception as error:  # from OSError to TypeError: a wrong address has many
+            raise click.UsageError(
+                f"No Dask scheduler answers at {address}: {str(error) or f'silent for {_TO_ANSWER} s'}. Start one with "
+                "python -m dask scheduler, or leave --cluster out: then processes of this machine do the work."
+            ) from None
 
     def __enter__(self) -> "Cluster":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._client.close(timeout=5)
+        self._loop.run_until_complete(_leave(self._client))
+        self._loop.close()
 
     def completed(self, work: Callable[[T], R], tasks: Iterable[T]) -> Iterator[tuple[T, R]]:
-        running = {
-            self._client.submit(pickle.loads, pickle.dumps(_Call(work, task)), key=f"{work.__name__}-{uuid.uuid4()}"): task
-            for task in tasks
-        }
-        while running:
-            for future in wait(list(running), return_when="FIRST_COMPLETED").done:
-                yield running.pop(future), future.result()
+        """Yield each task with its result as soon as it is there, in any order.
+
+        `work` is a function of a module; its argument and result can be pickled. A click.ClickException in it is
+        raised here, with the name of the machine. When a worker dies, Dask gives its task to another; a task that
+        takes four along (Dask's allowed-failures) is named in a click.ClickException, as is the reason why no more can
+        be done: the scheduler is gone, there are no workers, or they cannot run this program.
+        """
+        waiting = {self._loop.create_task(self._result(work, task)) for task in tasks}
+        while waiting:
+            done, waiting = self._loop.run_until_complete(
+                asyncio.wait(waiting, timeout=_BETWEEN_LOOKS, return_when=asyncio.FIRST_COMPLETED)
+            )
+            if not done:
+                self._look_for_workers()
+            for result in done:
+                yield result.result()
+
+    async def _result(self, work: Callable[[T], R], task: T) -> tuple[T, R]:
+        call = pickle.dumps(_Call(_do, (work, task, crop.versions())))
+        key = f"{work.__name__}-{uuid.uuid4()}"  # new in each run: Dask keeps results by their key
+        try:
+            return task, await self._client.submit(pickle.loads, call, key=key)
+        except click.ClickException:
+            raise
+        except CancelledError:
+            raise self._gone() from None
+        except KilledWorker as error:
+            raise click.ClickException(
+                f"{error.allowed_failures + 1} workers died, one after the other, while making {task}. Were they "
+                f"killed, or out of memory? {_CONTINUES}"
+            ) from None
+        except Exception as error:
+            raise click.ClickException(
+                f"{task} failed on the cluster: {error!r}. The workers must run this version of the program: start "
+                f"them in this folder, with an environment like this one. {_CONTINUES}"
+            ) from None
+
+    def _look_for_workers(self) -> None:
+        look = self._client.wait_for_workers(1, timeout=_TO_FIND_WORKERS)
+        try:
+            self._loop.run_until_complete(asyncio.wait_for(look, _TO_FIND_WORKERS + _TO_ANSWER))
+        except WorkerStartTimeoutError:
+            raise click.ClickException(
+                f"The cluster at {self._address} has had no workers for {_TO_FIND_WORKERS} s. Start some with "
+                f"python -m dask worker {self._address}. {_CONTINUES}"
+            ) from None
+        except (OSError, asyncio.TimeoutError):
+            raise self._gone() from None
+
+    def _gone(self) -> click.ClickException:
+        return click.ClickException(
+            f"The scheduler at {self._address} is gone, or has dropped the work. Start it again. {_CONTINUES}"
+        )
+
+
+async def _connected(address: str) -> Client:
+    client = Client(address, asynchronous=True, set_as_default=False)
+    try:
+        return await asyncio.wait_for(client, _TO_ANSWER)
+    except BaseException:
+        await _leave(client)
+        raise
+
+
+async def _leave(client: Client) -> None:
+    if others := asyncio.all_tasks() - {asyncio.current_task()}:
+        for task in others:
+            task.cancel()
+        await asyncio.wait(others, timeout=_TO_LEAVE)
+    with suppress(Exception):  # a scheduler that is gone needs no goodbye
+        await asyncio.wait_for(client.close(), _TO_LEAVE)
+
+
+class _Call(NamedTuple):
+    """A call that takes place where it is unpickled: by the worker, so that the scheduler may lack this package."""
+
+    function: Callable
+    arguments: tuple
+
+    def __reduce__(self):
+        return self.function, self.arguments
+
+
+def _do(work: Callable[[T], R], task: T, versions: dict) -> R:
+    """Be a worker for one task. Raises click.ClickException that names this machine."""
+    try:
+        if crop.versions() != versions:
+            raise click.ClickException(
+                f"its pixels could differ, for it has {crop.versions()}, and the machine of the command {versions}. "
+                "Install the same Pillow on both."
+            )
+        return work(task)
+    except click.ClickException as error:
+        raise click.ClickException(f"On {socket.gethostname()}: {error.message}") from None

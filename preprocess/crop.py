@@ -4,7 +4,8 @@ import io
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from PIL import Image
+import PIL
+from PIL import Image, features
 
 SIZE = 64  # pixels a side of what comes out: (SIZE, SIZE, 1), uint8
 
@@ -110,6 +111,11 @@ def pixels(photo: bytes, crop: Crop) -> bytes:
     except Exception:  # decoders meet hostile bytes with OSError, SyntaxError, ValueError, struct.error and more
         raise Rejected("truncated or damaged") from None
     return _shrink(grey, _box(grey.size, crop), crop.filter).tobytes()
+
+
+def versions() -> dict[str, str | None]:
+    """Return the versions on which the pixels depend."""
+    return {"pillow": PIL.__version__, "libjpeg_turbo": features.version("libjpeg_turbo")}
 
 
 def _open(photo: bytes) -> Image.Image:

@@ -17,7 +17,7 @@ _RECIPE = ("format", "settings", "source")  # the parts of a manifest that decid
 
 
 def recipe(settings: Document, source: Document) -> Document:
-    """Return all that decides the bytes of the shards: our settings, and what the source holds (path, fingerprint)."""
+    """Return all that decides the bytes of the shards: our settings, and what the source holds (paths, fingerprint)."""
     # Through JSON, so that it equals what is read back: tuples become lists.
     return json.loads(json.dumps({"format": FORMAT, "settings": settings, "source": source}))
 
@@ -25,13 +25,13 @@ def recipe(settings: Document, source: Document) -> Document:
 def differences(old: Document, new: Document) -> list[str]:
     """Return a line "name: old -> new" for each part of two recipes that differs; a manifest is a recipe and more.
 
-    A source that was only moved is the same source.
+    What was only moved is the same: where photos and lists lie does not count.
     """
     before, after = ({key: value for key, value in _flat(it).items() if key.startswith(_RECIPE)} for it in (old, new))
     return [
         f"{name}: {_short(before.get(name))} -> {_short(after.get(name))}"
         for name in sorted(before.keys() | after.keys())
-        if name != "source.path" and before.get(name) != after.get(name)
+        if not name.endswith((".path", ".paths")) and before.get(name) != after.get(name)
     ]
 
 
@@ -59,6 +59,16 @@ def manifest(
         ],
         "rejected": dict(sorted(Counter(rejection.reason for rejection in rejections).items())),
     }
+
+
+def shards(manifest: Document) -> list[Shard]:
+    """Return the shards that a manifest lists; it does not say what each of them left out."""
+    return [
+        Shard(
+            str(shard["name"]), str(shard["split"]), int(shard["count"]), int(shard["bytes"]), str(shard["sha256"]), ()
+        )
+        for shard in manifest["shards"]
+    ]
 
 
 def counts(manifest: Document) -> dict[str, int]:

@@ -3,28 +3,30 @@
 import shlex
 import signal
 from collections import Counter
-from collections.abc import Container, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Container, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
-from hashlib import sha256
 from itertools import islice
 from math import ceil
 from pathlib import Path
 from time import perf_counter
 
 import click
-import PIL
-from PIL import features
 
 from preprocess import crop as crops
 from preprocess import dataset, staging
 from preprocess.annotations import Attributes, read_attributes, read_partitions
 from preprocess.crop import Crop, Rejection
 from preprocess.dataset import Document
+from preprocess.files import sha256_of
+from preprocess.lock import held
 from preprocess.plan import plan
 from preprocess.shard import Photo, Shard, Task, made, make
 from preprocess.sources import Listing, Location, Source, open_source
 from preprocess.workers import Crew, usable_cores
+
+# Opens workers, with the protocol of a Crew, for at most this many tasks.
+Hire = Callable[[int], AbstractContextManager[Crew]]
 
 
 @dataclass(frozen=True)
@@ -65,16 +67,25 @@ class _CropType(click.ParamType):
         return value
 
 
+workers_option = click.option(
+    "--workers",
+    default=usable_cores,
+    show_default="the usable cores",
+    type=click.IntRange(min=1),
+    help="Processes that work side by side. What comes of it is the same for any number.",
+)
+
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command(context_settings={"max_content_width": 120, "show_default": True})
 @click.option(
     "--source",
-    "place",
+    "places",
     required=True,
+    multiple=True,
     type=click.Path(path_type=Path),
-    help="The photos: a folder, searched recursively, or a zip, read in place.",
+    help="The photos: a folder, searched recursively, or a zip or a tar, read in place. May be given several times.",
 )
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="The folder for the shards."
@@ -115,12 +126,12 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     type=click.IntRange(0, 2**64 - 1),
     help="Deals the photos to shards: another seed, another mix in each.",
 )
+@workers_option
 @click.option(
-    "--workers",
-    default=usable_cores,
-    show_default="the usable cores",
-    type=click.IntRange(min=1),
-    help="Processes that work side by side. The shards are the same for any number.",
+    "--cluster",
+    metavar="ADDRESS",
+    help="In place of processes of this machine: the workers of the Dask cluster with its scheduler at "
+    "tcp://HOST:8786. They need the same folders at the same paths.",
 )
 @click.option(
     "--max-rejected",
@@ -134,7 +145,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     help="Replace shards of other settings, once the new ones are complete. Shards of these settings are kept.",
 )
 def main(
-    place: Path,
+    places: tuple[Path, ...],
     out: Path,
     attributes: Path | None,
     partitions: Path | None,
@@ -144,6 +155,7 @@ def main(
     limit: int | None,
     seed: int,
     workers: int,
+    cluster: str | None,
     max_rejected: float,
     overwrite: bool,
 ) -> None:
@@ -153,61 +165,85 @@ def main(
     """
     began = perf_counter()
     settings = Settings(attributes, partitions, crops.parse(crop_text, filter_name), shard_images, limit, seed)
-    with _stopping_in_words(), _failing_in_words():
-        manifest = produce(open_source(place), settings, out, workers, max_rejected, overwrite)
+    with stopping_in_words(), failing_in_words():
+        manifest = produce(open_source(places), settings, out, hiring(workers, cluster), max_rejected, overwrite)
     click.echo(summary(manifest, out, perf_counter() - began))
 
 
+def hiring(workers: int, cluster: str | None) -> Hire:
+    """Return what opens workers for so many shards: those of the cluster, or else processes of this machine."""
+    if cluster is None:
+        return lambda shards: Crew(min(workers, shards))
+    try:
+        from preprocess.cluster import Cluster  # 0.7 s, and a package that nothing else needs
+    except ModuleNotFoundError as error:
+        raise click.UsageError(
+            f"--cluster needs {error.name}, which is not installed: pip install -r requirements-cluster.txt"
+        ) from None
+    return lambda _: Cluster(cluster)
+
+
 def produce(
-    source: Source, settings: Settings, out: Path, workers: int, max_rejected: float, overwrite: bool
+    source: Source, settings: Settings, out: Path, hire: Hire, max_rejected: float, overwrite: bool
 ) -> Document:
     """Bring the shards of these settings into `out`, doing only what is not done yet; return their manifest."""
     # 1. List the photos.
     listing = source.list()
     recipe = describe(source, listing, settings)
-    staging.publish(out)
-    if staging.is_up_to_date(out, recipe):
-        staging.clear(out)
-        click.echo(f"{out} is up to date.")
+    if staging.is_up_to_date(out, recipe) and not staging.is_begun(out):
+        return _as_it_is(out)
+    with held(out):
+        staging.publish(out)  # what an earlier run had no time for
+        if staging.is_up_to_date(out, recipe):
+            staging.clear(out)
+            return _as_it_is(out)
+        with hire(ceil(len(listing.photos) / settings.shard_images)) as crew:
+            # 2. Find what the lists say of them.
+            annotated = annotate(listing, settings)
+            refuse_many(annotated.rejected, len(annotated.photos), max_rejected)
+            # 3. Plan the shards, and make those that are missing.
+            folder = staging.begin(out, recipe, overwrite).absolute()  # a cluster's workers run in other folders
+            shards = make_missing(shard_tasks(annotated, source, settings, folder), crew)
+        # 4. Publish them, when all are there.
+        rejected = [*annotated.rejected, *(rejection for shard in shards for rejection in shard.rejected)]
+        refuse_many(rejected, sum(shard.count for shard in shards), max_rejected)
+        names = annotated.attributes and annotated.attributes.names
+        staging.complete(
+            out,
+            dataset.rejected_lines(rejected),
+            dataset.features(names and len(names)),
+            dataset.dataset_info(settings.crop, shards),
+            dataset.manifest(recipe, crops.versions(), names, shards, rejected),
+        )
+        staging.publish(out)
         return staging.finished(out)
-    with Crew(min(workers, ceil(len(listing.photos) / settings.shard_images))) as crew:
-        # 2. Find what the lists say of them.
-        annotated = annotate(listing, settings)
-        refuse_many(annotated.rejected, len(annotated.photos), max_rejected)
-        # 3. Plan the shards.
-        planned = plan(annotated.photos, annotated.partition, settings.seed, settings.shard_images)
-        # 4. Make those that are missing.
-        folder = staging.begin(out, recipe, overwrite)
-        tasks = [Task(spec, annotated.pick(ids), source, settings.crop, folder) for spec, ids in planned.items()]
-        shards = make_missing(tasks, crew)
-    # 5. Publish them, when all are there.
-    rejected = [*annotated.rejected, *(rejection for shard in shards for rejection in shard.rejected)]
-    refuse_many(rejected, sum(shard.count for shard in shards), max_rejected)
-    names = annotated.attributes and annotated.attributes.names
-    staging.complete(
-        out,
-        dataset.rejected_lines(rejected),
-        dataset.features(names and len(names)),
-        dataset.dataset_info(settings.crop, shards),
-        dataset.manifest(recipe, versions(), names, shards, rejected),
-    )
-    staging.publish(out)
-    return staging.finished(out)
 
 
 def describe(source: Source, listing: Listing, settings: Settings) -> Document:
     """Return the recipe: what decides the bytes, and where the photos are."""
     return dataset.recipe(
         {
-            "attributes": _digest(settings.attributes),
-            "partitions": _digest(settings.partitions),
+            "attributes": _list(settings.attributes),
+            "partitions": _list(settings.partitions),
             "crop": asdict(settings.crop),
             "shard_images": settings.shard_images,
             "limit": settings.limit,
             "seed": settings.seed,
         },
-        {"path": str(source.path), "photos": len(listing.photos), "fingerprint": listing.fingerprint},
+        {
+            "paths": [str(path) for path in source.paths],
+            "photos": len(listing.photos),
+            "fingerprint": listing.fingerprint,
+        },
     )
+
+
+def settings_of(manifest: Document) -> Settings:
+    """Return the settings that `describe` wrote into a manifest."""
+    settings = manifest["settings"]
+    attributes, partitions = (settings[name] and Path(settings[name]["path"]) for name in ("attributes", "partitions"))
+    crop = crops.parse(settings["crop"]["name"], settings["crop"]["filter"])
+    return Settings(attributes, partitions, crop, settings["shard_images"], settings["limit"], settings["seed"])
 
 
 def annotate(listing: Listing, settings: Settings) -> Annotated:
@@ -221,6 +257,12 @@ def annotate(listing: Listing, settings: Settings) -> Annotated:
     if partition is not None:
         rejected += _drop_unlisted(photos, partition, settings.partitions)
     return Annotated(photos, attributes, partition, tuple(rejected))
+
+
+def shard_tasks(annotated: Annotated, source: Source, settings: Settings, folder: Path) -> list[Task]:
+    """Return what there is to do, a task a shard: to be made in `folder`."""
+    planned = plan(annotated.photos, annotated.partition, settings.seed, settings.shard_images)
+    return [Task(spec, annotated.pick(ids), source, settings.crop, folder) for spec, ids in planned.items()]
 
 
 def make_missing(tasks: Sequence[Task], crew: Crew) -> list[Shard]:
@@ -266,9 +308,9 @@ def summary(manifest: Document, out: Path, seconds: float) -> str:
     )
 
 
-def versions() -> Document:
-    """Return the versions on which the pixels depend."""
-    return {"pillow": PIL.__version__, "libjpeg_turbo": features.version("libjpeg_turbo")}
+def _as_it_is(out: Path) -> Document:
+    click.echo(f"{out} is up to date.")
+    return staging.finished(out)
 
 
 def _drop_unlisted(photos: dict[str, Location], listed: Container[str], path: Path) -> list[Rejection]:
@@ -278,12 +320,12 @@ def _drop_unlisted(photos: dict[str, Location], listed: Container[str], path: Pa
     return [Rejection(photo_id, f"no row in {path.name}") for photo_id in unlisted]
 
 
-def _digest(path: Path | None) -> str | None:
-    return path and sha256(path.read_bytes()).hexdigest()
+def _list(path: Path | None) -> Document | None:
+    return path and {"path": str(path.absolute()), "sha256": sha256_of(path)}
 
 
 @contextmanager
-def _stopping_in_words() -> Iterator[None]:
+def stopping_in_words() -> Iterator[None]:
     """Answer Ctrl-C and SIGTERM with one line, and the exit status that shells expect: 130 and 143."""
 
     def stop(number, frame):
@@ -301,13 +343,14 @@ def _stopping_in_words() -> Iterator[None]:
 
 
 @contextmanager
-def _failing_in_words() -> Iterator[None]:
+def failing_in_words() -> Iterator[None]:
     """Say in one line what the disk refused."""
     try:
         yield
     except OSError as error:
         raise click.ClickException(
-            f"{error.filename or 'The disk'}: {error.strerror}. What was finished stays."
+            f"{error.filename or 'The disk'}: {error.strerror}. Mend that, or choose another --out; "
+            "what was finished stays, and the same command continues."
         ) from None
 
 

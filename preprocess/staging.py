@@ -6,6 +6,8 @@ them into OUT is all that is left to do, by this run or by the next one.
 """
 
 import shutil
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -17,6 +19,7 @@ _FOLDER = ".unfinished"
 _RECIPE = "settings.json"
 _MANIFEST = "manifest.json"
 _REPLACED = "replaced.json"  # in the staging folder: the manifest of the shards that the new ones replace
+_REPAIRED = "repaired"  # in the staging folder: finished shards that are made again
 _DOCUMENTS = ("rejected.jsonl", "features.json", "dataset_info.json")
 
 
@@ -24,6 +27,11 @@ def is_up_to_date(out: Path, recipe: Document) -> bool:
     """Say whether `out` holds the shards of this recipe, each in its full size."""
     manifest = finished(out)
     return manifest is not None and not differences(manifest, recipe) and _is_whole(out, manifest)
+
+
+def is_begun(out: Path) -> bool:
+    """Say whether a run began something in `out` and has not cleared it away."""
+    return (out / _FOLDER).exists()
 
 
 def finished(out: Path) -> Document | None:
@@ -46,6 +54,8 @@ def begin(out: Path, recipe: Document, overwrite: bool) -> Path:
     if manifest is not None and not overwrite:
         raise _refusal(out, "shards", differences(manifest, recipe))
     if begun is not None and not differences(begun, recipe):
+        for part in staged.glob("*.part"):  # of files that a killed run was writing
+            part.unlink(missing_ok=True)
         return staged
     if begun is not None and not overwrite:
         raise _refusal(out, "unfinished shards", differences(begun, recipe))
@@ -91,8 +101,26 @@ def publish(out: Path) -> None:
 
 def clear(out: Path) -> None:
     """Remove what is unfinished in `out`."""
-    if (out / _FOLDER).exists():
+    if is_begun(out):
         shutil.rmtree(out / _FOLDER)
+
+
+def repair_folder(out: Path) -> Path:
+    """Return the folder to make shards again in; what a repair that was cut short left there stays."""
+    folder = out / _FOLDER / _REPAIRED
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def restore(out: Path, names: Iterable[str]) -> None:
+    """Put these shards, made again, in the place of those in `out`; remove the folder that they were made in."""
+    folder = repair_folder(out)
+    for name in names:
+        (folder / name).replace(out / name)
+    sync_folder(out)
+    shutil.rmtree(folder)
+    with suppress(OSError):  # an unfinished run stays
+        folder.parent.rmdir()
 
 
 def _manifest(path: Path) -> Document | None:
@@ -107,7 +135,10 @@ def _is_whole(out: Path, manifest: Document) -> bool:
 
 
 def _refusal(out: Path, what: str, differing: list[str]) -> click.UsageError:
-    told = "".join(f"\n  {line}" for line in differing) or "\n  some shards are missing or cut short"
+    told = (
+        "".join(f"\n  {line}" for line in differing)
+        or "\n  some shards are missing or cut short: python -m preprocess.verify --repair makes those alone"
+    )
     return click.UsageError(
         f"{out} holds {what} of other settings (old -> new):{told}\n"
         "Nothing was touched. --overwrite makes them anew; the old ones stay until the new ones are complete. "

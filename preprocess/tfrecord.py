@@ -6,13 +6,45 @@ https://protobuf.dev/programming-guides/encoding/ says; the framing is
 https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details.
 """
 
+import re
 import struct
+from collections.abc import Iterator
 from functools import lru_cache
+from typing import BinaryIO, NamedTuple
 
 import google_crc32c
 
+MAX_RECORD = 16 << 20  # bytes; one that claims more, 4,000 times what a face takes, is not read into the memory
+
 # Tags of length-delimited fields: field number << 3 | 2.
 _FIELD_1, _FIELD_2, _FIELD_3 = b"\x0a", b"\x12", b"\x1a"
+
+# What `example` makes: each # is a length, which `parse` has still to check; the groups are what it was made of.
+_EXAMPLE = re.compile(
+    rb"\n#(?:\n#\n#attributes\x12#\x1a#\n#([\0\1]*))?\n#\n#image_id\x12#\n#\n#(.*?)\n#\n#image\x12#\n#\n#(.*)".replace(
+        b"#", rb"[\x80-\xff]{0,4}[\0-\x7f]"
+    ),
+    re.DOTALL,
+)
+
+_HEAD = struct.Struct("<Q4s")  # before the data of a record: its length, the checksum of that
+_CRC = struct.Struct("<I")
+
+
+class Fields(NamedTuple):
+    """What an Example is made of; see `example`."""
+
+    image: bytes
+    image_id: str
+    attributes: bytes | None
+
+
+class Record(NamedTuple):
+    """A record as it stands in a file: the byte at which its frame begins, its data, what is wrong with the frame."""
+
+    offset: int
+    data: bytes
+    fault: str
 
 
 def example(image: bytes, image_id: str, attributes: bytes | None) -> bytes:
@@ -24,10 +56,18 @@ def example(image: bytes, image_id: str, attributes: bytes | None) -> bytes:
         attributes: one byte, 0 or 1, for each attribute (int64 in the Example); None leaves the feature out.
 
     """
-    # The keys are in the order of upb, protobuf's default in Python: as sorted, but "image_id" before "image".
-    listed = b"" if attributes is None else _feature(b"attributes", _FIELD_3, attributes)  # 0 and 1 are their varints
-    name = _feature(b"image_id", _FIELD_1, _field(_FIELD_1, image_id.encode()))
-    return _field(_FIELD_1, listed + name + _feature(b"image", _FIELD_1, _field(_FIELD_1, image)))
+    name = image_id.encode()
+    heads = _heads(None if attributes is None else len(attributes), len(name), len(image))
+    return b"".join((heads[0], attributes or b"", heads[1], name, heads[2], image))
+
+
+def parse(record: bytes) -> Fields:
+    """Return what `example` made this record of. Raises ValueError for bytes that it does not make."""
+    if found := _EXAMPLE.fullmatch(record):
+        fields = Fields(found[3], found[2].decode(errors="replace"), found[1])
+        if example(*fields) == record:
+            return fields
+    raise ValueError("it is not an Example as this program writes it")
 
 
 def frame(record: bytes) -> bytes:
@@ -36,27 +76,64 @@ def frame(record: bytes) -> bytes:
     return b"".join((length, masked_crc(length), record, masked_crc(record)))
 
 
+def records(file: BinaryIO) -> Iterator[Record]:
+    """Yield every record in `file`, which may hold any bytes, with what is wrong with it.
+
+    Behind a frame that is cut off or whose length cannot be trusted nothing is found: that record is the last.
+    """
+    offset = 0
+    while head := file.read(12):
+        if fault := _head_fault(head):
+            yield Record(offset, b"", fault)
+            return
+        length = int.from_bytes(head[:8], "little")
+        data, crc = file.read(length), file.read(4)
+        if len(crc) < 4:
+            yield Record(offset, b"", "it is cut off")
+            return
+        yield Record(offset, data, "" if masked_crc(data) == crc else "its data is damaged")
+        offset += 16 + length
+
+
 def masked_crc(data: bytes) -> bytes:
     """Return the CRC-32C of `data`, rotated and shifted as TFRecord has it, in 4 little-endian bytes."""
     crc = google_crc32c.value(data)
     return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
 
 
-def _feature(key: bytes, kind: bytes, values: bytes) -> bytes:
-    """One entry of the map: `kind` is the number of bytes_list (1) or int64_list (3) in a Feature."""
-    feature = _field(kind, _field(_FIELD_1, values) if kind == _FIELD_3 else values)
-    return _field(_FIELD_1, _field(_FIELD_1, key) + _field(_FIELD_2, feature))
+def _head_fault(head: bytes) -> str:
+    if len(head) < 12:
+        return "it is cut off"
+    if masked_crc(head[:8]) != head[8:]:
+        return "its length is damaged, so what follows cannot be read"
+    length = int.from_bytes(head[:8], "little")
+    return f"it claims {length:,} bytes, more than any photo takes" if length > MAX_RECORD else ""
+
+
+@lru_cache(maxsize=4096)  # the same ones in every record: found again, they cost a tenth
+def _heads(attributes: int | None, name: int, image: int) -> tuple[bytes, bytes, bytes]:
+    """Return what stands before attributes, name and image of these lengths: it depends on nothing else."""
+    # The keys are in the order of upb, protobuf's default in Python: as sorted, but "image_id" before "image".
+    listed = b"" if attributes is None else _feature(b"attributes", _FIELD_3, attributes)  # 0 and 1 are their varints
+    named = _feature(b"image_id", _FIELD_1, name)
+    pictured = _feature(b"image", _FIELD_1, image)
+    before = _field(_FIELD_1, listed + named + pictured).removesuffix(listed + named + pictured)
+    return (
+        before + listed[: len(listed) - (attributes or 0)],
+        named[: len(named) - name],
+        pictured[: len(pictured) - image],
+    )
+
+
+def _feature(key: bytes, kind: bytes, length: int) -> bytes:
+    """One entry of the map, its values zeros: `kind` is the number of bytes_list (1) or int64_list (3) in a Feature."""
+    return _field(_FIELD_1, _field(_FIELD_1, key) + _field(_FIELD_2, _field(kind, _field(_FIELD_1, bytes(length)))))
 
 
 def _field(tag: bytes, value: bytes) -> bytes:
-    return _head(tag, len(value)) + value
-
-
-@lru_cache(maxsize=4096)  # an Example has 13 heads, the same ones in every record: found again, they cost a tenth
-def _head(tag: bytes, length: int) -> bytes:
-    encoded = bytearray(tag)
+    length, encoded = len(value), bytearray(tag)
     while length > 0x7F:  # a varint
         encoded.append(length & 0x7F | 0x80)
         length >>= 7
     encoded.append(length)
-    return bytes(encoded)
+    return bytes(encoded) + value

@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any, NamedTuple, TypeVar
 
@@ -45,7 +46,7 @@ class Crew:
     def __exit__(self, *_: object) -> None:
         workers = [*self._idle, *(worker for worker, _ in self._busy.values())]
         for worker in workers:
-            worker.process.terminate()
+            worker.process.kill()
         for worker in workers:
             worker.process.join()
 
@@ -87,18 +88,21 @@ def _start() -> Worker:
     context = multiprocessing.get_context("spawn")  # fork is unsafe beside threads, such as the progress bar's
     here, there = context.Pipe()
     process = context.Process(target=_serve, args=(there,), daemon=True)
-    # The new process inherits that it is ignored, so from its first instant on Ctrl-C concerns the parent alone.
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # The new process inherits what is blocked, so from its first instant on Ctrl-C concerns the parent alone. There it
+    # is put off, not lost, until the process has all that it needs to begin; or it would end with a traceback.
+    resource_tracker.ensure_running()  # or process.start() would start it, which ends the blocking
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         process.start()
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
     there.close()  # or the pipe would stay open here when the worker dies
     return Worker(process, here)
 
 
 def _serve(link: Connection) -> None:
     """Be a worker: answer each (work, task) with its result, or with the click.ClickException that it raised."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with suppress(EOFError, ConnectionError):
         while True:
@@ -118,6 +122,6 @@ def _end_with_parent() -> None:
 
 def _died_twice(task: Any) -> click.ClickException:
     return click.ClickException(
-        f"A worker process died twice while making {task}. Was it killed, or out of memory? What is finished stays; "
-        "the same command continues, and takes the least memory with --workers 1."
+        f"A worker process died twice while making {task}. Was it killed, or out of memory? What is finished stays, "
+        "and the same command continues."
     )

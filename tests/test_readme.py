@@ -1,6 +1,8 @@
 """The two READMEs say the same, and what they name is there."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -30,3 +32,25 @@ def test_what_the_readme_names_is_there():
         assert (ROOT / link).exists(), link
     for target in re.findall(r"\bmake ([a-z]+)\b", " ".join(re.findall(r"`[^`]+`", ENGLISH) + code_blocks(ENGLISH))):
         assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE), target
+
+
+def test_the_python_of_the_readme_reads_the_shards(tmp_path):
+    """Its code block, run in a folder where `data` holds shards of photos with attributes."""
+    photos = tmp_path / "photos"
+    lists = ["--attributes", photos / "list_attr_celeba.txt"]
+    for command in (
+        ["preprocess.sample_photos", "--out", photos, "--count", 5],
+        ["preprocess.run", "--source", photos / "img_align_celeba", "--out", tmp_path / "data", *lists],
+    ):
+        run([sys.executable, "-m", *map(str, command)], cwd=ROOT)
+    [code] = re.findall(r"^```python\n(.*?)^```", ENGLISH, re.MULTILINE | re.DOTALL)
+    show = (
+        "for batch in faces: print(batch['image'].shape, batch['attributes'].shape, sorted(batch['image_id'].numpy()))"
+    )
+    output = run([sys.executable, "-c", code + show], cwd=tmp_path)
+    ids = [f"{number:06d}.jpg".encode() for number in range(1, 6)]
+    assert output == f"(5, 64, 64, 1) (5, 40) {ids}\n"
+
+
+def run(command, cwd):
+    return subprocess.run(command, cwd=cwd, check=True, capture_output=True, text=True, timeout=120).stdout

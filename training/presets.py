@@ -36,5 +36,7 @@ class Preset:
 
 
 PRESETS = {
+    # The specification. Adam as in DCGAN: with Keras's defaults (1e-3, 0.9) G drew blocks in a dot pattern after two
+    # epochs of real CelebA, where this draws the outlines of faces.
     "classic": Preset(network="classic", loss="cross_entropy"),
 }

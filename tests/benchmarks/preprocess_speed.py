@@ -93,7 +93,7 @@ class Faces(tfds.core.GeneratorBasedBuilder):
     def _info(self):
         features = {"image": tfds.features.Tensor(shape=(64, 64, 1), dtype=np.uint8, encoding="bytes"),
                     "image_id": tfds.features.Text()}
-        return self.dataset_info_from_configs(features=tfds.features.FeaturesDict(features))
+        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
     def _split_generators(self, _):
         return {"train": self._generate_examples()}
     def _generate_examples(self):
@@ -115,7 +115,10 @@ def seconds(run: Callable[[], object]) -> float:
 
 def script(text: str, *arguments: object) -> None:
     """Run a Python script in a process of its own, quietly."""
-    subprocess.run([sys.executable, "-c", text, *map(str, arguments)], check=True, capture_output=True, cwd=ROOT)
+    with tempfile.NamedTemporaryFile("w", suffix=".py") as file:  # a tfds builder wants a file that it was written in
+        file.write(text)
+        file.flush()
+        subprocess.run([sys.executable, file.name, *map(str, arguments)], check=True, capture_output=True, cwd=ROOT)
 
 
 def run_command(source: Path, workers: int) -> None:

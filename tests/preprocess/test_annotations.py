@@ -2,8 +2,6 @@
 
 import click
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from preprocess.annotations import read_attributes, read_partitions
 
@@ -88,14 +86,3 @@ def test_a_malformed_list_of_partitions_names_file_and_line(written, text, line)
     with pytest.raises(click.UsageError) as error:
         read_partitions(path, IDS)
     assert f"{path}, line {line}: " in error.value.message
-
-
-@given(st.binary(max_size=200) | st.text("01-, \n\r.jpg", max_size=200).map(str.encode))
-def test_any_bytes_give_a_list_or_a_message(tmp_path_factory, data):
-    path = tmp_path_factory.getbasetemp() / "any_list"
-    path.write_bytes(data)
-    for read in (read_attributes, read_partitions):
-        try:
-            read(path, IDS)
-        except click.UsageError as error:
-            assert f"{path}, line " in error.message

@@ -59,7 +59,7 @@ def test_the_manifest_tells_what_is_there(shards, photos):
     assert manifest["attribute_names"] == ATTRIBUTES
     assert manifest["image"] == {"shape": [64, 64, 1], "dtype": "uint8"}
     assert manifest["rejected"] == {}
-    assert manifest["source"]["path"] == str(photos.zip)
+    assert manifest["source"]["paths"] == [str(photos.zip)]
     assert manifest["settings"]["crop"]["box"] == [25, 57, 153, 185]
     assert [shard["name"] for shard in manifest["shards"]] == [
         path.name for split in ("train", "valid", "test") for path in sorted(shards.glob(f"{split}-*.tfrecord"))
@@ -83,10 +83,10 @@ def test_rejected_photos_stand_in_the_order_of_their_ids():
 
 
 def test_recipes_differ_in_what_decides_the_bytes():
-    old = recipe({"seed": 0, "crop": {"box": (1, 2)}}, {"path": "/a", "fingerprint": "a" * 64})
+    old = recipe({"seed": 0, "crop": {"box": (1, 2)}}, {"paths": ["/a"], "fingerprint": "a" * 64})
     assert differences(old, old | {"shards": []}) == []
-    assert differences(old, recipe({"seed": 0, "crop": {"box": [1, 2]}}, old["source"] | {"path": "/b"})) == []
-    new = recipe({"seed": 1, "crop": {"box": None}}, {"path": "/a", "fingerprint": "b" * 64})
+    assert differences(old, recipe({"seed": 0, "crop": {"box": [1, 2]}}, old["source"] | {"paths": ["/b", "/c"]})) == []
+    new = recipe({"seed": 1, "crop": {"box": None}}, {"paths": ["/a"], "fingerprint": "b" * 64})
     assert differences(old, new) == [
         "settings.crop.box: [1, 2] -> null",
         "settings.seed: 0 -> 1",

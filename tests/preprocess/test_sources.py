@@ -1,6 +1,8 @@
-"""Where photos come from: what is found, what is passed over, what is read."""
+"""Where photos come from: what is found, what is passed over, what is read; the same in folders and archives."""
 
+import io
 import os
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -9,6 +11,70 @@ import pytest
 
 from preprocess.crop import Rejected
 from preprocess.sources import open_source
+
+
+def zipped(files: dict[str, bytes], method=zipfile.ZIP_STORED) -> bytes:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", method) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return made.getvalue()
+
+
+def tarred(files: dict[str, bytes]) -> bytes:
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as archive:
+        for name, data in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            archive.addfile(entry, io.BytesIO(data))
+    return made.getvalue()
+
+
+ARCHIVES = {
+    "zip": zipped,
+    "deflated zip": lambda files: zipped(files, zipfile.ZIP_DEFLATED),
+    "zip in a zip": lambda files: zipped({"celeba/img.zip": zipped(files)}),
+    "tar": tarred,
+}
+
+
+@pytest.fixture(params=ARCHIVES)
+def archive(request, tmp_path):
+    """Make an archive of these files."""
+
+    def write(files: dict[str, bytes]):
+        (tmp_path / "photos").write_bytes(ARCHIVES[request.param](files))
+        return open_source([tmp_path / "photos"])
+
+    return write
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Make a folder of these files, or add them to it."""
+
+    def write(files: dict[str, bytes]):
+        for name, data in files.items():
+            path = tmp_path / "photos" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        return open_source([tmp_path / "photos"])
+
+    return write
+
+
+@pytest.fixture(params=["folder", *ARCHIVES])
+def container(request, tmp_path):
+    """Make one of every kind of these files."""
+    if request.param == "folder":
+        return request.getfixturevalue("folder")
+
+    def write(files: dict[str, bytes]):
+        (tmp_path / "photos").write_bytes(ARCHIVES[request.param](files))
+        return open_source([tmp_path / "photos"])
+
+    return write
 
 
 def read_all(source) -> dict[str, bytes]:
@@ -20,40 +86,22 @@ def ids(source) -> list[str]:
     return list(source.list().photos)
 
 
-@pytest.fixture
-def zipped(tmp_path):
-    def write(files: dict[str, bytes], method=zipfile.ZIP_STORED):
-        path = tmp_path / "photos.zip"
-        with zipfile.ZipFile(path, "w", method) as archive:
-            for name, data in files.items():
-                archive.writestr(name, data)
-        return open_source(path)
-
-    return write
-
-
-@pytest.fixture
-def folder(tmp_path):
-    def write(files: dict[str, bytes]):
-        for name, data in files.items():
-            path = tmp_path / "photos" / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data)
-        return open_source(tmp_path / "photos")
-
-    return write
+def reasons(source) -> dict[str, str]:
+    return {rejection.id: rejection.reason for rejection in source.list().rejected}
 
 
 PHOTOS = {
     "img/img/000010.jpg": b"ten",
     "img/img/000002.JPG": b"two",
-    "img/é日.png": b"named",
+    "img/é日.png": b"named" * 200,
     "b.jpeg": b"b",
     "c.webp": b"",
+    "a.b./d.jpg": b"d",
 }
 PASSED_OVER = {
     "__MACOSX/img/._000010.jpg": b"shadow",
     "__MACOSX/000011.jpg": b"shadow",
+    "__MACOSX/._img.zip": b"shadow",
     ".cache/000012.jpg": b"hidden",
     "img/.000013.jpg": b"hidden",
     "img/list.txt": b"a list",
@@ -61,26 +109,27 @@ PASSED_OVER = {
 }
 
 
-@pytest.mark.parametrize("kind", ["zipped", "folder"])
-def test_photos_are_found_at_any_depth_in_the_order_of_their_ids(kind, request):
-    source = request.getfixturevalue(kind)(PHOTOS | PASSED_OVER)
-    assert ids(source) == ["000002.JPG", "000010.jpg", "b.jpeg", "c.webp", "é日.png"]
+def test_photos_are_found_at_any_depth_in_the_order_of_their_ids(container):
+    source = container(PHOTOS | PASSED_OVER)
+    assert ids(source) == ["000002.JPG", "000010.jpg", "b.jpeg", "c.webp", "d.jpg", "é日.png"]
     assert read_all(source) == {name.rpartition("/")[2]: data for name, data in PHOTOS.items()}
+    assert source.list().rejected == ()
 
 
-def test_a_deflated_zip_is_read(zipped):
-    files = {"a.jpg": b"photo" * 1000, "b.jpg": bytes(5000)}
-    assert read_all(zipped(files, zipfile.ZIP_DEFLATED)) == files
+def test_names_that_climb_are_names(archive):
+    files = {"../../etc/1.jpg": b"one", "./2.jpg": b"two", "/root/3.jpg": b"three", "a/./../4.jpg": b"four"}
+    assert read_all(archive(files)) == {"1.jpg": b"one", "2.jpg": b"two", "3.jpg": b"three", "4.jpg": b"four"}
 
 
-@pytest.mark.parametrize("kind", ["zipped", "folder"])
-def test_of_equal_ids_the_first_is_taken_and_the_others_are_named(kind, request):
-    source = request.getfixturevalue(kind)({"a/1.jpg": b"first", "b/1.jpg": b"second", "c/1.jpg": b"third"})
+def test_of_equal_ids_the_first_is_taken_and_the_others_are_named(container):
+    source = container({"a/1.jpg": b"first", "b/1.jpg": b"second", "c/1.jpg": b"third"})
     assert read_all(source) == {"1.jpg": b"first"}
-    assert [rejection.id for rejection in source.list().rejected] == ["b/1.jpg", "c/1.jpg"]
+    assert [rejection.id.removeprefix("celeba/img.zip/") for rejection in source.list().rejected] == [
+        "b/1.jpg",
+        "c/1.jpg",
+    ]
 
 
-@pytest.mark.parametrize("kind", ["zipped", "folder"])
 @pytest.mark.parametrize(
     "changed",
     [
@@ -90,87 +139,143 @@ def test_of_equal_ids_the_first_is_taken_and_the_others_are_named(kind, request)
         {"a.jpg": b"one", "b.jpg": b"two", "c.jpg": b"three"},
     ],
 )
-def test_the_fingerprint_tells_another_source(kind, request, changed, tmp_path):
-    make = request.getfixturevalue(kind)
-    before = make({"a.jpg": b"one", "b.jpg": b"two", "list.txt": b"x"}).list().fingerprint
-    if kind == "folder":
+def test_the_fingerprint_tells_another_source(container, changed, tmp_path):
+    source = container({"a.jpg": b"one", "b.jpg": b"two", "list.txt": b"x"})
+    before = source.list().fingerprint
+    if source.paths[0].is_dir():
         (tmp_path / "photos" / "b.jpg").unlink()
-    assert make(changed).list().fingerprint != before
+    assert container(changed).list().fingerprint != before
 
 
-def test_a_link_that_loops_does_not(folder, tmp_path):
-    source = folder({"a/1.jpg": b"one"})
-    (tmp_path / "photos" / "a" / "again").symlink_to(tmp_path / "photos")
-    assert ids(source) == ["1.jpg"]
+def test_a_moved_source_has_the_fingerprint_that_it_had(container, tmp_path):
+    source = container({"a.jpg": b"one"})
+    before = source.list().fingerprint
+    (tmp_path / "elsewhere").mkdir()
+    moved = source.paths[0].rename(tmp_path / "elsewhere" / "renamed")
+    assert open_source([moved]).list().fingerprint == before
 
 
-def test_what_is_no_file_is_passed_over_and_a_link_to_nothing_rejected(folder, tmp_path):
-    source = folder({"1.jpg": b"one"})
-    os.mkfifo(tmp_path / "photos" / "pipe.jpg")  # a reader would wait for ever
-    (tmp_path / "photos" / "folder.jpg").mkdir()
-    (tmp_path / "photos" / "2.jpg").symlink_to(tmp_path / "nothing")
-    assert ids(source) == ["1.jpg", "2.jpg"]
-    with pytest.raises(Rejected, match="cannot be read"):
-        read_all(source)
-
-
-def test_a_name_that_is_not_utf8_is_rejected(folder, tmp_path):
-    source = folder({"1.jpg": b"one"})
-    Path(os.fsdecode(os.fsencode(source.path) + b"/\xff.jpg")).touch()
-    listing = source.list()
-    assert list(listing.photos) == ["1.jpg"]
-    assert [rejection.reason for rejection in listing.rejected] == ["the name is not UTF-8"]
-
-
-def test_a_photo_damaged_in_the_zip_is_rejected(zipped):
-    source = zipped({"1.jpg": b"one", "2.jpg": b"two"})
-    source.path.write_bytes(source.path.read_bytes().replace(b"two", b"twO", 1))
+def test_a_huge_photo_is_rejected_before_it_fills_the_memory(container, monkeypatch):
+    monkeypatch.setattr("preprocess.sources.photo.MAX_PHOTO_BYTES", 100)
+    source = container({"1.jpg": b"one", "2.jpg": bytes(101)})
     with source.opened() as read:
-        places = source.list().photos
-        assert read(places["1.jpg"]) == b"one"
-        with pytest.raises(Rejected, match="damaged"):
-            read(places["2.jpg"])
+        listing = source.list()
+        assert read(listing.photos["1.jpg"]) == b"one"
+        if not listing.rejected:  # a folder knows when it reads
+            with pytest.raises(Rejected, match="larger than"):
+                read(listing.photos["2.jpg"])
+        else:
+            assert "larger than" in listing.rejected[0].reason
 
 
-@pytest.mark.parametrize("kind", ["zipped", "folder"])
-def test_a_huge_photo_is_rejected_before_it_fills_the_memory(kind, request, monkeypatch):
-    monkeypatch.setattr("preprocess.sources.MAX_PHOTO_BYTES", 3)
-    source = request.getfixturevalue(kind)({"1.jpg": b"long"})
-    with pytest.raises(Rejected, match="larger than"):
-        read_all(source)
-
-
-@pytest.mark.parametrize("kind", ["zipped", "folder"])
-def test_a_source_that_vanished_ends_the_work(kind, request):
-    source = request.getfixturevalue(kind)({"1.jpg": b"one"})
+def test_a_source_that_vanished_ends_the_work(container):
+    source = container({"1.jpg": b"one"})
     places = source.list().photos
-    source.path.rename(source.path.with_name("elsewhere"))
+    source.paths[0].rename(source.paths[0].with_name("elsewhere"))
     with pytest.raises(click.ClickException, match="cannot be read any more"), source.opened() as read:
         read(places["1.jpg"])
 
 
-def test_an_encrypted_zip_is_said(zipped):
-    source = zipped({"1.jpg": b"one"})
-    data = bytearray(source.path.read_bytes())
-    data[data.index(b"PK\1\2") + 8] |= 1  # the first of the flags
-    source.path.write_bytes(data)
-    with pytest.raises(click.UsageError, match="is encrypted: unpack it"):
-        source.list()
+def test_a_photo_that_vanished_from_a_folder_ends_the_work(folder):
+    source = folder({"a/1.jpg": b"one", "b/2.jpg": b"two"})
+    places = source.list().photos
+    (source.paths[0] / "a").rename(source.paths[0].with_name("elsewhere"))
+    with source.opened() as read:
+        assert read(places["2.jpg"]) == b"two"
+        with pytest.raises(click.ClickException, match=r"a/1.jpg cannot be read any more"):
+            read(places["1.jpg"])
 
 
-def test_what_is_no_source_is_said(tmp_path, zipped):
-    whole = zipped({"1.jpg": b"one"}).path.read_bytes()
-    (tmp_path / "cut.zip").write_bytes(whole[:-1])
-    (tmp_path / "text").write_text("not a zip")
+def test_an_archive_that_changes_meanwhile_ends_the_work(archive):
+    source = archive({"1.jpg": b"one", "2.jpg": bytes(2000)})
+    path, whole = source.paths[0], source.paths[0].read_bytes()
+    places = source.list().photos
+    with pytest.raises(click.ClickException, match="changed while"), source.opened() as read:
+        assert read(places["1.jpg"]) == b"one"
+        path.write_bytes(whole[:100])  # its download begins anew
+    with pytest.raises(click.ClickException, match="changed while"), source.opened():
+        pytest.fail("another archive was opened")
+
+
+def test_links_are_followed_and_none_loops(folder, tmp_path):
+    source = folder({"a/1.jpg": b"one", "a/below/2.jpg": b"two"})
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "3.jpg").write_bytes(b"three")
+    for link, target in {
+        "a/below/up": tmp_path / "photos",
+        "more": elsewhere,
+        "twice": elsewhere,
+        "4.jpg": elsewhere / "3.jpg",
+        "5.jpg": tmp_path / "nothing",
+        "6.jpg": tmp_path / "photos" / "6.jpg",
+    }.items():
+        (tmp_path / "photos" / link).symlink_to(target)
+    assert read_all(source) == {"1.jpg": b"one", "2.jpg": b"two", "3.jpg": b"three", "4.jpg": b"three"}
+    assert reasons(source) == dict.fromkeys(["5.jpg", "6.jpg"], "a link that leads nowhere")
+
+
+def test_what_is_no_file_is_passed_over(folder, tmp_path):
+    source = folder({"1.jpg": b"one"})
+    os.mkfifo(tmp_path / "photos" / "pipe.jpg")  # a reader would wait for ever
+    (tmp_path / "photos" / "folder.jpg").mkdir()
+    assert ids(source) == ["1.jpg"]
+
+
+def test_a_name_that_is_not_utf8_is_rejected(folder):
+    source = folder({"1.jpg": b"one"})
+    Path(os.fsdecode(os.fsencode(source.paths[0]) + b"/\xff.jpg")).touch()
+    assert ids(source) == ["1.jpg"]
+    assert list(reasons(source).values()) == ["the name is not UTF-8"]
+
+
+def test_several_sources_are_one(tmp_path, folder):
+    folder({"a/1.jpg": b"one", "2.jpg": b"two"})
+    (tmp_path / "more.zip").write_bytes(zipped({"b/2.jpg": b"TWO", "3.jpg": b"three"}))
+    (tmp_path / "rest.tar").write_bytes(tarred({"4.jpg": b"four", "1.jpg": b"ONE"}))
+    paths = [tmp_path / name for name in ("photos", "more.zip", "rest.tar")]
+    source = open_source(paths)
+    assert source.paths == tuple(paths)
+    assert read_all(source) == {"1.jpg": b"one", "2.jpg": b"two", "3.jpg": b"three", "4.jpg": b"four"}
+    assert list(reasons(source)) == ["more.zip/b/2.jpg", "rest.tar/1.jpg"]
+    # In another order other photos are taken; without one of them there are fewer.
+    fingerprints = {open_source(some).list().fingerprint for some in (paths, paths[::-1], paths[:2], paths[1:])}
+    assert len(fingerprints) == 4
+
+
+def test_each_of_several_sources_must_hold_photos(tmp_path, folder):
+    folder({"1.jpg": b"one"})
     (tmp_path / "empty").mkdir()
-    zipped({"list.txt": b""})
+    with pytest.raises(click.UsageError, match=f"{tmp_path}/empty holds no photos"):
+        open_source([tmp_path / "photos", tmp_path / "empty"]).list()
+
+
+def test_an_archive_that_is_cut_anywhere_is_said(archive):
+    source = archive({"1.jpg": b"one" * 50, "2.jpg": b"two" * 50})
+    path, whole = source.paths[0], source.paths[0].read_bytes()
+    end = len(whole.rstrip(b"\0")) if tarfile.is_tarfile(path) else len(whole)  # a tar may be filled up with zeros
+    for length in range(0, end, 7):
+        path.write_bytes(whole[:length])
+        with pytest.raises(click.UsageError, match=rf"{path} is not a whole zip or tar: .* Download it again"):
+            open_source([path]).list()
+
+
+def test_what_is_no_source_is_said(tmp_path):
+    (tmp_path / "text").write_text("not an archive")
+    (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8")
+    (tmp_path / "empty").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "lists.zip").write_bytes(zipped({"list.txt": b""}))
+    (tmp_path / "lists.tar").write_bytes(tarred({"list.txt": b""}))
     for name, message in {
         "nothing": "does not exist",
+        "pipe": "is neither a folder nor a file",
         "empty": "holds no photos",
-        "text": "is not a whole zip",
-        "cut.zip": "is not a whole zip",
-        "photos.zip": "holds no photos",
+        "text": "is not a whole zip or tar",
+        "photo.jpg": "is not a whole zip or tar",
+        "lists.zip": "holds no photos",
+        "lists.tar": "holds no photos",
     }.items():
         with pytest.raises(click.UsageError, match=message) as error:
-            open_source(tmp_path / name).list()
+            open_source([tmp_path / name]).list()
         assert str(tmp_path / name) in error.value.message

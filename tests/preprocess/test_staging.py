@@ -1,17 +1,20 @@
 """From unfinished to finished, cut short at every step."""
 
+import random
 import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import click
 import pytest
 
 from preprocess import dataset, staging
-from preprocess.files import write_json
 
 
 def recipe(seed: int = 0, path: str = "/photos.zip") -> dict:
-    return dataset.recipe({"seed": seed, "crop": {"box": (1, 2, 3, 4)}}, {"path": path, "fingerprint": "f" * 64})
+    return dataset.recipe({"seed": seed, "crop": {"box": (1, 2, 3, 4)}}, {"paths": [path], "fingerprint": "f" * 64})
 
 
 def manifest(seed: int, shards: dict[str, bytes]) -> dict:
@@ -28,7 +31,7 @@ def stage(out: Path, seed: int, shards: dict[str, bytes]) -> None:
     staged = staging.begin(out, recipe(seed), overwrite=True)
     for name, data in shards.items():
         (staged / name).write_bytes(data)
-        write_json((staged / name).with_suffix(".json"), {})
+        (staged / name).with_suffix(".json").write_text("{}")
     staging.complete(out, *DOCUMENTS, manifest(seed, shards))
 
 
@@ -120,6 +123,34 @@ def test_what_was_begun_is_continued_under_the_same_recipe_alone(tmp_path):
     assert (staged / "train-0.tfrecord").exists()
     staging.begin(tmp_path, recipe(1), overwrite=True)
     assert not (staged / "train-0.tfrecord").exists()
+
+
+def test_what_a_killed_run_was_writing_is_removed(tmp_path):
+    staged = staging.begin(tmp_path, recipe(0), overwrite=False)
+    for name in ("train-0.tfrecord", "train-1.tfrecord.5a.part", "settings.json.77.part"):
+        (staged / name).write_bytes(b"made")
+    staging.begin(tmp_path, recipe(0), overwrite=False)
+    assert {path.name for path in staged.iterdir()} == {"train-0.tfrecord", "settings.json"}
+
+
+def test_publishing_goes_on_after_a_real_kill(tmp_path):
+    program = f"import pathlib, preprocess.staging as s; s.publish(pathlib.Path({str(tmp_path)!r}))"
+    rng = random.Random(0)
+    versions = [{f"train-{n + 50 * seed}.tfrecord": b"%d" % (n * seed) for n in range(100)} for seed in range(5)]
+    stage(tmp_path, 0, versions[0])
+    staging.publish(tmp_path)
+    for seed in range(1, len(versions)):
+        stage(tmp_path, seed, versions[seed])
+        publishing = subprocess.Popen([sys.executable, "-c", program])
+        while publishing.poll() is None and staging.finished(tmp_path) == manifest(seed - 1, versions[seed - 1]):
+            time.sleep(0.001)
+        time.sleep(rng.random() * 0.01)  # publishing takes about that
+        publishing.kill()
+        publishing.wait()
+        assert staging.finished(tmp_path) is None or shards_in(tmp_path) == versions[seed]
+        staging.publish(tmp_path)
+        assert staging.finished(tmp_path) == manifest(seed, versions[seed])
+        assert shards_in(tmp_path) == versions[seed]
 
 
 def test_finished_shards_of_another_recipe_are_refused(tmp_path):

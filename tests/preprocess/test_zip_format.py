@@ -30,7 +30,7 @@ def read_all(path) -> dict[str, bytes]:
             entry.name: zip_format.read(
                 file.fileno(), entry.offset, entry.stored_size, entry.size, entry.method, entry.crc
             )
-            for entry in zip_format.entries(file.fileno())
+            for entry in zip_format.entries(file.fileno(), 0, path.stat().st_size)
         }
 
 
@@ -95,7 +95,7 @@ def test_an_encrypted_entry_is_known(tmp_path):
     struct.pack_into("<H", data, flags, struct.unpack_from("<H", data, flags)[0] | 1)
     path.write_bytes(data)
     with path.open("rb") as file:
-        assert [entry.is_encrypted for entry in zip_format.entries(file.fileno())][:2] == [True, False]
+        assert [it.is_encrypted for it in zip_format.entries(file.fileno(), 0, len(data))][:2] == [True, False]
 
 
 WHOLE = archive()

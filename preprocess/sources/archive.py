@@ -1,0 +1,103 @@
+"""Photos in a zip or a tar, read in place: nothing is unpacked, and workers read at known places."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from io import FileIO
+from pathlib import Path
+
+import click
+
+from preprocess.crop import Rejected
+from preprocess.sources import tar_photos, zip_photos
+from preprocess.sources.photo import UNREADABLE, Found, vanished
+
+_PHOTOS_OF = {"tar": tar_photos, "zip": zip_photos}
+
+# How the files begin from which nothing can be read in place, and what unpacks them.
+_COMPRESSED = {
+    b"\x1f\x8b": "tar -xf",  # gzip
+    b"BZh": "tar -xf",
+    b"\xfd7zXZ\0": "tar -xf",
+    b"\x28\xb5\x2f\xfd": "tar -xf",  # zstd
+    b"7z\xbc\xaf\x27\x1c": "7z x",
+    b"Rar!": "unrar x",
+}
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A zip or a tar.
+
+    Attributes:
+        path: the file.
+        kind: a key of _PHOTOS_OF.
+        stamp: its size and the second of its last change: another one's places would not be these.
+
+    """
+
+    path: Path
+    kind: str
+    stamp: tuple[int, int]
+
+    def found(self) -> Iterator[Found]:
+        """See Part. In the order of the archive."""
+        try:
+            with self.path.open("rb", buffering=0) as file:
+                yield from _PHOTOS_OF[self.kind].found(file.fileno())
+        except OSError as error:
+            raise click.UsageError(f"{self.path} cannot be read: {error.strerror}.") from None
+        except ValueError as error:
+            raise click.UsageError(f"{self.path} is not a whole zip or tar: {error}. Download it again.") from None
+
+    @contextmanager
+    def opened(self) -> Iterator[Callable[..., bytes]]:
+        """See Part."""
+        try:
+            file = self.path.open("rb", buffering=0)
+        except OSError:
+            raise vanished(self.path) from None
+        with file:
+            self._refuse_another(file)
+            yield partial(self._read, file.fileno())
+            self._refuse_another(file)  # or photos cut off by a download that began anew would count as damaged
+
+    def _read(self, descriptor: int, *place: int) -> bytes:
+        try:
+            return _PHOTOS_OF[self.kind].read(descriptor, *place)
+        except ValueError:
+            raise Rejected(f"damaged in the {self.kind}") from None
+        except OSError:
+            if not self.path.exists():
+                raise vanished(self.path) from None
+            raise Rejected(UNREADABLE) from None
+
+    def _refuse_another(self, file: FileIO) -> None:
+        if _stamp(file) != self.stamp:
+            raise click.ClickException(
+                f"{self.path} changed while photos were read from it. What was finished stays: once it is whole, "
+                "the same command continues."
+            )
+
+
+def open_archive(path: Path) -> Archive:
+    """Return the archive at `path`. Raises click.UsageError where its photos cannot be read in place."""
+    try:
+        with path.open("rb", buffering=0) as file:
+            beginning, stamp = file.read(tar_photos.HEADER_SIZE), _stamp(file)
+    except OSError as error:
+        raise click.UsageError(f"{path} cannot be read: {error.strerror}.") from None
+    for magic, command in _COMPRESSED.items():
+        if beginning.startswith(magic):
+            raise click.UsageError(
+                f"{path} is compressed as a whole, so single photos cannot be read from it: unpack it into a folder "
+                f"of its own (there: {command} {path}), and name that folder."
+            )
+    return Archive(path, "tar" if tar_photos.begins(beginning) else "zip", stamp)
+
+
+def _stamp(file: FileIO) -> tuple[int, int]:
+    status = os.fstat(file.fileno())
+    return status.st_size, int(status.st_mtime)

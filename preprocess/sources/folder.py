@@ -1,0 +1,74 @@
+"""Photos in a folder."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from stat import S_ISREG
+from typing import NoReturn
+
+import click
+
+from preprocess.crop import Rejected
+from preprocess.sources import photo
+from preprocess.sources.photo import Found, is_photo, is_visible, vanished
+
+
+@dataclass(frozen=True)
+class Folder:
+    """Photos in a folder and the folders below it, also through links. A place is a path relative to the folder."""
+
+    path: Path
+
+    def found(self) -> Iterator[Found]:
+        """See Part. In the order of paths."""
+        return iter(sorted(self._found()))
+
+    @contextmanager
+    def opened(self) -> Iterator[Callable[[str], bytes]]:
+        """See Part."""
+        yield self._read
+
+    def _found(self) -> Iterator[Found]:
+        seen = set()
+        for folder, below, names in os.walk(self.path, onerror=_raise, followlinks=True):
+            status = os.stat(folder)  # noqa: PTH116, a path is text here
+            if (status.st_dev, status.st_ino) in seen:  # by a link: its photos are here already, and it may loop
+                below.clear()
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            below[:] = sorted(filter(is_visible, below))
+            inside = PurePath(folder).relative_to(self.path).as_posix()
+            for name in names:
+                member = name if inside == "." else f"{inside}/{name}"
+                if is_photo(member) and (found := _file(f"{folder}/{name}", member)):
+                    yield found
+
+    def _read(self, place: str) -> bytes:
+        path = self.path / place
+        try:
+            with path.open("rb") as file:
+                data = file.read(photo.MAX_PHOTO_BYTES + 1)
+        except FileNotFoundError:  # it was there when the folder was listed
+            raise vanished(path) from None
+        except OSError:
+            if not self.path.is_dir():
+                raise vanished(self.path) from None
+            raise Rejected(photo.UNREADABLE) from None
+        if len(data) > photo.MAX_PHOTO_BYTES:
+            raise Rejected(photo.TOO_LARGE)
+        return data
+
+
+def _file(path: str, member: str) -> Found | None:
+    """Return what is at `path`, or None where it is no file: a reader would wait for ever on a pipe."""
+    try:
+        status = os.stat(path)  # noqa: PTH116, 0.4 s less on all of CelebA
+    except OSError:
+        return Found(member, "a link that leads nowhere", "")
+    return Found(member, (member,), f"{status.st_size} {status.st_mtime_ns}") if S_ISREG(status.st_mode) else None
+
+
+def _raise(error: OSError) -> NoReturn:
+    raise click.UsageError(f"{error.filename} cannot be read: {error.strerror}.") from None

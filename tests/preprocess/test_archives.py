@@ -1,0 +1,223 @@
+"""What zips and tars alone can have, in the forms that other programs give them."""
+
+import bz2
+import gzip
+import io
+import lzma
+import os
+import subprocess
+import tarfile
+import zipfile
+
+import click
+import pytest
+
+from preprocess.crop import Rejected
+from preprocess.sources import open_source
+
+
+@pytest.fixture
+def opened(tmp_path):
+    """Make a file of these bytes and open it as a source."""
+
+    def write(data: bytes):
+        path = tmp_path / "photos.archive"
+        path.write_bytes(data)
+        return open_source([path])
+
+    return write
+
+
+def zipped(files: dict[str, bytes], method=zipfile.ZIP_STORED) -> bytes:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", method) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return made.getvalue()
+
+
+def read_all(source) -> dict[str, bytes]:
+    with source.opened() as read:
+        return {photo_id: read(location) for photo_id, location in source.list().photos.items()}
+
+
+def reasons(source) -> dict[str, str]:
+    return {rejection.id: rejection.reason for rejection in source.list().rejected}
+
+
+def test_a_photo_damaged_in_a_zip_is_rejected(opened):
+    source = opened(zipped({"1.jpg": b"one", "2.jpg": b"two"}).replace(b"two", b"twO", 1))
+    with source.opened() as read:
+        places = source.list().photos
+        assert read(places["1.jpg"]) == b"one"
+        with pytest.raises(Rejected, match="damaged in the zip"):
+            read(places["2.jpg"])
+
+
+def test_an_encrypted_zip_is_said(opened):
+    data = bytearray(zipped({"1.jpg": b"one", "2.jpg": b"two"}))
+    first = data.index(b"PK\1\2")
+    data[first + 8] |= 1  # the first of the flags
+    assert reasons(opened(data)) == {"1.jpg": "encrypted: unpack the zip with its password, and name the folder"}
+    data[data.index(b"PK\1\2", first + 1) + 8] |= 1
+    with pytest.raises(click.UsageError, match=r"photos.archive holds no photo that can be used: 1.jpg is encrypted"):
+        opened(data).list()
+
+
+def test_zips_beside_photos_in_a_zip(opened):
+    source = opened(
+        zipped(
+            {
+                "1.jpg": b"one",
+                "a/first.ZIP": zipped({"img/2.jpg": b"two"}, zipfile.ZIP_DEFLATED),
+                "b/second.zip": zipped({"3.jpg": b"three", "img/2.jpg": b"again"}),
+                "lists.zip": zipped({"list.txt": b""}),
+            }
+        )
+    )
+    assert read_all(source) == {"1.jpg": b"one", "2.jpg": b"two", "3.jpg": b"three"}
+    assert list(reasons(source)) == ["b/second.zip/img/2.jpg"]
+
+
+def test_a_compressed_zip_in_a_zip_is_said(opened):
+    within = zipped({"1.jpg": b"one"})
+    with pytest.raises(click.UsageError, match=r"img.zip is a zip that cannot be read in place: unpack what it lies"):
+        opened(zipped({"img.zip": within}, zipfile.ZIP_DEFLATED)).list()
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        archive.writestr("0.jpg", b"zero")
+        archive.writestr("img.zip", within, zipfile.ZIP_DEFLATED)
+    source = opened(made.getvalue())
+    assert list(read_all(source)) == ["0.jpg"]
+    assert list(reasons(source)) == ["img.zip"]
+
+
+def test_a_damaged_zip_in_a_zip_is_named(opened):
+    with pytest.raises(click.UsageError, match=r"photos.archive is not a whole zip or tar: of img.zip in it, its end"):
+        opened(zipped({"img.zip": zipped({"1.jpg": b"one"})[:-1]})).list()
+
+
+def test_zips_in_a_zip_that_overlap_are_damage(opened):
+    """Or a file of some kilobytes could seem to hold photos without end."""
+    data = zipped({"a.zip": zipped({"1.jpg": bytes(1000)}), "b.zip": b""})
+    first = data.index(b"PK\1\2", data.index(b"b.zip"))
+    second = data.index(b"PK\1\2", first + 1)
+    twice = data[:second] + data[first : first + 46] + data[second + 46 :]
+    with pytest.raises(click.UsageError, match="its directory is damaged"):
+        opened(twice).list()
+
+
+def test_names_in_a_zip_that_other_programs_wrote(opened):
+    """Info-ZIP on Linux writes UTF-8 and does not say so, .NET wrote backslashes, DOS wrote code page 437."""
+    data = zipped({"12/34.jpg": b"one", "img\\2.jpg": b"two", "x3.jpg": b"three"})
+    data = data.replace(b"12/34.jpg", "é/ü.jpg".encode()).replace(b"x3.jpg", b"\x813.jpg")
+    assert read_all(opened(data)) == {"ü.jpg": b"one", "2.jpg": b"two", "ü3.jpg": b"three"}
+
+
+@pytest.mark.parametrize(
+    ("data", "command"),
+    [
+        (gzip.compress(b"a tar"), "tar -xf"),
+        (bz2.compress(b"a tar"), "tar -xf"),
+        (lzma.compress(b"a tar"), "tar -xf"),
+        (b"7z\xbc\xaf\x27\x1c", "7z x"),  # as CelebA's photos before the alignment come
+    ],
+)
+def test_what_is_compressed_as_a_whole_is_refused_with_what_to_do(opened, data, command):
+    with pytest.raises(click.UsageError, match=rf"photos.archive is compressed .*{command}.*name that folder"):
+        opened(data)
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """A folder as it is on the disks of some: long names, links of both kinds, a file with a hole, a pipe."""
+    folder = tmp_path / "tree"
+    long = folder / "/".join(["a" * 90] * 3)
+    long.mkdir(parents=True)
+    (long / f"{'é' * 100}.jpg").write_bytes(b"long")
+    (folder / "1.jpg").write_bytes(b"one" * 1000)
+    (folder / "empty.jpg").touch()
+    os.link(folder / "1.jpg", folder / "same.jpg")
+    (folder / "symbolic.jpg").symlink_to("1.jpg")
+    (long / "up.jpg").symlink_to("../../../symbolic.jpg")
+    (folder / "loop.jpg").symlink_to("loop.jpg")
+    (folder / "outside.jpg").symlink_to("/etc/passwd")
+    os.mkfifo(folder / "pipe.jpg")
+    with (folder / "hole.png").open("wb") as file:
+        file.seek(1 << 20)
+        file.write(b"behind the hole")
+    return folder
+
+
+EXPECTED = {
+    "é" * 100 + ".jpg": b"long",
+    "1.jpg": b"one" * 1000,
+    "empty.jpg": b"",
+    "hole.png": bytes(1 << 20) + b"behind the hole",
+    "same.jpg": b"one" * 1000,
+    "symbolic.jpg": b"one" * 1000,
+    "up.jpg": b"one" * 1000,
+}
+
+
+@pytest.mark.parametrize("form", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+def test_a_tar_by_tarfile(tree, tmp_path, form):
+    with tarfile.open(tmp_path / "a.tar", "w", format=form) as archive:
+        archive.add(tree, "tree")
+    source = open_source([tmp_path / "a.tar"])
+    assert read_all(source) == EXPECTED
+    nowhere = "a link that leads nowhere in the tar"
+    assert reasons(source) == {"tree/loop.jpg": nowhere, "tree/outside.jpg": nowhere}
+
+
+@pytest.mark.parametrize("options", [["--format=gnu"], ["--format=pax"], ["--format=oldgnu", "--blocking-factor=1"]])
+@pytest.mark.parametrize("name", [".", "../tree"])
+def test_a_tar_by_tar(tree, tmp_path, options, name):
+    path = tmp_path / "a.tar"
+    subprocess.run(["tar", "-C", tree, *options, "-P", "-cf", path, name], check=True)
+    source = open_source([path])
+    assert read_all(source) == EXPECTED
+    assert [member.rpartition("/")[2] for member in sorted(reasons(source))] == ["loop.jpg", "outside.jpg"]
+
+
+@pytest.mark.parametrize("options", [["--format=gnu"], ["--format=pax"], ["--format=pax", "--sparse-version=0.1"]])
+def test_a_file_stored_without_its_holes_is_rejected_and_those_behind_it_are_found(tmp_path, options):
+    folder = tmp_path / "tree"
+    folder.mkdir()
+    with (folder / "holes.png").open("wb") as file:
+        for at in range(60):  # more than a header has room for
+            file.seek(at << 17)
+            file.write(b"between holes")
+    (folder / "one.jpg").write_bytes(b"one")
+    subprocess.run(
+        ["tar", "-C", folder, *options, "--sparse", "-cf", tmp_path / "a.tar", "holes.png", "one.jpg"], check=True
+    )
+    source = open_source([tmp_path / "a.tar"])
+    assert read_all(source) == {"one.jpg": b"one"}
+    assert [reason.partition(":")[0] for reason in reasons(source).values()] == ["stored with its holes left out"]
+
+
+def test_numbers_too_large_for_the_header_of_a_tar(tmp_path):
+    """A date before 1970, and a file past 8 GiB: the hole takes no room on the disk."""
+    path = tmp_path / "a.tar"
+    for form in (tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
+        with tarfile.open(path, "w", format=form) as archive:
+            video = tarfile.TarInfo("video.mp4")
+            video.size = 9 << 30
+            video.mtime = -5
+            archive.fileobj.write(video.tobuf(form))
+            archive.offset = archive.fileobj.seek(video.size, os.SEEK_CUR)
+            photo = tarfile.TarInfo("1.jpg")
+            photo.size = 3
+            archive.addfile(photo, io.BytesIO(b"one"))
+        assert read_all(open_source([path])) == {"1.jpg": b"one"}
+
+
+def test_a_tar_damaged_between_two_photos_is_said(opened):
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as archive:
+        for name in ("1.jpg", "2.jpg"):
+            archive.addfile(tarfile.TarInfo(name))
+    data = made.getvalue().replace(b"2.jpg", b"3.jpg")
+    with pytest.raises(click.UsageError, match="is not a whole zip or tar: its header at byte 512 is damaged"):
+        opened(data).list()

@@ -1,0 +1,243 @@
+"""Deaths of every shape at many moments, and two runs at once: real processes and real signals, nothing lost."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from preprocess.lock import held
+
+
+@pytest.fixture(scope="module")
+def small(photos, listed) -> list:
+    """The arguments for many small shards, but for --out."""
+    return ["--source", photos.zip, *listed, "--shard-images", 1, "--workers", 2]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(preprocess, small, tmp_path_factory, contents) -> dict[str, bytes]:
+    """What a run that nothing happens to leaves in its folder."""
+    out = tmp_path_factory.mktemp("undisturbed") / "data"
+    assert preprocess(*small, "--out", out)[0] == 0
+    return contents(out)
+
+
+@pytest.fixture
+def start(command):
+    """Start the command in a session of its own, of which nothing may be left when the test ends."""
+    started = []
+
+    def begin(*arguments) -> subprocess.Popen:
+        started.append(
+            subprocess.Popen(
+                command(*arguments),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                start_new_session=True,
+            )
+        )
+        return started[-1]
+
+    yield begin
+    for run in started:
+        for pid in processes(run):
+            os.kill(pid, signal.SIGKILL)
+        run.communicate()
+
+
+def processes(run: subprocess.Popen) -> dict[int, str]:
+    """The command line of each process that the run has started, itself included, and that has not ended."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            state, _, _, session = (folder / "stat").read_text().rpartition(")")[2].split()[:4]
+            if int(session) == run.pid and state != "Z":
+                found[int(folder.name)] = (folder / "cmdline").read_text().replace("\0", " ")
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return found
+
+
+def wait_until(true: Callable[[], object], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+def finished_shards(out: Path) -> dict[str, tuple[int, int]]:
+    """Each shard that need not be made again, with what would change if it were."""
+    unfinished = out / ".unfinished"
+    shards = [*out.glob("*.tfrecord"), *(path.with_suffix(".tfrecord") for path in unfinished.glob("*-of-*.json"))]
+    found = {}
+    for path in shards:
+        with suppress(FileNotFoundError):  # it is being published
+            found[path.name] = (path.stat().st_ino, path.stat().st_mtime_ns)
+    return found
+
+
+def kill(run: subprocess.Popen) -> None:
+    run.kill()
+
+
+def kill_a_worker(run: subprocess.Popen) -> None:
+    for pid in [pid for pid, line in processes(run).items() if "spawn_main" in line][:1]:
+        os.kill(pid, signal.SIGKILL)
+
+
+def kill_all(run: subprocess.Popen) -> None:
+    os.killpg(run.pid, signal.SIGKILL)
+
+
+def terminate(run: subprocess.Popen) -> None:
+    run.terminate()
+
+
+def terminate_all(run: subprocess.Popen) -> None:
+    os.killpg(run.pid, signal.SIGTERM)
+
+
+def interrupt_all(run: subprocess.Popen) -> None:
+    """What a terminal does at Ctrl-C."""
+    os.killpg(run.pid, signal.SIGINT)
+
+
+# With the exit status that shells see; the death of a worker is none of the command.
+DEATHS = {
+    kill: -signal.SIGKILL,
+    kill_a_worker: 0,
+    kill_all: -signal.SIGKILL,
+    terminate: 143,
+    terminate_all: 143,
+    interrupt_all: 130,
+}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_after_any_deaths_the_same_command_ends_as_if_nothing_had_happened(
+    start, preprocess, small, undisturbed, contents, tmp_path, seed
+):
+    rng = random.Random(seed)
+    of_the_command = [death for death in DEATHS if death is not kill_a_worker]
+    for death in [*rng.sample(of_the_command, 4), kill_a_worker]:
+        before = finished_shards(tmp_path)
+        # In its first moments; or while shards are made, or published if all are.
+        is_early, done = rng.random() < 0.3, len(before) + rng.randrange(10)
+        run = start(*small, "--out", tmp_path)
+        if not is_early:
+            wait_until(lambda run=run, done=done: len(finished_shards(tmp_path)) > done or run.poll() is not None)
+        time.sleep(rng.random() * (0.7 if is_early else 0.01))
+        with suppress(ProcessLookupError):  # it has ended
+            death(run)
+        said, _ = run.communicate(timeout=20)
+        is_finished = (tmp_path / "manifest.json").exists()
+        if not is_early and not is_finished:  # or it may have no answer to signals yet, or no more
+            assert run.returncode == DEATHS[death]
+            assert "Traceback" not in said
+        wait_until(lambda run=run: not processes(run), 10)
+        assert before.items() <= finished_shards(tmp_path).items()
+        assert not is_finished or contents(tmp_path).items() >= undisturbed.items()
+    before = finished_shards(tmp_path)
+    status, said = preprocess(*small, "--out", tmp_path)
+    assert status == 0, said
+    assert before.items() <= finished_shards(tmp_path).items()
+    assert contents(tmp_path) == undisturbed
+
+
+def stopped(start, arguments, out: Path, death: Callable[[subprocess.Popen], None], done: int) -> tuple[int, str]:
+    """Run the command until `done` shards are there, let it die, and return its status and what it said."""
+    run = start(*arguments, "--out", out)
+    wait_until(lambda: len(finished_shards(out)) >= done)
+    death(run)
+    said, _ = run.communicate(timeout=20)
+    return run.returncode, said
+
+
+@pytest.mark.parametrize("death", [terminate, terminate_all, interrupt_all])
+def test_stopped_it_says_how_to_go_on(start, small, tmp_path, death):
+    status, said = stopped(start, small, tmp_path, death, 1)
+    assert status == DEATHS[death]
+    assert "Traceback" not in said
+    assert "the same command continues" in said
+
+
+def test_the_second_of_two_runs_is_told_of_the_first(start, preprocess, small, undisturbed, contents, tmp_path):
+    first = start(*small, "--out", tmp_path)
+    wait_until(lambda: finished_shards(tmp_path))
+    os.kill(first.pid, signal.SIGSTOP)
+    began = time.monotonic()
+    status, said = preprocess(*small, "--out", tmp_path, "--seed", 3, "--overwrite")
+    assert time.monotonic() - began < 10
+    assert status == 1
+    assert f"{tmp_path} is in use by another run (process {first.pid} on {os.uname().nodename}, since 20" in said
+    os.kill(first.pid, signal.SIGCONT)
+    assert first.wait(timeout=30) == 0
+    assert contents(tmp_path) == undisturbed
+
+
+def test_of_two_runs_that_start_together_one_makes_the_shards(start, small, undisturbed, contents, tmp_path):
+    runs = [start(*small, "--out", tmp_path / "data") for _ in range(2)]
+    answers = [(run.communicate(timeout=30)[0], run.returncode) for run in runs]
+    assert sorted(status for _, status in answers) in ([0, 1], [0, 0])
+    assert all(status == 0 or "is in use by another run" in said for said, status in answers)
+    assert contents(tmp_path / "data") == undisturbed
+
+
+# Holds the folder again and again, and in it makes what there can be only one of.
+HOLD_ON_AND_OFF = """
+import sys, time
+from pathlib import Path
+import click
+from preprocess.lock import held
+folder, end, times = Path(sys.argv[1]), time.monotonic() + 1, 0
+while time.monotonic() < end:
+    try:
+        with held(folder):
+            (folder / "mine").mkdir()
+            (folder / "mine").rmdir()
+            times += 1
+    except click.ClickException:
+        pass
+print(times)
+"""
+
+
+def test_no_two_ever_hold_a_folder(tmp_path):
+    holders = [
+        subprocess.Popen([sys.executable, "-c", HOLD_ON_AND_OFF, tmp_path], stdout=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    times = [int(holder.communicate(timeout=20)[0] or 0) for holder in holders]
+    assert [holder.returncode for holder in holders] == [0, 0, 0]
+    assert min(times) > 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_run_held_is_free(start, preprocess, small, undisturbed, contents, tmp_path):
+    stopped(start, small, tmp_path, kill_all, 1)
+    assert (tmp_path / ".lock").exists()
+    assert preprocess(*small, "--out", tmp_path)[0] == 0
+    assert contents(tmp_path) == undisturbed
+
+
+def test_another_run_is_no_obstacle_where_nothing_is_to_be_done(preprocess, small, undisturbed, tmp_path):
+    for name, data in undisturbed.items():
+        (tmp_path / name).write_bytes(data)
+    with held(tmp_path):
+        status, said = preprocess(*small, "--out", tmp_path)
+    assert status == 0, said
+    assert f"{tmp_path} is up to date" in said
+
+
+def test_a_folder_that_was_made_for_nothing_is_removed(tmp_path):
+    with pytest.raises(ValueError, match="no"), held(tmp_path / "new"):
+        raise ValueError("no")
+    assert list(tmp_path.iterdir()) == []

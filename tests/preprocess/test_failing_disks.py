@@ -1,0 +1,142 @@
+"""Disks that are full, closed or gone: one message, nothing lost, and the same command goes on when it is mended."""
+
+import ctypes
+import json
+import resource
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def run_under(command):
+    """Run the command in a process that first calls this; return its exit status and all that it said."""
+
+    def run(limit: Callable[[], None], *arguments) -> tuple[int, str]:
+        done = subprocess.run(
+            command(*arguments),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=60,
+            check=False,
+            preexec_fn=limit,
+        )
+        assert "Traceback" not in done.stdout, done.stdout
+        return done.returncode, " ".join(done.stdout.split())
+
+    return run
+
+
+def files_up_to(size: int) -> Callable[[], None]:
+    """What `ulimit -f` does: every write past this many bytes of a file fails, as it does on a full disk."""
+    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
+def as_a_user() -> None:
+    """Give up root's right to read and write what the mode of a file forbids; others do not have it."""
+    for capability in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+        ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)  # PR_CAPBSET_DROP: from the next program on
+
+
+def made(out: Path) -> dict[str, int]:
+    """When each finished shard was made."""
+    return {path.stem: path.with_suffix(".tfrecord").stat().st_mtime_ns for path in out.rglob("*-of-*.json")} | {
+        path.stem: path.stat().st_mtime_ns for path in out.glob("*.tfrecord")
+    }
+
+
+def test_a_disk_without_room_for_some_shards(run_under, preprocess, photos, listed, shards, contents, tmp_path):
+    same = ["--source", photos.zip, *listed, "--shard-images", 7, "--out", tmp_path]
+    sizes = sorted(path.stat().st_size for path in shards.glob("*.tfrecord"))
+    assert sizes[0] < sizes[-1]
+    status, said = run_under(files_up_to(sizes[-1] - 1), *same, "--workers", 1)
+    assert status == 1
+    assert f"Cannot write {tmp_path}/.unfinished/" in said
+    assert "File too large. Make room" in said
+    assert "the same command continues" in said
+    before = made(tmp_path)
+    assert before
+    assert list(tmp_path.rglob("*.part")) == []
+    assert preprocess(*same)[0] == 0
+    assert before.items() <= made(tmp_path).items()
+    assert contents(tmp_path) == contents(shards)
+
+
+def test_a_disk_without_room_for_the_manifest(run_under, preprocess, photos, tmp_path):
+    same = ["--source", photos.zip, "--shard-images", 1, "--out", tmp_path]
+    status, said = run_under(files_up_to(6_000), *same)
+    assert status == 1
+    assert f"{tmp_path}/.unfinished/manifest.json: File too large." in said
+    assert "the same command continues" in said
+    before = made(tmp_path)
+    assert len(before) == len(photos.rows)
+    assert list(tmp_path.glob("*.*record*")) == []
+    assert preprocess(*same)[0] == 0
+    assert made(tmp_path) == before
+
+
+def test_a_folder_that_may_not_be_written(run_under, photos, listed, shards, tmp_path):
+    same = ["--source", photos.zip, *listed, "--shard-images", 7]
+    (tmp_path / "closed").mkdir(mode=0o500)
+    status, said = run_under(as_a_user, *same, "--out", tmp_path / "closed")
+    assert status == 1
+    assert f"{tmp_path}/closed/.lock: Permission denied." in said
+    status, said = run_under(as_a_user, *same, "--out", tmp_path / "closed" / "new")
+    assert status == 1
+    assert f"{tmp_path}/closed/new: Permission denied." in said
+    shutil.copytree(shards, tmp_path / "done")
+    (tmp_path / "done").chmod(0o500)
+    status, said = run_under(as_a_user, *same, "--out", tmp_path / "done")
+    assert (status, "is up to date" in said) == (0, True)
+
+
+def test_what_may_not_be_read(run_under, photos, tmp_path):
+    folder, out = tmp_path / "photos", tmp_path / "out"
+    shutil.copytree(photos.folder, folder)
+    closed = sorted(photos.rows)[3]
+    (folder / closed).chmod(0)
+    status, said = run_under(as_a_user, "--source", folder, "--out", out, "--max-rejected", 0.1)
+    assert status == 0, said
+    assert json.loads((out / "rejected.jsonl").read_text()) == {"id": closed, "reason": "cannot be read from the disk"}
+    (folder / "below").mkdir(mode=0)
+    shutil.copy(photos.zip, tmp_path / "photos.zip")
+    (tmp_path / "photos.zip").chmod(0)
+    for source, message in [
+        (folder, f"{folder}/below cannot be read: Permission denied"),
+        (tmp_path / "photos.zip", f"'{tmp_path}/photos.zip' is not readable"),
+    ]:
+        status, said = run_under(as_a_user, "--source", source, "--out", tmp_path / "new")
+        assert (status, message in said) == (2, True), said
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip"])
+def test_a_source_that_is_removed_meanwhile(command, preprocess, photos, contents, tmp_path, kind):
+    source, away, out = tmp_path / "source", tmp_path / "away", tmp_path / "out"
+    shutil.copytree(photos.folder, source / "img") if kind == "folder" else shutil.copy(photos.zip, source)
+    gone = source / "img" if kind == "folder" else source
+    same = ["--source", source, "--shard-images", 1]
+    assert preprocess(*same, "--out", tmp_path / "undisturbed")[0] == 0
+    run = subprocess.Popen(
+        command(*same, "--out", out, "--workers", 1), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    deadline = time.monotonic() + 20
+    while not list(out.rglob("*-of-*.json")):
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    gone.rename(away)
+    said, _ = run.communicate(timeout=20)
+    assert run.returncode == 1
+    assert "Traceback" not in said
+    assert "cannot be read any more. Bring it back: the same command continues." in said
+    before = made(out)
+    assert 0 < len(before) < len(photos.rows)
+    away.rename(gone)
+    assert preprocess(*same, "--out", out)[0] == 0
+    assert before.items() <= made(out).items()
+    assert contents(out) == contents(tmp_path / "undisturbed")
