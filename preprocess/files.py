@@ -10,6 +10,16 @@ from typing import Any, BinaryIO
 
 
 @contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Give `path` to an OSError that names no file, such as that of a full disk."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
+
+
+@contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """Open a file beside `path`; when the block ends well it is synced and takes the place of `path`.
 
@@ -18,15 +28,13 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     # A name of its own: a worker whose parent was killed may still write while the next run makes the same file.
     beside = path.with_name(f"{path.name}.{os.urandom(4).hex()}.part")
     try:
-        with beside.open("wb", buffering=1 << 20) as file:  # a system call for 250 photos, not for each
+        with naming(path), beside.open("wb", buffering=1 << 20) as file:  # a system call for 250 photos, not for each
             yield file
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)
-    except BaseException as error:
+    except BaseException:
         beside.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename is None:
-            error.filename = str(path)  # a full disk does not say for which file it has no room
         raise
     sync_folder(path.parent)
 

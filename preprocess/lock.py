@@ -12,6 +12,8 @@ from pathlib import Path
 
 import click
 
+from preprocess.files import naming
+
 _NAME = ".lock"
 _WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)  # some network file systems: there nobody is kept out
 
@@ -27,9 +29,10 @@ def held(folder: Path) -> Iterator[None]:
     path = folder / _NAME
     with _locked(path) as file:
         try:
-            file.truncate(0)  # what a run that was killed left there
             now = datetime.now().astimezone().isoformat(" ", "seconds")
-            file.write(f"process {os.getpid()} on {os.uname().nodename}, since {now}".encode())
+            with naming(path):
+                file.truncate(0)  # what a run that was killed left there
+                file.write(f"process {os.getpid()} on {os.uname().nodename}, since {now}".encode())
             yield
         finally:
             path.unlink(missing_ok=True)

@@ -58,7 +58,7 @@ def _photo(member: str, entry: Entry | None) -> Found:
 
 
 def _followed(entry: Entry | None, files: dict[str, Entry]) -> Entry | None:
-    while True:
+    for _ in range(_MOST_LINKS):
         if entry is None or entry.link is None:
             return entry
         entry = files.get(normpath(entry.link))

@@ -45,6 +45,15 @@ def test_splits_of_the_photos_that_are_there(written, text, edition):
     assert read_partitions(written(edition(text)), IDS) == {"000001.jpg": "train", "000002.jpg": "valid"}
 
 
+def test_the_rows_of_absent_photos_are_counted_and_no_more(written):
+    """A list for all of CelebA is read for a few photos, so what is wrong with others is in nobody's way."""
+    assert read_attributes(written(ATTRIBUTES_TXT.replace("000009.jpg  1  1", "000009.jpg  x")), IDS).rows.keys() == {
+        "000001.jpg",
+        "000002.jpg",
+    }
+    assert len(read_partitions(written(PARTITIONS_CSV.replace("000009.jpg,2", "000009.jpg")), IDS)) == 2
+
+
 @pytest.mark.parametrize(
     ("text", "line"),
     [

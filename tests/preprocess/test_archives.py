@@ -213,6 +213,13 @@ def test_numbers_too_large_for_the_header_of_a_tar(tmp_path):
         assert read_all(open_source([path])) == {"1.jpg": b"one"}
 
 
+def test_a_size_that_no_file_has_is_damage(opened):
+    entry = tarfile.TarInfo("1.jpg")
+    entry.size = 1 << 80
+    with pytest.raises(click.UsageError, match="its end is missing"):
+        opened(entry.tobuf(tarfile.GNU_FORMAT) + bytes(1024)).list()
+
+
 def test_a_tar_damaged_between_two_photos_is_said(opened):
     made = io.BytesIO()
     with tarfile.open(fileobj=made, mode="w") as archive:

@@ -80,6 +80,13 @@ def test_a_disk_without_room_for_the_manifest(run_under, preprocess, photos, tmp
     assert made(tmp_path) == before
 
 
+def test_a_disk_without_room_for_anything(run_under, photos, tmp_path):
+    status, said = run_under(files_up_to(0), "--source", photos.zip, "--out", tmp_path / "out")
+    assert status == 1
+    assert f"{tmp_path}/out/.lock: File too large. Mend that" in said
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_folder_that_may_not_be_written(run_under, photos, listed, shards, tmp_path):
     same = ["--source", photos.zip, *listed, "--shard-images", 7]
     (tmp_path / "closed").mkdir(mode=0o500)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -28,6 +29,29 @@ def test_a_folder_gives_the_shards_that_a_zip_gives(preprocess, photos, listed, 
     assert status == 0, said
     theirs = {name: data for name, data in contents(shards).items() if name != "manifest.json"}
     assert {name: data for name, data in contents(tmp_path).items() if name != "manifest.json"} == theirs
+
+
+def test_several_sources_give_the_shards_that_one_gives(preprocess, photos, listed, shards, tmp_path):
+    ids = list(photos.rows)
+    with zipfile.ZipFile(tmp_path / "within.zip", "w") as archive:
+        for photo_id in ids[:20]:
+            archive.write(photos.folder / photo_id, photo_id)
+    with zipfile.ZipFile(tmp_path / "archive.zip", "w") as archive:
+        archive.write(tmp_path / "within.zip", "celeba/within.zip")
+    with tarfile.open(tmp_path / "rest.tar", "w") as archive:
+        for photo_id in ids[20:]:
+            archive.add(photos.folder / photo_id, f"img/{photo_id}")
+    sources = ["--source", tmp_path / "archive.zip", "--source", tmp_path / "rest.tar"]
+    same = [*listed, "--shard-images", 7, "--out", tmp_path / "out"]
+    status, said = preprocess(*sources, *same)
+    assert status == 0, said
+    for path in shards.glob("*.tfrecord"):
+        assert (tmp_path / "out" / path.name).read_bytes() == path.read_bytes()
+    moved = (tmp_path / "rest.tar").rename(tmp_path / "renamed")
+    assert "is up to date" in preprocess(*sources[:3], moved, *same)[1]
+    status, said = preprocess(*sources[2:3], moved, *same)
+    assert status == 2
+    assert "source.photos: 40 -> 20" in said
 
 
 def test_kaggles_doubled_folder_and_lists_as_csv(preprocess, photos, shards, contents, tmp_path):
