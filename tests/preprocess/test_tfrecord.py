@@ -1,12 +1,10 @@
 """The bytes of a record, held against TensorFlow's own."""
 
-import pytest
+import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from preprocess.tfrecord import example, frame
-
-tf = pytest.importorskip("tensorflow")
 
 
 def by_tensorflow(image: bytes, image_id: str, attributes: bytes | None) -> bytes:
