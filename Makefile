@@ -43,7 +43,7 @@ lint: $(TEST_READY) ## Check style
 	@$(RUNNER) -m ruff check .
 	@$(RUNNER) -m ruff format --check .
 
-bench: $(TEST_READY) ## Measure: tables of speed and memory
+bench: $(TEST_READY) ## Measure stage 1 on CELEBA=photos.zip: a table of speed and memory
 	@for benchmark in tests/benchmarks/[a-z]*.py; do $(RUNNER) $$benchmark --source "$(SOURCE)" || exit 1; done
 
 clean: ## Remove the environment, the shards and the stand-ins; photos and runs stay

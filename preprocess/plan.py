@@ -51,4 +51,6 @@ def plan(
 
 def _shuffled(ids: list[str], seed: int) -> list[str]:
     key = seed.to_bytes(8, "little")
-    return sorted(ids, key=lambda photo_id: (blake2b(photo_id.encode(), key=key, digest_size=8).digest(), photo_id))
+    return sorted(
+        ids, key=lambda photo_id: blake2b(photo_id.encode(), key=key, digest_size=8).digest() + photo_id.encode()
+    )

@@ -3,7 +3,7 @@
 import shlex
 import signal
 from collections import Counter
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Collection, Container, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -20,7 +20,7 @@ from preprocess.crop import Crop, Rejection
 from preprocess.dataset import Document
 from preprocess.files import sha256_of
 from preprocess.lock import held
-from preprocess.plan import plan
+from preprocess.plan import ShardSpec, plan
 from preprocess.shard import Photo, Shard, Task, made, make
 from preprocess.sources import Listing, Location, Source, open_source
 from preprocess.workers import Crew, usable_cores
@@ -203,7 +203,8 @@ def produce(
             refuse_many(annotated.rejected, len(annotated.photos), max_rejected)
             # 3. Plan the shards, and make those that are missing.
             folder = staging.begin(out, recipe, overwrite).absolute()  # a cluster's workers run in other folders
-            shards = make_missing(shard_tasks(annotated, source, settings, folder), crew)
+            work = Work(annotated, source, settings, folder)
+            shards = make_missing(work, work.planned, crew)
         # 4. Publish them, when all are there.
         rejected = [*annotated.rejected, *(rejection for shard in shards for rejection in shard.rejected)]
         refuse_many(rejected, sum(shard.count for shard in shards), max_rejected)
@@ -259,25 +260,33 @@ def annotate(listing: Listing, settings: Settings) -> Annotated:
     return Annotated(photos, attributes, partition, tuple(rejected))
 
 
-def shard_tasks(annotated: Annotated, source: Source, settings: Settings, folder: Path) -> list[Task]:
-    """Return what there is to do, a task a shard: to be made in `folder`."""
-    planned = plan(annotated.photos, annotated.partition, settings.seed, settings.shard_images)
-    return [Task(spec, annotated.pick(ids), source, settings.crop, folder) for spec, ids in planned.items()]
+class Work:
+    """What there is to do: which photos make which shard in `folder`."""
+
+    def __init__(self, annotated: Annotated, source: Source, settings: Settings, folder: Path):
+        self.planned = plan(annotated.photos, annotated.partition, settings.seed, settings.shard_images)
+        self.folder = folder
+        self._annotated, self._source, self._crop = annotated, source, settings.crop
+
+    def task(self, spec: ShardSpec) -> Task:
+        """Return what a worker needs to make one shard."""
+        return Task(spec, self._annotated.pick(self.planned[spec]), self._source, self._crop, self.folder)
 
 
-def make_missing(tasks: Sequence[Task], crew: Crew) -> list[Shard]:
-    """Make every shard that an earlier run did not; return all of them in the order of the tasks."""
+def make_missing(work: Work, specs: Collection[ShardSpec], crew: Crew) -> list[Shard]:
+    """Make each of these shards that an earlier run did not; return all of them in the order of `specs`."""
     from tqdm import tqdm  # 0.1 s that the workers, who import this module too, need not spend
 
-    shards = {task.spec: made(task.folder, task.spec) for task in tasks}
-    missing = [task for task in tasks if shards[task.spec] is None]
-    photos = sum(len(task.photos) for task in tasks)
-    done = photos - sum(len(task.photos) for task in missing)
+    shards = {spec: made(work.folder, spec) for spec in specs}
+    missing = [spec for spec in specs if shards[spec] is None]
+    photos = sum(len(work.planned[spec]) for spec in specs)
+    done = photos - sum(len(work.planned[spec]) for spec in missing)
     click.echo(
-        f"{photos:,} photos make {len(tasks)} shards" + (f"; {len(tasks) - len(missing)} are there." if done else ".")
+        f"{photos:,} photos make {len(specs)} shards" + (f"; {len(specs) - len(missing)} are there." if done else ".")
     )
     with tqdm(total=photos, initial=done, unit=" photos", disable=None) as bar:
-        for task, shard in crew.completed(make, missing):
+        # A task is made when a worker is free to take it: all 50 of CelebA at once would keep the first one waiting.
+        for task, shard in crew.completed(make, map(work.task, missing)):
             shards[task.spec] = shard
             bar.set_postfix(rejected=sum(len(shard.rejected) for shard in shards.values() if shard), refresh=False)
             bar.update(len(task.photos))

@@ -17,12 +17,12 @@ from preprocess.dataset import Document
 from preprocess.files import read_json, sha256_of, write_json
 from preprocess.lock import held
 from preprocess.run import (
+    Work,
     annotate,
     describe,
     failing_in_words,
     make_missing,
     settings_of,
-    shard_tasks,
     stopping_in_words,
     workers_option,
 )
@@ -226,9 +226,9 @@ def mend(folder: Path, manifest: Document, damaged: list[str], workers: int) -> 
     listing = source.list()
     if differing := dataset.differences(manifest, describe(source, listing, settings)):
         raise _refusal(folder, differing)
-    tasks = shard_tasks(annotate(listing, settings), source, settings, staging.repair_folder(folder))
+    work = Work(annotate(listing, settings), source, settings, staging.repair_folder(folder))
     with Crew(min(workers, len(damaged))) as crew:
-        made = make_missing([task for task in tasks if task.spec.name in damaged], crew)
+        made = make_missing(work, [spec for spec in work.planned if spec.name in damaged], crew)
     as_before = {(shard.name, shard.sha256) for shard in dataset.shards(manifest)}
     same = [shard.name for shard in made if (shard.name, shard.sha256) in as_before]
     staging.restore(folder, same)

@@ -8,7 +8,6 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from multiprocessing import resource_tracker
@@ -51,16 +50,18 @@ class Crew:
             worker.process.join()
 
     def completed(self, work: Callable[[T], R], tasks: Iterable[T]) -> Iterator[tuple[T, R]]:
-        """Yield each task with its result as soon as it is there, in any order.
+        """Yield each task with its result as soon as it is there, in any order. A task is taken when a worker is free.
 
         `work` is a function of a module; its argument and result can be pickled. A click.ClickException in it is
         raised here. When a worker dies (killed, out of memory), its task is given to another; a task that takes that
         one along too is named in a click.ClickException.
         """
-        waiting, retried = deque(tasks), []
-        while waiting or self._busy:
-            while waiting and self._idle:
-                self._hand(work, waiting.popleft())
+        waiting, retried, again = iter(tasks), [], []
+        while True:
+            while self._idle and (task := again.pop() if again else next(waiting, None)) is not None:
+                self._hand(work, task)
+            if not self._busy:
+                return
             for link in wait(list(self._busy)):
                 worker, task = self._busy.pop(link)
                 try:
@@ -70,7 +71,7 @@ class Crew:
                     if task in retried:
                         raise _died_twice(task) from None
                     retried.append(task)
-                    waiting.appendleft(task)
+                    again.append(task)
                     continue
                 self._idle.append(worker)
                 if isinstance(answer, click.ClickException):
