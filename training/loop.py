@@ -91,7 +91,13 @@ def _failures_in_words(devices: Devices, config: Config) -> Iterator[None]:
         raise ClickException(
             f"A shard is damaged ({error.message}). Find it with: python -m preprocess.verify FOLDER"
         ) from None
+    except OSError as error:
+        raise ClickException(
+            _cannot_write(error.filename or "to the run's folder", error.strerror or str(error))
+        ) from None
     except tf.errors.ResourceExhaustedError as error:
+        if "No space left" in error.message:
+            raise ClickException(_cannot_write("a checkpoint", "no space is left on the disk")) from None
         half = max(config.method.batch_size // 2, devices.replicas)
         raise ClickException(
             f"Out of memory with a batch of {config.method.batch_size} over {devices.replicas} devices "
@@ -245,6 +251,10 @@ def stop_on_signal() -> Iterator[Stop]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _cannot_write(what: str, why: str) -> str:
+    return f"Cannot write {what}: {why}. Make room or see to its rights; the same command continues."
 
 
 def _build(config: Config, devices: Devices) -> tuple[Pair, Progress]:
