@@ -25,7 +25,7 @@ help: ## This list
 shards: $(RUN_READY) ## Crop the photos of CELEBA=photos.zip|folder to shards in data/ (drawn stand-ins where there are none)
 ifeq ($(CELEBA),)
 	@echo "No CelebA found: stand-in photos are drawn. Your own: make $(or $(MAKECMDGOALS),shards) CELEBA=photos.zip|folder"
-	@$(RUNNER) -m preprocess.sample_photos --out $(STAND_INS) --count 4000
+	@$(RUNNER) -m preprocess.sample_photos --out $(STAND_INS) --count 3000
 endif
 	@beside=$$(dirname "$(SOURCE)"); \
 	attributes=$$(ls "$$beside/list_attr_celeba.txt" "$$beside/list_attr_celeba.csv" 2>/dev/null | head -n 1); \
