@@ -8,7 +8,7 @@ PYTHON ?= python3
 VENV ?= .venv
 
 STAND_INS := $(DATA)/sample_photos
-SOURCE := $(if $(CELEBA),$(CELEBA),$(STAND_INS)/img_align_celeba)
+SOURCE := $(if $(CELEBA),$(CELEBA:~/%=$(HOME)/%),$(STAND_INS)/img_align_celeba)
 RUN ?= runs/$(PRESET)-$(if $(CELEBA),$(basename $(notdir $(CELEBA:%/=%))),sample_photos)
 
 # VENV= (empty) uses the Python at hand, with what is installed there: on Colab, or in an environment of your own.
