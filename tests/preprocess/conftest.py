@@ -50,7 +50,7 @@ def photos(tmp_path_factory) -> Photos:
     rng = random.Random(0)
     ids = [f"{number:06}.jpg" for number in rng.sample(range(1, 300), 40)]
     with zipfile.ZipFile(root / "photos.zip", "w") as archive:
-        archive.mkdir("img_align_celeba")
+        archive.writestr("img_align_celeba/", "")
         for photo_id in ids:
             photo = jpeg(int(photo_id[:6]))
             (folder / photo_id).write_bytes(photo)
