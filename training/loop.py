@@ -136,7 +136,7 @@ def _train(config: Config, shards: ShardSet, devices: Devices, schedule: Schedul
     if saved:
         print(f"Continuing from {saved}: {int(progress.step.numpy()):,} of {schedule.total_steps:,} steps are done.")
     with devices.writable(folder) as written, stop_on_signal() as stop:
-        stopped_by = _steps(config, shards, devices, schedule, pair, progress, written, stop)
+        stopped_by = _steps(config, shards, devices, schedule, pair, progress, written, saved, stop)
         if not stopped_by:
             write_png(written / "final.png", tile(to_pixels(sample(pair, config))))
     return stopped_by
@@ -150,6 +150,7 @@ def _steps(
     pair: Pair,
     progress: Progress,
     folder: Path,
+    saved: Path | None,
     stop: Stop,
 ) -> int:
     checkpoints = Checkpoints(folder, pair, progress)
@@ -157,7 +158,7 @@ def _steps(
     history = History(folder, step)
     run_steps = _compile(pair, progress, config, devices)
     iterator = _iterator(config, shards, devices, step)
-    steps_per_call, saved, saved_at, interval = 1, None, time.monotonic(), Interval(step)
+    steps_per_call, saved_at, interval = 1, time.monotonic(), Interval(step)
     with _bar(config, schedule, step) as bar:
         while step < schedule.total_steps:
             to_boundary = config.steps_per_epoch - step % config.steps_per_epoch
