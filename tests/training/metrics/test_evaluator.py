@@ -1,0 +1,113 @@
+import numpy as np
+import pytest
+from click import UsageError
+
+from tests.training.shards_by_tensorflow import write_shards
+from training.metrics import METRICS, Sample, frechet, kid, prdc, swd
+from training.metrics.distances import neighbour_distances
+from training.metrics.evaluator import Evaluator
+from training.metrics.space import FeatureSpace
+from training.shards import find
+
+
+def faces(count, seed, spread=20):
+    """Drawn "faces" of 16x16: a ramp of random slope, brightness and grain."""
+    rng = np.random.default_rng(seed)
+    slope, level = rng.normal(0, 3, (2, count, 1, 1, 1))
+    ramp = np.arange(16)[None, :, None, None] - 8
+    grain = rng.normal(0, spread, (count, 16, 16, 1))
+    return np.clip(128 + 10 * level + slope * ramp + grain, 0, 255).astype(np.uint8)
+
+
+def statistics(images):
+    """Features for the tests: brightness, slope, contrast."""
+    pixels = images.astype(np.float32)
+    slope = pixels[:, 8:].mean(axis=(1, 2, 3)) - pixels[:, :8].mean(axis=(1, 2, 3))
+    return np.stack([pixels.mean(axis=(1, 2, 3)), slope, pixels.std(axis=(1, 2, 3))], axis=1)
+
+
+SPACE = FeatureSpace("statistics", "0", statistics)
+
+
+@pytest.fixture
+def photos(tmp_path):
+    write_shards(tmp_path / "data", faces(90, 0), (50, 40))
+    write_shards(tmp_path / "data", faces(60, 1), (60,), split="valid")
+    found = find([str(tmp_path / "data")])
+    return {"train": found.only({"train"}), "held_out": found.only({"valid"})}
+
+
+def test_every_metric_is_scored_against_every_split(photos):
+    scores = Evaluator(photos, SPACE).score(faces(60, 2))
+    figures = {"swd", "swd_16", "frechet", "kid", "kid_error", "precision", "recall", "density", "coverage"}
+    assert set(scores) == {f"{split}/{figure}" for split in photos for figure in figures}
+    assert all(isinstance(value, float) and np.isfinite(value) for value in scores.values())
+
+
+def test_the_smallest_split_decides_the_count(photos):
+    assert Evaluator(photos, SPACE).count == 60
+    assert Evaluator(photos, SPACE, count=30).count == 30
+    assert {len(sample.images) for sample in Evaluator(photos, SPACE).real.values()} == {60}
+    with pytest.raises(ValueError, match="60 faces"):
+        Evaluator(photos, SPACE).score(faces(59, 2))
+
+
+def test_too_few_photos_are_refused(photos):
+    with pytest.raises(UsageError, match="5 photos are too few"):
+        Evaluator(photos, SPACE, count=5)
+
+
+def test_memorised_photos_are_told_by_train_against_held_out(photos):
+    evaluator = Evaluator(photos, SPACE)
+    copied = evaluator.score(evaluator.real["train"].images)
+    assert copied["train/swd"] == 0
+    assert copied["train/frechet"] < 1e-6 < copied["held_out/frechet"]
+    assert copied["train/coverage"] == copied["train/precision"] == 1
+
+
+def test_every_metric_prefers_good_faces_to_bad_ones(photos):
+    evaluator = Evaluator(photos, SPACE)
+    good, bad = evaluator.score(faces(60, 3)), evaluator.score(faces(60, 3, spread=60))
+    for split in photos:
+        for name, metric in METRICS.items():
+            better, worse = sorted(
+                (good[f"{split}/{name}"], bad[f"{split}/{name}"]), reverse=not metric.lower_is_better
+            )
+            assert (better, worse) == (good[f"{split}/{name}"], bad[f"{split}/{name}"]), name
+            assert better != worse, name
+
+
+def test_the_floor_is_the_held_out_photos_taken_for_faces(photos):
+    evaluator = Evaluator(photos, SPACE, names=("frechet", "recall"))
+    scores = evaluator.score(evaluator.real["held_out"].images)
+    floor = evaluator.floor("train", "held_out")
+    assert floor == {name: scores[f"train/{name}"] for name in ("frechet", "recall")}
+
+
+def test_swd_needs_no_feature_space(photos, tmp_path):
+    scores = Evaluator(photos, None, names=("swd",)).score(faces(60, 2))
+    assert set(scores) == {"train/swd", "train/swd_16", "held_out/swd", "held_out/swd_16"}
+    assert not (tmp_path / "data" / "features").exists()
+
+
+def test_the_same_photos_are_chosen_every_time(photos):
+    first, second = (Evaluator(photos, SPACE, count=30).real["train"] for _ in range(2))
+    assert np.array_equal(first.images, second.images)
+    assert np.array_equal(first.features, statistics(first.images))
+
+
+def test_the_table_calls_what_it_names():
+    real, fake = (Sample(images, statistics(images)) for images in (faces(40, 0), faces(40, 1, spread=30)))
+    r, f = real.features, fake.features
+    at_3, at_5 = neighbour_distances(r, 5)[:, 2], neighbour_distances(r, 5)[:, 4]
+    value, error = kid.distance(r, f)
+    levels = swd.distances(real.images, fake.images)
+    assert {name: metric.compute(real, fake) for name, metric in METRICS.items()} == {
+        "swd": {"swd": levels[16], "swd_16": levels[16]},
+        "frechet": {"frechet": frechet.distance(frechet.Gaussian.of(r), frechet.Gaussian.of(f))},
+        "kid": {"kid": value, "kid_error": error},
+        "precision": {"precision": prdc.precision(r, at_3, f)},
+        "recall": {"recall": prdc.precision(f, neighbour_distances(f, 3)[:, 2], r)},
+        "density": {"density": prdc.density(r, at_5, f, 5)},
+        "coverage": {"coverage": prdc.coverage(r, at_5, f)},
+    }

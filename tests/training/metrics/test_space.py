@@ -1,0 +1,68 @@
+import numpy as np
+import pytest
+
+from tests.training.shards_by_tensorflow import numbered_images, numbers_of
+from training.metrics import space as spaces
+from training.metrics.space import FeatureSpace, features_of_photos, read_rows
+from training.shards import find
+
+
+@pytest.fixture
+def train(shard_folder):
+    return find([str(shard_folder)]).only({"train"})
+
+
+class Counting:
+    """A feature space whose features are the numbers of the images, and how many it was asked for."""
+
+    def __init__(self, digest="a"):
+        self.asked = 0
+        self.space = FeatureSpace("numbers", digest, self.features)
+
+    def features(self, images):
+        self.asked += len(images)
+        return numbers_of(images)[:, None].astype(np.float32)
+
+
+def test_features_of_photos_are_in_the_order_of_the_shards_and_computed_once(train, shard_folder):
+    counting = Counting()
+    for _ in range(2):
+        assert features_of_photos(train, "train", counting.space)[:, 0].tolist() == list(range(100))
+    assert counting.asked == 100
+    assert [path.name for path in (shard_folder / "features").iterdir()] == ["numbers-train.npz"]
+
+
+def test_other_photos_or_other_weights_are_computed_anew(train):
+    features_of_photos(train, "train", Counting().space)
+    for photos, digest in ((train.first(50), "a"), (train, "b")):
+        counting = Counting(digest)
+        assert len(features_of_photos(photos, "train", counting.space)) == photos.count == counting.asked
+
+
+def test_a_damaged_file_is_computed_anew(train, shard_folder):
+    features_of_photos(train, "train", Counting().space)
+    path = shard_folder / "features" / "numbers-train.npz"
+    whole = path.read_bytes()
+    flipped = bytearray(whole)
+    flipped[-600] ^= 1
+    for content in (b"", whole[:-100], bytes(flipped), b"rubbish"):
+        path.write_bytes(content)
+        assert features_of_photos(train, "train", Counting().space)[:, 0].tolist() == list(range(100))
+
+
+def test_where_nothing_can_be_kept_the_features_are_there_all_the_same(train, shard_folder, capsys):
+    (shard_folder / "features").write_text("a file in the way")
+    assert len(features_of_photos(train, "train", Counting().space)) == 100
+    assert "cannot be written" in capsys.readouterr().out
+
+
+def test_read_rows_finds_images_across_shards(train):
+    rows = np.array([99, 0, 41, 40, 39, 75, 0])
+    assert np.array_equal(read_rows(train, rows), numbered_images(100)[rows])
+
+
+def test_features_go_through_in_batches(monkeypatch):
+    monkeypatch.setattr(spaces, "BATCH", 3)
+    sizes = []
+    assert Counting().space.features(numbered_images(7), sizes.append)[:, 0].tolist() == list(range(7))
+    assert sizes == [3, 3, 1]

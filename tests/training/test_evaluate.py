@@ -1,0 +1,148 @@
+"""The command as a user types it, on small shards and a small generator."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from tests.training.shards_by_tensorflow import numbered_images, write_shards
+from training.evaluate import main, pairs
+from training.metrics.space import FeatureSpace
+from training.sample import main as sample
+from training.shards import find
+
+
+def evaluate(*arguments):
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def succeed(*arguments):
+    result = evaluate(*arguments)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def refused(*arguments):
+    result = evaluate(*arguments)
+    assert result.exit_code == 2, result.output
+    return result.output
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """Shards of noise, 40 train and 20 valid, an untrained network of attributes beside them, and a run."""
+    from training.metrics import attributes
+
+    place = tmp_path_factory.mktemp("place")
+    write_shards(place / "data", numbered_images(40), (25, 15))
+    write_shards(place / "data", numbered_images(20), (20,), split="valid")
+    train = find([str(place / "data")]).only({"train"})
+    model = attributes.network(train.image_shape, 3)
+    card = attributes.Card(train.fingerprint, attributes.digest(model), ["a", "b", "c"], 0, 0.0, "valid", 0, 0, [])
+    attributes.save(place / "data/features", model, card)
+
+    run = place / "run"
+    run.mkdir()
+    z = keras.Input((4,))
+    image = keras.layers.Reshape((16, 16, 1))(keras.layers.Dense(256)(z))  # also below 0 and above 1
+    keras.Model(z, image).save(run / "generator.keras")
+    settings = {"latent": 4, "latent_distribution": "normal", "image_shape": [16, 16, 1]}
+    settings |= {"train_on": "train", "photos": 40, "data": train.fingerprint}
+    (run / "config.json").write_text(json.dumps(settings))
+    return place
+
+
+@pytest.fixture(scope="module")
+def evaluated(place):
+    return succeed("--run", place / "run", "--shards", *sorted((place / "data").glob("*.tfrecord")))
+
+
+def test_the_table_has_every_metric_against_train_held_out_and_the_floor(place, evaluated):
+    lines = evaluated.splitlines()
+    head = next(line for line in lines if "faces:train" in line)
+    assert head.split() == ["better", "faces:train", "faces:held-out", "held-out:train"]
+    rows = {line.split()[0]: line for line in lines[lines.index(head) + 1 :][:7]}
+    assert list(rows) == ["swd", "frechet", "kid", "precision", "recall", "density", "coverage"]
+    assert rows["kid"].count("±") == 3
+    assert len({len(line) for line in (head, *rows.values())}) == 1, "aligned"
+    assert "20 faces of" in evaluated
+    assert "40 train and 20 held-out photos" in evaluated
+    scores = json.loads((place / "run/evaluation.json").read_text())["scores"]
+    assert list(scores) == ["train", "held_out", "floor"]
+    assert f"{scores['floor']['frechet']:.4g}" in rows["frechet"]
+
+
+def test_the_same_seed_gives_the_same_figures_and_another_gives_others(place, evaluated, tmp_path):
+    scores = []
+    for number, seed in enumerate((0, 1)):
+        out = tmp_path / f"{number}.json"
+        succeed(
+            "--run", place / "run", "--shards", place / "data", "--metrics", "frechet", "--seed", seed, "--out", out
+        )
+        scores.append(json.loads(out.read_text())["scores"])
+    whole = json.loads((place / "run/evaluation.json").read_text())["scores"]
+    assert scores[0]["train"]["frechet"] == pytest.approx(whole["train"]["frechet"], rel=1e-6)
+    assert scores[1]["train"]["frechet"] != scores[0]["train"]["frechet"]
+    assert scores[1]["floor"] == scores[0]["floor"]
+
+
+def test_neighbours_show_the_faces_that_sample_draws_beside_photos(place, tmp_path):
+    succeed(
+        *("--run", place / "run", "--shards", place / "data", "--count", 9),
+        *("--metrics", "frechet", "--neighbours", tmp_path / "grid.png", "--out", tmp_path / "scores.json"),
+    )
+    grid = np.asarray(Image.open(tmp_path / "grid.png"))
+    assert grid.shape == (3 * 20, 3 * 36)
+    CliRunner().invoke(sample, ["--run", str(place / "run"), "--count", "9", "--out", str(tmp_path / "faces.png")])
+    faces = np.asarray(Image.open(tmp_path / "faces.png"))
+    photos = numbered_images(40)[..., 0]
+    for row in range(3):
+        for column in range(3):
+            pair = grid[20 * row + 2 :, 36 * column + 2 :][:16, :32]
+            assert np.array_equal(pair[:, :16], faces[16 * row :, 16 * column :][:16, :16])
+            assert any(np.array_equal(pair[:, 16:], photo) for photo in photos)
+
+
+def test_a_copied_photo_is_beside_its_original(place):
+    space = FeatureSpace("pixels", "0", lambda images: images.reshape(len(images), -1).astype(np.float32))
+    photos = find([str(place / "data")]).only({"train"})
+    copied = numbered_images(40)[[7, 33, 24, 25]] ^ 1
+    grid = pairs(copied, photos, space)
+    assert np.array_equal(grid[2:18, 18:34], copied[0] ^ 1)
+    assert np.array_equal(grid[22:38, 54:70], copied[3] ^ 1)
+
+
+def test_swd_alone_needs_no_network_of_attributes(place, tmp_path):
+    write_shards(tmp_path / "data", numbered_images(40), (25, 15))
+    output = succeed(
+        *("--run", place / "run", "--shards", tmp_path / "data", "--metrics", "swd"),
+        *("--out", tmp_path / "scores.json"),
+    )
+    assert "No photos were held out" in output
+    assert list(json.loads((tmp_path / "scores.json").read_text())["scores"]) == ["train"]
+    message = refused("--run", place / "run", "--shards", tmp_path / "data", "--metrics", "kid")
+    assert f"python -m training.features --shards {tmp_path / 'data'}" in message
+
+
+def test_other_photos_than_the_runs_are_said_to_be_so(place, tmp_path):
+    write_shards(tmp_path / "data", numbered_images(40)[::-1], (40,))
+    output = succeed(
+        *("--run", place / "run", "--shards", tmp_path / "data", "--metrics", "swd"),
+        *("--out", tmp_path / "scores.json"),
+    )
+    assert "not the shards that the run learnt from" in output
+
+
+def test_what_is_wrong_is_said_in_one_message(place, tmp_path):
+    data = ("--shards", place / "data")
+    assert "is not a run" in refused("--run", tmp_path, *data)
+    assert "the metrics are swd, frechet" in refused("--run", place / "run", *data, "--metrics", "fid")
+    assert "is not a folder" in refused("--run", place / "run", *data, "--out", tmp_path / "no" / "x.json")
+    assert "cannot be read" in refused(
+        *("--run", place / "run", *data, "--features", "inception", "--inception", tmp_path / "missing.pb")
+    )
+    write_shards(tmp_path / "small", numbered_images(9, side=8), (9,))
+    assert "[16, 16, 1]" in refused("--run", place / "run", "--shards", tmp_path / "small")

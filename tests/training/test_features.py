@@ -1,0 +1,140 @@
+"""Learning the feature space as a user does, on shards that stage 1 made of drawn photos."""
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from preprocess.run import main as preprocess
+from preprocess.sample_photos import main as sample_photos
+from training.features import main
+from training.metrics import attributes
+from training.shards import find
+
+
+def learn(*arguments):
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    """Shards of 100 drawn photos with attributes: 80 train, 10 valid, 10 test."""
+    place = tmp_path_factory.mktemp("drawn")
+    assert CliRunner().invoke(sample_photos, ["--out", str(place / "photos"), "--count", "100"]).exit_code == 0
+    lists = [
+        "--attributes",
+        str(place / "photos/list_attr_celeba.txt"),
+        "--partitions",
+        str(place / "photos/list_eval_partition.txt"),
+    ]
+    photos = str(place / "photos/img_align_celeba")
+    made = CliRunner().invoke(preprocess, ["--source", photos, "--out", str(place / "data"), "--workers", "1", *lists])
+    assert made.exit_code == 0, made.output
+    return place / "data"
+
+
+@pytest.fixture(scope="module")
+def learnt(drawn):
+    result = learn("--shards", drawn, "--kimg", 1.6)
+    assert result.exit_code == 0, result.output
+    return drawn, result.output
+
+
+def test_it_learns_and_says_how_well(learnt):
+    place, output = learnt
+    card = json.loads((place / "features/attributes.json").read_text())
+    assert "40 attributes of 80 photos" in output
+    assert "10 of 10: loss" in output
+    assert f"{card['accuracy']:.1%} right on the 10 valid photos" in output
+    assert f"{card['commonest']:.1%} by always answering what is commoner" in output
+    assert len(card["accuracies"]) == 40
+    assert card["accuracy"] == pytest.approx(np.mean(card["accuracies"]), abs=1e-3)
+
+
+def test_the_accuracy_is_that_of_the_network_on_the_held_out_photos(learnt):
+    shards = find([str(learnt[0])])
+    card = attributes.load(shards)[1]
+    labels = {split: attributes.read_attributes(shards.only({split}), 40) for split in ("train", "valid")}
+    commoner = labels["train"].mean(axis=0) > 0.5
+    assert card.commonest == pytest.approx((commoner == labels["valid"]).mean())
+    assert set(np.unique(labels["valid"])) == {0, 1}
+
+
+def test_features_are_the_penultimate_layer_and_the_same_after_loading(learnt):
+    shards = find([str(learnt[0])])
+    space, _ = attributes.load(shards)
+    images = np.random.default_rng(0).integers(0, 256, (5, *shards.image_shape), dtype=np.uint8)
+    features = space.features(images)
+    assert features.shape == (5, attributes.WIDTH)
+    assert np.array_equal(features, attributes.load(shards)[0].features(images))
+    np.testing.assert_allclose(features[2:3], space.features(images[2:3]), rtol=1e-4, atol=1e-5)
+
+
+def test_the_same_seed_learns_the_same_weights(drawn):
+    shards = find([str(drawn)])
+    train, valid = shards.only({"train"}), shards.only({"valid"})
+    digests = [attributes.learn(train, valid, "valid", 0.4, seed, lambda line: None)[1].digest for seed in (3, 3, 4)]
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_more_than_the_commoner_answer_is_learnt(tmp_path):
+    """Attributes that pixels tell: whether the image is bright, and whether it is brighter on top."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, (300, 2))
+    images = rng.integers(60, 120, (300, 8, 8, 1)) + 60 * labels[:, :1, None, None]
+    images[:, :4] += 40 * labels[:, 1:, None, None]
+    shards = shards_with_attributes(tmp_path / "data", images.astype(np.uint8), labels)
+    _, card = attributes.learn(shards, shards, "train", 8, 0, lambda line: None)
+    assert card.accuracy > 0.95 > 0.7 > card.commonest
+
+
+def shards_with_attributes(folder, images, labels):
+    """One shard of train photos with attributes."""
+    import tensorflow as tf
+
+    folder.mkdir()
+    path = folder / "train-00000-of-00001.tfrecord"
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for image, label in zip(images, labels, strict=True):
+            feature = {
+                "image": tf.train.Feature(bytes_list=tf.train.BytesList(value=[image.tobytes()])),
+                "attributes": tf.train.Feature(int64_list=tf.train.Int64List(value=label)),
+            }
+            writer.write(tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString())
+    entry = {
+        "name": path.name,
+        "split": "train",
+        "count": len(images),
+        "bytes": path.stat().st_size,
+        "sha256": "0",
+    }
+    manifest = {"image": {"shape": images.shape[1:]}, "attribute_names": ["Bright", "Sky"], "shards": [entry]}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return find([str(folder)])
+
+
+def test_without_held_out_photos_it_says_so(tmp_path):
+    rng = np.random.default_rng(0)
+    shards_with_attributes(
+        tmp_path / "data", rng.integers(0, 256, (20, 8, 8, 3), dtype=np.uint8), rng.integers(0, 2, (20, 2))
+    )
+    result = learn("--shards", tmp_path / "data", "--kimg", 0.1)
+    assert result.exit_code == 0, result.output
+    assert "no valid and no test photos" in result.output
+    assert json.loads((tmp_path / "data/features/attributes.json").read_text())["checked_on"] == "train"
+
+
+def test_shards_without_attributes_are_refused_with_the_command_that_makes_them(shard_folder):
+    result = learn("--shards", shard_folder)
+    assert result.exit_code == 2
+    assert "carry no attributes" in result.output
+    assert "--attributes list_attr_celeba.txt" in result.output
+    assert not (shard_folder / "features").exists()
+
+
+@pytest.mark.parametrize(("side", "channels"), [(8, 3), (64, 1), (128, 3)])
+def test_the_network_builds_for_the_shape_of_the_shards(side, channels):
+    model = attributes.network((side, side, channels), 7)
+    assert model.output_shape == (None, 7)
+    assert model.get_layer("features").output.shape == (None, attributes.WIDTH)

@@ -1,0 +1,97 @@
+"""How far generated faces are from real ones: every metric in one table.
+
+A metric compares two samples, images and their features, of one size. Features come from a feature space (`space.py`;
+`attributes.py` and `inception.py` are the two), and `evaluator.py` holds the real photos' and scores one set of faces
+after the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from training.metrics import frechet, kid, prdc, swd
+from training.metrics.distances import neighbour_distances
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Faces as the metrics see them; what several metrics need of them is computed once."""
+
+    images: np.ndarray
+    """uint8 [count, height, width, channels]."""
+    features: np.ndarray | None
+    """float32 [count, width], or None where only metrics of the images are asked for."""
+
+    @cached_property
+    def gaussian(self) -> frechet.Gaussian:
+        """Mean and covariance of the features."""
+        return frechet.Gaussian.of(self.features)
+
+    @cached_property
+    def neighbours(self) -> np.ndarray:
+        """Distances to the nearest others: float64 [count, 5]."""
+        return neighbour_distances(self.features, max(prdc.PRECISION_K, prdc.DENSITY_K))
+
+    def radii(self, k: int) -> np.ndarray:
+        """Distances to the k-th nearest other: float64 [count]."""
+        return self.neighbours[:, k - 1]
+
+
+FEWEST = 1 + max(prdc.PRECISION_K, prdc.DENSITY_K)
+"""Images in a sample: each needs its neighbours."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One distance or share."""
+
+    compute: Callable[[Sample, Sample], dict[str, float]]
+    """(real, fake) -> figures by their names. The first has the metric's own name."""
+    lower_is_better: bool
+    needs_features: bool = True
+
+
+def _swd(real: Sample, fake: Sample) -> dict[str, float]:
+    levels = swd.distances(real.images, fake.images)
+    return {"swd": float(np.mean(list(levels.values()))), **{f"swd_{side}": value for side, value in levels.items()}}
+
+
+def _frechet(real: Sample, fake: Sample) -> dict[str, float]:
+    return {"frechet": frechet.distance(real.gaussian, fake.gaussian)}
+
+
+def _kid(real: Sample, fake: Sample) -> dict[str, float]:
+    value, error = kid.distance(real.features, fake.features)
+    return {"kid": value, "kid_error": error}
+
+
+def _precision(real: Sample, fake: Sample) -> dict[str, float]:
+    return {"precision": prdc.precision(real.features, real.radii(prdc.PRECISION_K), fake.features)}
+
+
+def _recall(real: Sample, fake: Sample) -> dict[str, float]:
+    return {"recall": prdc.precision(fake.features, fake.radii(prdc.PRECISION_K), real.features)}
+
+
+def _density(real: Sample, fake: Sample) -> dict[str, float]:
+    k = prdc.DENSITY_K
+    return {"density": prdc.density(real.features, real.radii(k), fake.features, k)}
+
+
+def _coverage(real: Sample, fake: Sample) -> dict[str, float]:
+    return {"coverage": prdc.coverage(real.features, real.radii(prdc.DENSITY_K), fake.features)}
+
+
+METRICS = {
+    "swd": Metric(_swd, lower_is_better=True, needs_features=False),
+    "frechet": Metric(_frechet, lower_is_better=True),
+    "kid": Metric(_kid, lower_is_better=True),
+    "precision": Metric(_precision, lower_is_better=False),
+    "recall": Metric(_recall, lower_is_better=False),
+    "density": Metric(_density, lower_is_better=False),
+    "coverage": Metric(_coverage, lower_is_better=False),
+}

@@ -1,0 +1,37 @@
+"""Euclidean distances between features, a block of rows at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+BLOCK = 1 << 23
+"""Distances in memory at once: 64 MiB."""
+
+
+def blocks(x: np.ndarray, y: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+    """Distances from rows of x to all of y: (which rows, float64 [rows, len(y)]), in order."""
+    y = y.astype(np.float64)
+    y_squares = np.square(y).sum(axis=1)
+    rows = max(1, BLOCK // len(y))
+    for start in range(0, len(x), rows):
+        some = slice(start, start + rows)
+        part = x[some].astype(np.float64)
+        squares = np.square(part).sum(axis=1)[:, None] + y_squares - 2.0 * part @ y.T
+        yield some, np.sqrt(np.maximum(squares, 0.0))
+
+
+def nearest(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """For each row of x the place of its nearest row in y: int [len(x)]."""
+    return np.concatenate([block.argmin(axis=1) for _, block in blocks(x, y)])
+
+
+def neighbour_distances(x: np.ndarray, most: int) -> np.ndarray:
+    """For each row of x the distances to its 1st to `most`-th nearest other rows: float64 [len(x), most]."""
+    found = np.empty((len(x), most))
+    for some, block in blocks(x, x):
+        own = np.arange(len(block))
+        block[own, own + some.start] = np.inf  # a row is not its own neighbour
+        found[some] = np.sort(np.partition(block, most - 1, axis=1)[:, :most], axis=1)
+    return found
