@@ -1,4 +1,4 @@
-"""The state of a run on disk: complete or not visible, the last few kept."""
+"""The state of a run on disk: complete or not visible; the last few and the best kept."""
 
 from __future__ import annotations
 
@@ -8,36 +8,44 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from training.files import publish
+from training.files import publish, write_text
+from training.progress import Progress
 from training.step import Pair
 
 KEPT = 3
 
-
-class Progress(tf.Module):
-    """How far a run is."""
-
-    def __init__(self):
-        super().__init__()
-        self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
-        # What the steps of the running epoch returned, summed in float64: the same to the last bit whether or not the
-        # run stopped within it.
-        self.sums = tf.Variable(tf.zeros(4, tf.float64), trainable=False)
-        self.epoch_seconds = tf.Variable(0.0, dtype=tf.float64, trainable=False)
+_SUFFIXES = (".index", ".data-00000-of-00001")  # a checkpoint is visible by its index: written last, removed first
 
 
 class Checkpoints:
-    """The checkpoints of one run folder: checkpoints/step-N.index and its data."""
+    """The checkpoints of one run folder: checkpoints/step-N.index and its data.
 
-    def __init__(self, folder: Path, pair: Pair, progress: Progress):
-        self._folder = folder / "checkpoints"
-        self._state = tf.train.Checkpoint(
-            generator=pair.generator.network,
-            generator_optimizer=pair.generator.optimizer,
-            discriminator=pair.discriminator.network,
-            discriminator_optimizer=pair.discriminator.optimizer,
-            progress=progress,
-        )
+    A run that was taken back passes the same steps again, so their names say how often it was: step-N-rollback-1.
+    No name is ever written twice with other content, which a death between the two files would spoil.
+    """
+
+    def __init__(self, folder: Path, pair: Pair, progress: Progress, written: Path | None = None):
+        """Open a run's checkpoints.
+
+        Args:
+            folder: the run's folder, which is read.
+            pair: the networks.
+            progress: the counters.
+            written: what is written to in its stead, by hosts that have to save and whose files nobody needs.
+        """
+        self._folder, self._written = folder / "checkpoints", (written or folder) / "checkpoints"
+        self._progress = progress
+        parts = {
+            "generator": pair.generator.network,
+            "generator_optimizer": pair.generator.optimizer,
+            "discriminator": pair.discriminator.network,
+            "discriminator_optimizer": pair.discriminator.optimizer,
+        }
+        if pair.shown is not pair.generator.network:
+            parts["shown"] = pair.shown
+        self._state = tf.train.Checkpoint(**parts, progress=progress)
+        variables = [variable for part in parts.values() for variable in part.variables]
+        self._floats = [variable.value for variable in variables if tf.as_dtype(variable.dtype).is_floating]
 
     def restore(self) -> tuple[Path | None, list[str]]:
         """Restore the newest checkpoint that is whole.
@@ -59,22 +67,59 @@ class Checkpoints:
             return path, damaged
         return None, damaged
 
-    def save(self, step: int) -> Path:
-        """Write a checkpoint, then remove all but the last few."""
-        self._folder.mkdir(exist_ok=True)
-        for leftover in self._folder.glob("partial-*"):  # of a run that was killed while it saved
+    def finite(self) -> bool:
+        """Whether all weights and all that the optimizers keep are finite: what the next step can go on from."""
+        return bool(_all_finite(self._floats))
+
+    def save(self) -> Path:
+        """Write a checkpoint, then remove all but the last few and the best."""
+        self._written.mkdir(exist_ok=True)
+        for leftover in self._written.glob("*partial-*"):  # of a run that was killed while it saved
             leftover.unlink() if leftover.is_file() else shutil.rmtree(leftover)
-        path = self._folder / f"step-{step}"
-        written = Path(self._state.write(str(self._folder / f"partial-{step}")))
-        # The index is renamed last: a checkpoint is visible by its index.
-        for suffix in (".data-00000-of-00001", ".index"):
-            publish(written.with_name(written.name + suffix), path.with_name(path.name + suffix))
-        for old in _newest_first(self._folder)[KEPT:]:
-            for suffix in (".index", ".data-00000-of-00001"):
-                old.with_name(old.name + suffix).unlink(missing_ok=True)
-        return path
+        step, rollbacks = int(self._progress.step.numpy()), int(self._progress.rollbacks.numpy())
+        name = f"step-{step}-rollback-{rollbacks}" if rollbacks else f"step-{step}"
+        partial = Path(self._state.write(str(self._written / f"partial-{step}")))
+        for suffix in reversed(_SUFFIXES):
+            publish(_file(partial, suffix), _file(self._written / name, suffix))
+        self._remove_old()
+        return self._folder / name
+
+    def mark_best(self, path: Path) -> None:
+        """Keep this checkpoint, whatever comes later, and no longer the one that was the best before."""
+        write_text(self._written / "best", path.name + "\n")
+        self._remove_old()
+
+    def best(self) -> Path | None:
+        """The checkpoint that was marked as the best; None where none was or its mark cannot be read."""
+        try:
+            name = (self._written / "best").read_text(encoding="utf-8").strip()
+        except (FileNotFoundError, UnicodeDecodeError):
+            return None
+        return self._folder / name if _age(name) else None
+
+    def _remove_old(self) -> None:
+        best = self.best()
+        for old in _newest_first(self._written)[KEPT:]:
+            if best is None or old.name != best.name:
+                for suffix in _SUFFIXES:
+                    _file(old, suffix).unlink(missing_ok=True)
 
 
 def _newest_first(folder: Path) -> list[Path]:
-    matches = (re.fullmatch(r"step-(\d+)\.index", path.name) for path in folder.glob("step-*.index"))
-    return [folder / f"step-{step}" for step in sorted((int(match[1]) for match in matches if match), reverse=True)]
+    visible = (path.with_suffix("") for path in folder.glob("step-*.index"))
+    return sorted((path for path in visible if _age(path.name)), key=lambda path: _age(path.name), reverse=True)
+
+
+@tf.function
+def _all_finite(values: list[tf.Variable]) -> tf.Tensor:
+    return tf.reduce_all([tf.reduce_all(tf.math.is_finite(value)) for value in values])
+
+
+def _file(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
+
+
+def _age(name: str) -> tuple[int, int] | None:
+    """What orders checkpoints by when they were written; None for what is none."""
+    match = re.fullmatch(r"step-(\d+)(?:-rollback-(\d+))?", name)
+    return (int(match[2] or 0), int(match[1])) if match else None

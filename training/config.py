@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from click import UsageError
 
 from training.files import write_text
 from training.presets import Preset
+from training.ramp import Ramp
 
 FILE_NAME = "config.json"
+
+HOW = {"micro_batch", "jit"}
+"""Settings that change how a run is computed and not what it is: a continued run may have others."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,10 @@ class Config:
     image_shape: tuple[int, int, int]
     cache: bool
     """Decoded images in memory. The order of photos is another one when they are streamed."""
+    micro_batch: int | None = None
+    """How many examples a device computes at once; None for its whole share of a batch."""
+    jit: bool = False
+    """Networks compiled with XLA."""
 
     @property
     def steps_per_epoch(self) -> int:
@@ -39,10 +47,13 @@ class Config:
 
 def rows(config: Config) -> dict[str, object]:
     """Every setting by its name, in the order in which it is printed; values as JSON has them."""
-    flat = asdict(config)
+    flat = {field.name: getattr(config, field.name) for field in fields(config)}
     flat["image_shape"] = list(config.image_shape)
     method = flat.pop("method")
-    return {**flat, **method}
+    for field in fields(method):
+        value = getattr(method, field.name)
+        flat[field.name] = str(value) if isinstance(value, Ramp) else value
+    return flat
 
 
 def table(values: dict[str, object]) -> str:
@@ -80,5 +91,5 @@ def differences(saved: dict[str, object], config: Config) -> list[str]:
     return [
         f"{name}: {saved.get(name)} in the run, {wanted.get(name)} asked for"
         for name in {**saved, **wanted}
-        if saved.get(name) != wanted.get(name)
+        if name not in HOW and saved.get(name) != wanted.get(name)
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,23 +15,29 @@ import tensorflow as tf
 from click import ClickException
 from tqdm import tqdm
 
+from training import collapse
 from training import status as statuses
-from training.checkpoints import Checkpoints, Progress
+from training.checkpoints import Checkpoints
 from training.config import Config
-from training.files import replacing
+from training.engine import build_on, compile_steps, feed, sample, save_generator
+from training.failures import failures_in_words
 from training.grid import tile, to_pixels, write_png
-from training.history import History, Row
-from training.noise import Purpose, latent
-from training.pipeline import batches
+from training.history import History, Row, Scores
+from training.losses import LOSSES
+from training.pipeline import read_images
+from training.progress import VALUES, means
+from training.scorer import Scorer
 from training.shards import ShardSet
 from training.status import Status
-from training.step import Pair, build, replica_step
 from training.strategy import Devices, self_test
 
 # One call into TensorFlow takes about this long: rare enough to cost nothing, often enough for the bar and for Ctrl-C.
 SECONDS_PER_CALL = 0.5
 MOST_STEPS_PER_CALL = 1_000
-SAMPLES = 64
+
+MOST_ROLLBACKS = 3
+PHOTOS_TO_COMPARE = 256
+"""Photos whose spread G's faces are held against: of CelebA's any 256 come within 3 percent of all."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,12 @@ class Schedule:
     """Minutes between checkpoints within an epoch."""
     status_seconds: float
     """Seconds between two lines of status."""
+    save_steps: int | None = None
+    """Steps between checkpoints, besides those by time and by epoch."""
+    score_steps: int | None = None
+    """Steps between scores; None for none."""
+    rollbacks: int = 0
+    """How often a run whose losses are not finite may be taken back to a checkpoint."""
 
 
 @dataclass
@@ -54,187 +66,281 @@ class Stop:
     signal: int = 0
 
 
+@dataclass(frozen=True)
+class Call:
+    """What one call into TensorFlow did."""
+
+    first_step: int
+    count: int
+    sums: np.ndarray
+    """float64 [VALUES], over its steps."""
+    seconds: float
+
+    @property
+    def next_count(self) -> int:
+        """How many steps the next call should take."""
+        fitting = math.floor(SECONDS_PER_CALL * self.count / max(self.seconds, 1e-6))
+        return max(1, min(2 * self.count, fitting, MOST_STEPS_PER_CALL))
+
+
 class Interval:
     """What has happened since the last line of status."""
 
     def __init__(self, step: int):
-        self.began, self.first_step, self.sums = time.monotonic(), step, np.zeros(4)
-
-    def status(self, config: Config, step: int, total_steps: int) -> Status:
-        """Sum it up."""
-        steps_per_second = (step - self.first_step) / (time.monotonic() - self.began)
-        d_loss, g_loss, d_gradient, g_gradient = (self.sums / (step - self.first_step)).tolist()
-        return Status(
-            step=step,
-            epoch=step / config.steps_per_epoch,
-            kimg=step * config.method.batch_size / 1000,
-            images_per_second=steps_per_second * config.method.batch_size,
-            d_loss=d_loss,
-            g_loss=g_loss,
-            d_gradient=d_gradient,
-            g_gradient=g_gradient,
-            memory_mb=statuses.memory_mb(),
-            seconds_left=(total_steps - step) / steps_per_second,
-        )
+        self.began, self.first_step, self.sums = time.monotonic(), step, np.zeros(VALUES)
 
 
-# What a collective operation ends with on the other hosts, within some ten seconds of a host's death.
-_HOST_LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.InternalError)
-
-
-@contextmanager
-def _failures_in_words(devices: Devices, config: Config) -> Iterator[None]:
-    """Turn what TensorFlow raises for trouble that is not ours into one message."""
-    try:
-        yield
-    except tf.errors.DataLossError as error:
-        raise ClickException(
-            f"A shard is damaged ({error.message}). Find it with: python -m preprocess.verify FOLDER"
-        ) from None
-    except OSError as error:
-        raise ClickException(
-            _cannot_write(error.filename or "to the run's folder", error.strerror or str(error))
-        ) from None
-    except tf.errors.ResourceExhaustedError as error:
-        if "No space left" in error.message:
-            raise ClickException(_cannot_write("a checkpoint", "no space is left on the disk")) from None
-        half = max(config.method.batch_size // 2, devices.replicas)
-        raise ClickException(
-            f"Out of memory with a batch of {config.method.batch_size} over {devices.replicas} devices "
-            f"({error.message.splitlines()[0][:200]}). Try --batch-size {half}."
-        ) from None
-    except _HOST_LOST as error:
-        if devices.hosts == 1:
-            raise
-        raise ClickException(
-            f"Another host is gone ({error.message.splitlines()[0][:200]}). "
-            "Start the same command on all hosts again: the run continues from its newest checkpoint."
-        ) from None
-
-
-def train(config: Config, shards: ShardSet, devices: Devices, schedule: Schedule, folder: Path) -> int:
+def train(
+    config: Config, shards: ShardSet, devices: Devices, schedule: Schedule, folder: Path, scorer: Scorer | None = None
+) -> int:
     """Run from where the folder's newest checkpoint stands to the end.
 
     Returns:
         The signal that stopped the run early, with everything saved, or 0 when it reached its end.
 
     Raises:
-        ClickException: a loss or gradient is not finite, a shard is damaged, memory is short, the devices do not add
-            up, or another host is gone.
+        ClickException: a loss, gradient or weight is not finite, a shard is damaged, memory is short, the devices do
+            not add up, or another host is gone.
     """
-    with _failures_in_words(devices, config):
-        return _train(config, shards, devices, schedule, folder)
+    with failures_in_words(devices, config):
+        if devices.replicas > 1:
+            self_test(devices)
+        with devices.writable(folder) as written, stop_on_signal() as stop:
+            return Run(config, shards, devices, schedule, folder, written, scorer).to_end(stop)
 
 
-def _train(config: Config, shards: ShardSet, devices: Devices, schedule: Schedule, folder: Path) -> int:
-    if devices.replicas > 1:
-        self_test(devices)
-    pair, progress = _build(config, devices)
-    saved, damaged = Checkpoints(folder, pair, progress).restore()
-    for line in damaged:
-        print(line)
-    if saved:
-        print(f"Continuing from {saved}: {int(progress.step.numpy()):,} of {schedule.total_steps:,} steps are done.")
-    with devices.writable(folder) as written, stop_on_signal() as stop:
-        stopped_by = _steps(config, shards, devices, schedule, pair, progress, written, saved, stop)
-        if not stopped_by:
-            write_png(written / "final.png", tile(to_pixels(sample(pair, config))))
-    return stopped_by
+class Run:
+    """One run's life. Every host has one, and all take the same decisions: by step, or by what they agreed on."""
 
+    def __init__(
+        self,
+        config: Config,
+        shards: ShardSet,
+        devices: Devices,
+        schedule: Schedule,
+        folder: Path,
+        written: Path,
+        scorer: Scorer | None,
+    ):
+        """Build everything and go to where the newest checkpoint stands.
 
-def _steps(
-    config: Config,
-    shards: ShardSet,
-    devices: Devices,
-    schedule: Schedule,
-    pair: Pair,
-    progress: Progress,
-    folder: Path,
-    saved: Path | None,
-    stop: Stop,
-) -> int:
-    checkpoints = Checkpoints(folder, pair, progress)
-    step = int(progress.step.numpy())
-    history = History(folder, step)
-    run_steps = _compile(pair, progress, config, devices)
-    iterator = _iterator(config, shards, devices, step)
-    steps_per_call, saved_at, interval = 1, time.monotonic(), Interval(step)
-    with _bar(config, schedule, step) as bar:
-        while step < schedule.total_steps:
-            to_boundary = config.steps_per_epoch - step % config.steps_per_epoch
-            count = min(steps_per_call, to_boundary, schedule.total_steps - step)
-            began = time.monotonic()
-            sums = run_steps(iterator, tf.constant(count, tf.int64)).numpy()
-            elapsed = time.monotonic() - began
-            _refuse_infinite(sums, step, count, saved)
-            step += count
-            progress.epoch_seconds.assign_add(elapsed)
-            interval.sums += sums
-            ends_epoch, ends_run = step % config.steps_per_epoch == 0, step == schedule.total_steps
+        Args:
+            config: what is learnt.
+            shards: the photos.
+            devices: what is computed on.
+            schedule: when what is done.
+            folder: the run's folder, which all hosts read.
+            written: where this host writes: `folder` on the first.
+            scorer: judges G, where that is asked for.
+        """
+        self.config, self.shards, self.devices, self.schedule = config, shards, devices, schedule
+        self.written, self.scorer = written, scorer
+        self.pair, self.progress = build_on(devices, config)
+        self.take_steps = compile_steps(self.pair, self.progress, config, devices)
+        photos = read_images(shards.first(PHOTOS_TO_COMPARE))
+        self.photo_spread = max(collapse.spread(photos), 1.0)  # a grey level, where all photos are the same
+        self.checkpoints = Checkpoints(folder, self.pair, self.progress, written)
+        self.saved = self._restore()
+        self._go_on()
+        if self.saved:
+            print(f"Continuing from {self.saved}: {self.step:,} of {schedule.total_steps:,} steps are done.")
+            self._keep_if_best()  # the run may have died between saving and marking
+        elif schedule.rollbacks:
+            self.saved = self.checkpoints.save()  # something to go back to
 
-            d_loss, g_loss, *_ = sums / count
-            bar.set_postfix(D=f"{d_loss:.3f}", G=f"{g_loss:.3f}", refresh=False)
-            bar.update(count * config.method.batch_size)
-            if ends_run or time.monotonic() - interval.began > schedule.status_seconds:
-                status = interval.status(config, step, schedule.total_steps)
-                history.add_status(status)
-                if bar.disable:
-                    print(statuses.line(status), flush=True)
-                interval = Interval(step)
-            if ends_epoch or ends_run:
-                _end_epoch(history, pair, config, progress, schedule, step)
-            # The hosts take the same decisions: any may be told to stop, and their clocks differ.
-            save_is_due = time.monotonic() - saved_at > 60 * schedule.save_minutes
-            stopped_by, save, fewer = devices.agreed((stop.signal, save_is_due, -_next_call(count, elapsed)))
-            steps_per_call = -fewer
-            if ends_epoch or ends_run or stopped_by or save:
-                saved, saved_at = checkpoints.save(step), time.monotonic()
-                save_generator(folder, pair)
-            if stopped_by:
-                return stopped_by
-    return 0
+    def to_end(self, stop: Stop) -> int:
+        """Take all steps that are left; return the signal that stopped them early, or 0."""
+        count = 1
+        with self._new_bar() as self.bar:
+            while self.step < self.schedule.total_steps:
+                call = self._take(min(count, self._next_boundary() - self.step))
+                # The hosts take the same decisions: any may be told to stop, and their clocks differ.
+                minutes_are_over = time.monotonic() - self.saved_at > 60 * self.schedule.save_minutes
+                decisions = (stop.signal, minutes_are_over, -call.next_count)
+                stopped_by, saving, negated_count = self.devices.agreed(decisions)
+                saving = bool(saving or stopped_by or self._at_boundary())
+                count = -negated_count
+                if not self._is_sound(call, saving):
+                    self._go_back(call)
+                    continue
+                if saving:
+                    self._save()
+                elif time.monotonic() - self.interval.began > self.schedule.status_seconds:
+                    self._say()
+                if stopped_by:
+                    return stopped_by
+        write_png(self.written / "final.png", tile(to_pixels(sample(self.pair, self.config))))
+        return 0
 
+    # Where a run stands.
 
-def _end_epoch(history: History, pair: Pair, config: Config, progress: Progress, schedule: Schedule, step: int) -> None:
-    row = _row(config, progress, step)
-    history.add(row)
-    if row.epoch % schedule.sample_every == 0 or step == schedule.total_steps:
-        history.add_samples(f"epoch-{row.epoch:05d}", row.images_seen, sample(pair, config))
-    tqdm.write(_line(row))
-    if step % config.steps_per_epoch == 0:
-        progress.sums.assign(tf.zeros(4, tf.float64))
-        progress.epoch_seconds.assign(0.0)
+    def _restore(self) -> Path | None:
+        saved, damaged = self.checkpoints.restore()
+        for line in damaged:
+            tqdm.write(line)
+        step = int(self.progress.step.numpy())
+        largest, negated_smallest = self.devices.agreed((step, -step))
+        if largest != -negated_smallest:
+            raise ClickException(
+                f"The hosts read checkpoints of different steps ({-negated_smallest} and {largest}). Wait until all of "
+                "them see the same files in the run's folder, and start again."
+            )
+        return saved
 
+    def _go_on(self) -> None:
+        """Make everything follow from the step that the variables are of."""
+        self.step = int(self.progress.step.numpy())
+        self.history = History(self.written, self.step)
+        self.watch = collapse.Watch(LOSSES[self.config.method.loss].chance)
+        self.warning = ""
+        for status in self.history.statuses:
+            self.warning = self.watch.see(status.kimg, status.d_loss, status.spread)
+        self.iterator = feed(self.config, self.shards, self.devices, self.step)
+        self.interval, self.saved_at = Interval(self.step), time.monotonic()
 
-def measure(config: Config, shards: ShardSet, devices: Devices) -> tuple[dict[str, int], float]:
-    """Build everything, take one step to compile and some to time; write nothing.
+    def _go_back(self, call: Call) -> None:
+        """Return to the newest checkpoint, with half of the learning rates."""
+        rollbacks = int(self.progress.rollbacks.numpy())
+        trouble = _trouble(call)
+        if rollbacks >= self.schedule.rollbacks:
+            raise ClickException(f"{trouble} {self._what_is_left(rollbacks)}")
+        restored = self._restore()
+        if restored is None:
+            raise ClickException(f"{trouble} No checkpoint is whole any more: start again with another --out.")
+        self.progress.rollbacks.assign(rollbacks + 1)
+        self.progress.lr_scale.assign(0.5 ** (rollbacks + 1))
+        # At once: a run that dies now must not begin again with the rates that failed.
+        self.saved = self.checkpoints.save()
+        self._go_on()
+        self.bar.update(self._images() - self.bar.n)
+        tqdm.write(
+            f"{trouble} Taken back to {restored.name} ({rollbacks + 1} of at most {self.schedule.rollbacks} times); "
+            f"the learning rates are now {0.5 ** (rollbacks + 1):g} of what they were at first."
+        )
 
-    Returns:
-        The parameters of each network by its name, and the seconds that a step takes.
-    """
-    with _failures_in_words(devices, config):
-        pair, progress = _build(config, devices)
-        run_steps = _compile(pair, progress, config, devices)
-        iterator = _iterator(config, shards, devices, 0)
-        run_steps(iterator, tf.constant(1, tf.int64))
+    def _what_is_left(self, rollbacks: int) -> str:
+        kept = f"The last good checkpoint is {self.saved}." if self.saved else "Nothing has been saved since the start."
+        settings = "--clip-norm 1, or half of --lr-g and --lr-d, with another --out"
+        if rollbacks:
+            return f"{kept} The run was taken back {rollbacks} times already. Try {settings}."
+        return f"{kept} Try {settings}; or --on-nan rollback, which continues this one at half the rates."
+
+    # From step to step.
+
+    def _next_boundary(self) -> int:
+        periods = (self.config.steps_per_epoch, self.schedule.save_steps, self.schedule.score_steps)
+        return min(self.schedule.total_steps, *((self.step // period + 1) * period for period in periods if period))
+
+    def _at_boundary(self) -> bool:
+        return self._ends_epoch() or self._is_due(self.schedule.save_steps) or self._is_due(self.schedule.score_steps)
+
+    def _ends_epoch(self) -> bool:
+        """Whether an epoch is over, or the run is, and with it what there was of an epoch."""
+        return self._is_due(self.config.steps_per_epoch)
+
+    def _is_due(self, period: int | None) -> bool:
+        return bool(period) and (self.step % period == 0 or self.step == self.schedule.total_steps)
+
+    def _images(self) -> int:
+        return self.step * self.config.method.batch_size
+
+    def _take(self, count: int) -> Call:
         began = time.monotonic()
-        run_steps(iterator, tf.constant(3, tf.int64)).numpy()
-        seconds = (time.monotonic() - began) / 3
-    networks = (pair.generator.network, pair.discriminator.network)
-    return {network.name: network.count_params() for network in networks}, seconds
+        sums = self.take_steps(self.iterator, tf.constant(count, tf.int64)).numpy()
+        call = Call(self.step, count, sums, time.monotonic() - began)
+        self.step += count
+        self.progress.epoch_seconds.assign_add(call.seconds)
+        self.interval.sums += sums
+        d_loss, g_loss, *_ = means(sums, count)
+        self.bar.set_postfix(D=f"{d_loss:.3f}", G=f"{g_loss:.3f}", refresh=False)
+        self.bar.update(count * self.config.method.batch_size)
+        return call
 
+    def _is_sound(self, call: Call, saving: bool) -> bool:
+        """Whether the run can go on from here: what the last update did to the weights shows in the next loss only."""
+        if not np.isfinite(call.sums).all():
+            return False
+        return not (saving and self.devices.agreed([not self.checkpoints.finite()])[0])
 
-def sample(pair: Pair, config: Config) -> np.ndarray:
-    """Faces from the run's fixed z: float32 [64, height, width, channels] in [0, 1]."""
-    method = config.method
-    z = latent((config.seed, Purpose.SAMPLE), 0, SAMPLES, method.latent, method.latent_distribution)
-    return pair.generator.network(z, training=False).numpy()
+    # What is said and kept.
 
+    def _say(self, spread: float | None = None) -> None:
+        """End an interval with a line of status."""
+        steps, kimg = self.step - self.interval.first_step, self._images() / 1000
+        steps_per_second = steps / (time.monotonic() - self.interval.began)
+        d_loss, g_loss, d_gradient, g_gradient = means(self.interval.sums, steps)
+        warning, warned = self.watch.see(kimg, d_loss, spread), self.warning
+        status = Status(
+            step=self.step,
+            epoch=self.step / self.config.steps_per_epoch,
+            kimg=kimg,
+            images_per_second=steps_per_second * self.config.method.batch_size,
+            d_loss=d_loss,
+            g_loss=g_loss,
+            d_gradient=d_gradient,
+            g_gradient=g_gradient,
+            memory_mb=statuses.memory_mb(),
+            seconds_left=(self.schedule.total_steps - self.step) / steps_per_second,
+            spread=spread,
+            rollbacks=int(self.progress.rollbacks.numpy()),
+            warning=warning,
+        )
+        self.history.add_status(status)
+        if self.bar.disable:
+            print(statuses.line(status), flush=True)
+        elif warning and warning != warned:
+            tqdm.write(f"epoch {status.epoch:.2f}: {warning}")
+        self.warning, self.interval = warning, Interval(self.step)
 
-def save_generator(folder: Path, pair: Pair) -> None:
-    """Write generator.keras, which plain Keras loads."""
-    with replacing(folder / "generator.keras") as partial:
-        pair.generator.network.save(partial)
+    def _save(self) -> None:
+        """Record all that is known at this step, then the step itself: what comes after it is done again."""
+        faces = sample(self.pair, self.config)
+        self._say(collapse.spread(to_pixels(faces)) / self.photo_spread)
+        if self._ends_epoch():
+            self._end_epoch(faces)
+        if self._is_due(self.schedule.score_steps):
+            self._score()
+        save_generator(self.written / "generator.keras", self.pair)
+        self.saved, self.saved_at = self.checkpoints.save(), time.monotonic()
+        self._keep_if_best()
+
+    def _end_epoch(self, faces: np.ndarray) -> None:
+        steps = (self.step - 1) % self.config.steps_per_epoch + 1
+        d_loss, g_loss, *_ = means(self.progress.sums.numpy(), steps)
+        row = Row(
+            epoch=math.ceil(self.step / self.config.steps_per_epoch),
+            step=self.step,
+            images_seen=self._images(),
+            d_loss=d_loss,
+            g_loss=g_loss,
+            seconds=round(float(self.progress.epoch_seconds.numpy()), 3),
+            warning=self.warning,
+        )
+        self.history.add(row)
+        if row.epoch % self.schedule.sample_every == 0 or self.step == self.schedule.total_steps:
+            self.history.add_samples(f"epoch-{row.epoch:05d}", row.images_seen, faces)
+        tqdm.write(_line(row))
+        if self.step % self.config.steps_per_epoch == 0:
+            self.progress.sums.assign(tf.zeros(VALUES, tf.float64))
+            self.progress.epoch_seconds.assign(0.0)
+
+    def _score(self) -> None:
+        """Let the first host judge G; the others wait for it where they next compute together."""
+        if self.devices.host == 0:
+            values = self.scorer.score(self.pair, self.config)
+            self.history.add_scores(Scores(self.step, self._images() / 1000, values))
+            tqdm.write(f"{self._images():,} images seen: {_listed(values)}")
+
+    def _keep_if_best(self) -> None:
+        """Keep what was just saved, or restored, where no scores are better than those of its step."""
+        best = self.scorer.best(self.history.scores) if self.scorer else None
+        if self.devices.agreed([best is not None and best.step == self.step])[0]:
+            save_generator(self.written / "generator-best.keras", self.pair)
+            self.checkpoints.mark_best(self.saved)
+
+    def _new_bar(self) -> tqdm:
+        total = self.schedule.total_steps * self.config.method.batch_size
+        return tqdm(total=total, initial=self._images(), unit="img", unit_scale=True, disable=None)
 
 
 @contextmanager
@@ -254,64 +360,11 @@ def stop_on_signal() -> Iterator[Stop]:
             signal.signal(number, handler)
 
 
-def _cannot_write(what: str, why: str) -> str:
-    return f"Cannot write {what}: {why}. Make room or see to its rights; the same command continues."
-
-
-def _build(config: Config, devices: Devices) -> tuple[Pair, Progress]:
-    with devices.strategy.scope():
-        return build(config.method, config.image_shape, config.seed), Progress()
-
-
-def _compile(
-    pair: Pair, progress: Progress, config: Config, devices: Devices
-) -> Callable[[Iterator, tf.Tensor], tf.Tensor]:
-    """Several steps in one call: (iterator, count) -> float64 [4], sums over the steps of what a step returns."""
-    replica = replica_step(pair, config.method, config.seed, devices.replicas)
-    strategy = devices.strategy
-
-    @tf.function
-    def run_steps(iterator: Iterator, count: tf.Tensor) -> tf.Tensor:
-        sums = tf.zeros(4, tf.float64)
-        for _ in tf.range(count):
-            values = strategy.run(replica, args=(next(iterator), tf.identity(progress.step)))
-            values = tf.cast(strategy.reduce(tf.distribute.ReduceOp.SUM, values, axis=None), tf.float64)
-            progress.sums.assign_add(values)
-            progress.step.assign_add(1)
-            sums += values
-        return sums
-
-    return run_steps
-
-
-def _iterator(config: Config, shards: ShardSet, devices: Devices, step: int) -> Iterator:
-    return devices.batches(batches(shards, config.method.batch_size, config.seed, step, config.cache))
-
-
-def _refuse_infinite(sums: np.ndarray, step: int, count: int, saved: Path | None) -> None:
-    if not np.isfinite(sums).all():
-        kept = f"The last good checkpoint is {saved}." if saved else "Nothing has been saved since the start."
-        d_loss, g_loss, *_ = sums / count
-        raise ClickException(
-            f"A loss or gradient is no longer finite between steps {step} and {step + count} (D {d_loss}, G {g_loss}). "
-            f"{kept} Try --clip-norm 1, or half of --lr-g and --lr-d, with another --out."
-        )
-
-
-def _next_call(count: int, elapsed: float) -> int:
-    return max(1, min(2 * count, math.floor(SECONDS_PER_CALL * count / max(elapsed, 1e-6)), MOST_STEPS_PER_CALL))
-
-
-def _row(config: Config, progress: Progress, step: int) -> Row:
-    steps_in_epoch = (step - 1) % config.steps_per_epoch + 1
-    d_loss, g_loss, *_ = progress.sums.numpy() / steps_in_epoch
-    return Row(
-        epoch=math.ceil(step / config.steps_per_epoch),
-        step=step,
-        images_seen=step * config.method.batch_size,
-        d_loss=float(d_loss),
-        g_loss=float(g_loss),
-        seconds=round(float(progress.epoch_seconds.numpy()), 3),
+def _trouble(call: Call) -> str:
+    d_loss, g_loss, *_ = means(call.sums, call.count)
+    return (
+        f"A loss, gradient or weight is no longer finite between steps {call.first_step} and "
+        f"{call.first_step + call.count} (D {d_loss:.4g}, G {g_loss:.4g})."
     )
 
 
@@ -320,6 +373,5 @@ def _line(row: Row) -> str:
     return f"epoch {row.epoch}: {row.images_seen:,} images seen, {losses}, {row.seconds:.1f} s"
 
 
-def _bar(config: Config, schedule: Schedule, step: int) -> tqdm:
-    batch = config.method.batch_size
-    return tqdm(total=schedule.total_steps * batch, initial=step * batch, unit="img", unit_scale=True, disable=None)
+def _listed(values: dict[str, float]) -> str:
+    return ", ".join(f"{name} {value:.4g}" for name, value in values.items())

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 
 class Purpose(IntEnum):
-    """What numbers are drawn for; each purpose has a stream of its own."""
+    """What numbers are drawn for; each purpose has streams of its own."""
 
     LATENT = 0
     FLIP = 1
@@ -21,6 +21,8 @@ class Purpose(IntEnum):
     DISCRIMINATOR_FAKE = 3
     GENERATOR = 4
     SAMPLE = 5
+    GENERATOR_REAL = 6
+    BETWEEN = 7
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,11 @@ import tensorflow as tf
 
 from training.shards import Shard, ShardSet
 
-# Streaming: photos are drawn from a buffer of this many records (4 KiB each: 64 MiB), filled from this many shards at
-# once.
-SHUFFLE_BUFFER = 16_384
+# Streaming: this many records (4 KiB each: 64 MiB) are shuffled at a time, and come from this many shards at once, in
+# blocks. Record by record tf.data's own shuffle and interleave took three times the CPU time of this.
+SHUFFLE_CHUNK = 16_384
 OPEN_SHARDS = 16
+BLOCK = 16
 
 # Records are parsed by the batch (207,000 images/s on 2 cores against 29,000 one by one), this many where no global
 # batch is asked for.
@@ -87,16 +88,25 @@ def _from_memory(shards: ShardSet, batch_size: int, seed: int, first_step: int) 
 
 def _from_files(shards: ShardSet, batch_size: int, seed: int, first_step: int) -> tf.data.Dataset:
     paths, counts = _paths_and_counts(shards.shards)
+    chunk = max(min(SHUFFLE_CHUNK, shards.count) // batch_size, 1) * batch_size
 
     def serialized_batches(epoch: tf.Tensor) -> tf.data.Dataset:
         epoch_seed = _seed(seed, epoch)
-        order = tf.random.experimental.stateless_shuffle(tf.range(len(paths)), epoch_seed)
+
+        def shuffled(number: tf.Tensor, records: tf.Tensor) -> tf.data.Dataset:
+            records = tf.gather(records, _permutation(tf.size(records), tf.random.fold_in(epoch_seed, number)))
+            whole = tf.size(records) // batch_size
+            return tf.data.Dataset.from_tensor_slices(tf.reshape(records[: whole * batch_size], (whole, batch_size)))
+
+        order = _permutation(len(paths), epoch_seed)
         files = tf.data.Dataset.from_tensor_slices((tf.gather(paths, order), tf.gather(counts, order)))
-        records = files.interleave(
-            _records, cycle_length=OPEN_SHARDS, block_length=16, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+        blocks = files.interleave(
+            lambda path, count: _records(path, count).batch(BLOCK),
+            cycle_length=OPEN_SHARDS,
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=True,
         )
-        buffer = min(SHUFFLE_BUFFER, shards.count)
-        return records.shuffle(buffer, seed=tf.cast(epoch_seed[0], tf.int64)).batch(batch_size, drop_remainder=True)
+        return blocks.rebatch(chunk).enumerate().flat_map(shuffled)
 
     first_epoch, skipped = divmod(first_step, shards.count // batch_size)
     epochs = tf.data.Dataset.range(first_epoch, tf.int64.max)
@@ -120,6 +130,10 @@ def _decode(serialized: tf.Tensor, image_shape: tuple[int, int, int]) -> tf.Tens
     parsed = tf.io.parse_example(serialized, {"image": tf.io.FixedLenFeature([], tf.string)})
     height, width, channels = image_shape
     return tf.reshape(tf.io.decode_raw(parsed["image"], tf.uint8), [-1, height, width, channels])
+
+
+def _permutation(count: tf.Tensor | int, seed: tf.Tensor) -> tf.Tensor:
+    return tf.random.experimental.stateless_shuffle(tf.range(count), seed)
 
 
 def _seed(seed: int, epoch: tf.Tensor) -> tf.Tensor:

@@ -6,7 +6,7 @@ import json
 import math
 import re
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +16,8 @@ from click import UsageError
 
 from training import config as configs
 from training.config import Config
+from training.metrics import METRICS
+from training.options import GroupedCommand, Names, method_options
 from training.presets import PRESETS
 from training.quiet import startup_chatter_hidden
 from training.shards import ShardSet, find
@@ -25,7 +27,10 @@ if TYPE_CHECKING:
     from training.strategy import Devices
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 110})
+@click.command(
+    cls=GroupedCommand,
+    context_settings={"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 110},
+)
 @click.option(
     "--shards", multiple=True, metavar="SHARDS", help="Shards, a folder of them, or a pattern: --shards data/*.tfrecord"
 )
@@ -56,7 +61,40 @@ if TYPE_CHECKING:
 )
 @click.option("--sample-every", type=click.IntRange(min=1), default=1, help="Epochs between grids of samples.")
 @click.option("--save-minutes", type=click.FloatRange(0), default=10.0, help="Minutes between checkpoints in an epoch.")
+@click.option(
+    "--save-kimg", type=click.FloatRange(0, min_open=True), help="Thousands of photos between checkpoints as well."
+)
 @click.option("--status-seconds", type=click.FloatRange(0), default=10.0, help="Seconds between lines of status.")
+@click.option(
+    "--on-nan",
+    type=click.Choice(["stop", "rollback"]),
+    default="stop",
+    help="What is done about a loss that is not finite: stop, or go back to the last checkpoint and on at half the "
+    "learning rates, three times at most.",
+)
+@click.option(
+    "--metrics",
+    type=Names(tuple(METRICS)),
+    default="",
+    show_default="none",
+    help=f"Judge the generator while it learns, and keep the best by the first named. Separated by commas: "
+    f"{', '.join(METRICS)}.",
+)
+@click.option(
+    "--metrics-kimg", type=click.FloatRange(0, min_open=True), default=50.0, help="Thousands of photos between scores."
+)
+@click.option(
+    "--features",
+    type=click.Choice(["attributes", "inception"]),
+    default="attributes",
+    help="Where --metrics are taken (swd needs neither): the network of training.features, or the FID's.",
+)
+@click.option(
+    "--inception",
+    "inception_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The FID's graph, .pb or .tgz.  [default: fetched once]",
+)
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, help="Decides weights, order and noise.")
 @click.option(
     "--strategy",
@@ -67,6 +105,12 @@ if TYPE_CHECKING:
 @click.option(
     "--devices", "split", type=click.IntRange(min=2), help="Divide the CPU or a GPU into N devices, to try a strategy."
 )
+@click.option(
+    "--micro-batch",
+    type=click.IntRange(min=1),
+    help="Photos that a device computes at once, gradients being summed up to the whole batch: for small GPUs.",
+)
+@click.option("--jit", is_flag=True, help="Compile the networks with XLA: often faster on a GPU, slower on a CPU.")
 @click.option(
     "--deterministic", is_flag=True, help="The same bits whenever it is run, also on a GPU and after deaths; slower."
 )
@@ -79,12 +123,7 @@ if TYPE_CHECKING:
     default="classic",
     help="The method; what follows changes parts of it.",
 )
-@click.option("--batch-size", type=click.IntRange(min=1), help="Photos a step, over all devices together.")
-@click.option("--lr-g", type=click.FloatRange(0, min_open=True), help="Adam's learning rate for the generator.")
-@click.option("--lr-d", type=click.FloatRange(0, min_open=True), help="Adam's learning rate for the discriminator.")
-@click.option("--beta-1", type=click.FloatRange(0, 1, max_open=True), help="Adam's decay of the first moment.")
-@click.option("--clip-norm", type=click.FloatRange(0, min_open=True), help="Scale longer gradients down to this norm.")
-@click.option("--flip/--no-flip", default=None, help="Mirror every second photo.")
+@method_options
 def main(
     shards: tuple[str, ...],
     more_shards: tuple[str, ...],
@@ -96,10 +135,18 @@ def main(
     kimg: float | None,
     sample_every: int,
     save_minutes: float,
+    save_kimg: float | None,
     status_seconds: float,
+    on_nan: str,
+    metrics: str,
+    metrics_kimg: float,
+    features: str,
+    inception_file: Path | None,
     seed: int,
     strategy: str,
     split: int | None,
+    micro_batch: int | None,
+    jit: bool,
     deterministic: bool,
     dry_run: bool,
     preset: str,
@@ -111,6 +158,7 @@ def main(
     """
     learnt, kept = divide(find([*shards, *more_shards] or ["data"]), train_on, limit)
     method = replace(PRESETS[preset], **{name: value for name, value in overrides.items() if value is not None})
+    names = [name for name in metrics.split(",") if name]
     folder = out or next_folder(Path("runs"), preset)
     saved = configs.load(folder)
     refuse_foreign(folder, saved)
@@ -118,8 +166,10 @@ def main(
         raise UsageError(f"{learnt.count} photos do not fill one batch. Use --batch-size {learnt.count} or less.")
 
     with startup_chatter_hidden():
-        from training import loop, pipeline
+        from training import forecast, loop, pipeline
         from training import strategy as strategies
+        from training.failures import failures_in_words
+        from training.scorer import open_scorer
 
         devices = strategies.choose(strategy, split, deterministic)
     if devices.hosts > 1 and not out:
@@ -128,12 +178,22 @@ def main(
     fits = saved.get("cache") if saved else pipeline.fits_in_memory(learnt)
     cached = fits if cache == "auto" else cache == "ram"
     cached = not devices.agreed([not cached])[0]
-    config = Config(preset, method, seed, train_on, learnt.count, learnt.fingerprint, learnt.image_shape, cached)
+    config = Config(
+        preset, method, seed, train_on, learnt.count, learnt.fingerprint, learnt.image_shape, cached, micro_batch, jit
+    )
     if saved:
         refuse_changes(folder, configs.differences(saved, config))
-    if not agrees(devices, config):
+    schedule = loop.Schedule(
+        total_steps=steps_of(config, kimg) or epochs * config.steps_per_epoch,
+        sample_every=sample_every,
+        save_minutes=save_minutes,
+        status_seconds=status_seconds,
+        save_steps=steps_of(config, save_kimg),
+        score_steps=steps_of(config, metrics_kimg) if names else None,
+        rollbacks=loop.MOST_ROLLBACKS if on_nan == "rollback" else 0,
+    )
+    if not agrees(devices, config, schedule):
         raise UsageError("The hosts see different shards or were given different options. Give all of them the same.")
-    schedule = loop.Schedule(total_steps(config, epochs, kimg), sample_every, save_minutes, status_seconds)
 
     with devices.speaking():
         print(
@@ -143,23 +203,29 @@ def main(
         print(describe_photos(learnt, kept, config))
         print(strategies.describe(devices, method.batch_size), flush=True)
         if dry_run:
-            parameters, seconds = loop.measure(config, learnt, devices)
-            print(forecast(parameters, seconds, config, schedule))
+            print(forecast.measure(config, learnt, devices).text(config, schedule.total_steps))
             return
+        scorer = None
         if devices.host == 0:
+            if names:
+                with failures_in_words(devices, config):
+                    scorer = open_scorer(names, learnt, features, inception_file)
             folder.mkdir(parents=True, exist_ok=True)
             configs.save(folder, config)
-        stopped_by = loop.train(config, learnt, devices, schedule, folder)
+        stopped_by = loop.train(config, learnt, devices, schedule, folder, scorer)
         if stopped_by:
             print(f"Stopped and saved. The same command with --out {folder} continues.")
             sys.exit(128 + stopped_by)
         print(f"Done, in {folder}: final.png has faces, losses.png the losses, generator.keras is the generator.")
+        if names:
+            print(f"generator-best.keras is the best by {names[0]}, of those in metrics.csv.")
         print(f"More faces: python -m training.sample --run {folder} --count 64 --seed 1 --out faces.png")
 
 
-def agrees(devices: Devices, config: Config) -> bool:
+def agrees(devices: Devices, config: Config, schedule: Schedule) -> bool:
     """Return whether every host is about to do the same."""
-    digest = int(sha256(json.dumps(configs.rows(config)).encode()).hexdigest()[:12], 16)
+    plan = json.dumps([configs.rows(config), asdict(schedule)])
+    digest = int(sha256(plan.encode()).hexdigest()[:12], 16)
     largest, negated_smallest = devices.agreed((digest, -digest))
     return largest == -negated_smallest
 
@@ -197,9 +263,9 @@ def refuse_changes(folder: Path, changes: list[str]) -> None:
         )
 
 
-def total_steps(config: Config, epochs: int, kimg: float | None) -> int:
-    """Return the length of the run in steps."""
-    return math.ceil(kimg * 1000 / config.method.batch_size) if kimg else epochs * config.steps_per_epoch
+def steps_of(config: Config, kimg: float | None) -> int | None:
+    """Return in how many steps so many thousands of photos are seen."""
+    return math.ceil(kimg * 1000 / config.method.batch_size) if kimg else None
 
 
 def describe_photos(learnt: ShardSet, kept: ShardSet, config: Config) -> str:
@@ -210,17 +276,6 @@ def describe_photos(learnt: ShardSet, kept: ShardSet, config: Config) -> str:
     return (
         f"Training on {learnt.count:,} photos ({config.train_on}); kept for evaluation: {evaluation}.\n"
         f"Decoded photos are {memory if config.cache else 'not kept: they are streamed from the shards'}."
-    )
-
-
-def forecast(parameters: dict[str, int], seconds: float, config: Config, schedule: Schedule) -> str:
-    """Say what a run would be, from the seconds that a step takes."""
-    sizes = ", ".join(f"{name} {count:,} parameters" for name, count in parameters.items())
-    return (
-        f"{sizes}.\n"
-        f"A step takes {seconds:.3f} s, {config.method.batch_size / seconds:,.0f} images/s: "
-        f"an epoch {seconds * config.steps_per_epoch / 60:.1f} minutes, all {seconds * schedule.total_steps / 60:.1f}. "
-        "Nothing was written (--dry-run)."
     )
 
 

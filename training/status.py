@@ -11,7 +11,7 @@ import tensorflow as tf
 
 @dataclass(frozen=True)
 class Status:
-    """One interval of a run; losses and gradients are means over its steps."""
+    """One interval of a run; losses and gradients are means over its updates."""
 
     step: int
     epoch: float
@@ -20,22 +20,36 @@ class Status:
     images_per_second: float
     d_loss: float
     g_loss: float
+    """NaN where no step of the interval updated G."""
     d_gradient: float
     """L2 norm of D's gradient over all of its variables, before clipping."""
     g_gradient: float
     memory_mb: float
     """The most that was taken so far: of the GPU where there is one, else of this process."""
     seconds_left: float
+    spread: float | None = None
+    """How far G's faces differ from each other, as a part of how far photos do; None where it was not looked at."""
+    rollbacks: int = 0
+    """How often the run was taken back to a checkpoint so far."""
+    warning: str = ""
 
 
 def line(status: Status) -> str:
     """Say it on one line."""
     minutes, seconds = divmod(round(status.seconds_left), 60)
-    return (
-        f"epoch {status.epoch:.2f}, {status.kimg:,.1f} kimg, {status.images_per_second:,.0f} img/s, "
-        f"D {status.d_loss:.3f}, G {status.g_loss:.3f}, gradients {status.d_gradient:.2g} and {status.g_gradient:.2g}, "
-        f"{status.memory_mb:,.0f} MB, {minutes // 60}:{minutes % 60:02}:{seconds:02} left"
-    )
+    parts = [
+        f"epoch {status.epoch:.2f}",
+        f"{status.kimg:,.1f} kimg",
+        f"{status.images_per_second:,.0f} img/s",
+        f"D {status.d_loss:.3f}",
+        f"G {status.g_loss:.3f}",
+        f"gradients {status.d_gradient:.2g} and {status.g_gradient:.2g}",
+        f"{status.memory_mb:,.0f} MB",
+        f"{minutes // 60}:{minutes % 60:02}:{seconds:02} left",
+        *([f"taken back {status.rollbacks}x"] if status.rollbacks else []),
+        *([status.warning] if status.warning else []),
+    ]
+    return ", ".join(parts)
 
 
 def memory_mb() -> float:

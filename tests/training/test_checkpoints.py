@@ -3,15 +3,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from training.checkpoints import KEPT, Checkpoints, Progress
+from training.checkpoints import KEPT, Checkpoints
 from training.presets import PRESETS
+from training.progress import Progress
+from training.ramp import Ramp
 from training.step import build
 
 METHOD = replace(PRESETS["classic"], latent=4)
 
 
-def state(folder, seed=0):
-    pair, progress = build(METHOD, (8, 8, 1), seed), Progress()
+def state(folder, seed=0, method=METHOD):
+    progress = Progress()
+    pair = build(method, (8, 8, 1), seed, progress)
     return Checkpoints(folder, pair, progress), pair, progress
 
 
@@ -36,10 +39,10 @@ def saved(tmp_path):
     """A folder with checkpoints of steps 10 and 20, and the values at step 10."""
     checkpoints, pair, progress = state(tmp_path)
     moved(pair, progress, 10)
-    checkpoints.save(10)
+    checkpoints.save()
     at_ten = values(pair)
     moved(pair, progress, 20)
-    checkpoints.save(20)
+    checkpoints.save()
     return tmp_path, at_ten, values(pair)
 
 
@@ -79,13 +82,91 @@ def test_none_is_none(tmp_path):
 
 
 def test_the_last_few_are_kept_and_nothing_else(tmp_path):
-    checkpoints, _, _ = state(tmp_path)
+    checkpoints, _, progress = state(tmp_path)
     (tmp_path / "checkpoints" / "partial-5_temp").mkdir(parents=True)  # killed while it saved
     (tmp_path / "checkpoints" / "partial-5.index").touch()
-    for step in (5, 90, 100, 1000):
-        checkpoints.save(step)
-    kept = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    save_at(checkpoints, progress, 5, 90, 100, 1000)
     assert KEPT == 3
-    assert kept == sorted(
-        f"step-{step}{suffix}" for step in (90, 100, 1000) for suffix in (".index", ".data-00000-of-00001")
-    )
+    assert kept(tmp_path) == {"step-90", "step-100", "step-1000"}
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 6
+
+
+def save_at(checkpoints, progress, *steps):
+    for step in steps:
+        progress.step.assign(step)
+        last = checkpoints.save()
+    return last
+
+
+def kept(folder):
+    found = [path.name for path in (folder / "checkpoints").glob("step-*")]
+    names = {name.split(".")[0] for name in found}
+    assert sorted(found) == sorted(f"{name}{suffix}" for name in names for suffix in (".index", ".data-00000-of-00001"))
+    return names
+
+
+def test_the_best_is_kept_for_as_long_as_it_is_the_best(tmp_path):
+    checkpoints, _, progress = state(tmp_path)
+    first = save_at(checkpoints, progress, 1)
+    assert checkpoints.best() is None
+    checkpoints.mark_best(first)
+    second = save_at(checkpoints, progress, 2, 3, 4, 5)
+    assert kept(tmp_path) == {"step-1", "step-3", "step-4", "step-5"}
+    checkpoints.mark_best(second)
+    assert kept(tmp_path) == {"step-3", "step-4", "step-5"}
+    save_at(checkpoints, progress, 6, 7, 8, 9)
+    assert checkpoints.best() == second
+    assert kept(tmp_path) == {"step-5", "step-7", "step-8", "step-9"}
+
+
+def test_the_best_is_not_taken_for_the_newest(tmp_path):
+    checkpoints, _, progress = state(tmp_path)
+    checkpoints.mark_best(save_at(checkpoints, progress, 1))
+    save_at(checkpoints, progress, 2)
+    assert state(tmp_path)[0].restore()[0].name == "step-2"
+
+
+def test_a_damaged_best_or_mark_disturbs_nothing(tmp_path):
+    checkpoints, _, progress = state(tmp_path)
+    checkpoints.mark_best(save_at(checkpoints, progress, 1))
+    (tmp_path / "checkpoints" / "step-1.index").write_bytes(b"")
+    save_at(checkpoints, progress, 2, 3, 4, 5)
+    assert kept(tmp_path) == {"step-1", "step-3", "step-4", "step-5"}
+    assert state(tmp_path)[0].restore()[0].name == "step-5"
+    (tmp_path / "checkpoints" / "best").write_bytes(b"\xff../../step-5")
+    assert checkpoints.best() is None
+    save_at(checkpoints, progress, 6)
+    assert kept(tmp_path) == {"step-4", "step-5", "step-6"}
+
+
+def test_what_was_saved_after_a_rollback_is_newer_than_all_before(tmp_path):
+    checkpoints, _, progress = state(tmp_path)
+    save_at(checkpoints, progress, 10, 20)
+    progress.rollbacks.assign(1)
+    assert save_at(checkpoints, progress, 10).name == "step-10-rollback-1"
+    restored, _ = state(tmp_path)[0].restore()
+    assert restored.name == "step-10-rollback-1"
+    save_at(checkpoints, progress, 15, 20)
+    assert kept(tmp_path) == {"step-10-rollback-1", "step-15-rollback-1", "step-20-rollback-1"}
+
+
+@pytest.mark.parametrize("poison", [np.nan, np.inf])
+@pytest.mark.parametrize("part", ["network", "optimizer"])
+def test_what_is_not_finite_is_seen_wherever_it_is(tmp_path, part, poison):
+    checkpoints, pair, _ = state(tmp_path)
+    assert checkpoints.finite()
+    variable = getattr(pair.discriminator, part).variables[-1]
+    variable.assign(np.full(variable.shape, poison))
+    assert not checkpoints.finite()
+
+
+def test_the_average_of_the_generator_comes_back(tmp_path):
+    method = replace(METHOD, ema_kimg=Ramp(10.0))
+    checkpoints, pair, progress = state(tmp_path, method=method)
+    for variable in pair.shown.variables:
+        variable.assign(np.full(variable.shape, 7.0))
+    save_at(checkpoints, progress, 1)
+    checkpoints, pair, _ = state(tmp_path, method=method)
+    checkpoints.restore()
+    assert all((variable.numpy() == 7.0).all() for variable in pair.shown.variables)
+    assert not any((variable.numpy() == 7.0).all() for variable in pair.generator.network.variables)

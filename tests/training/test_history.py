@@ -1,12 +1,13 @@
 import csv
 import json
-from dataclasses import asdict
+import math
+from dataclasses import asdict, replace
 
 import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from training.history import History, Row
+from training.history import History, Row, Scores
 from training.status import Status
 
 
@@ -23,7 +24,9 @@ def test_each_epoch_is_a_row_and_a_scalar(tmp_path):
     history = History(tmp_path, 0)
     history.add(row(1))
     history.add(row(2))
-    assert list(rows_on_disk(tmp_path)[0]) == ["epoch", "step", "images_seen", "d_loss", "g_loss", "seconds"]
+    assert list(rows_on_disk(tmp_path)[0]) == [
+        "epoch", "step", "images_seen", "d_loss", "g_loss", "seconds", "warning",
+    ]  # fmt: skip
     assert [float(line["g_loss"]) for line in rows_on_disk(tmp_path)] == [0.1 + 0.2] * 2
     assert Image.open(tmp_path / "losses.png").size[0] > 300
     [events] = (tmp_path / "tensorboard").iterdir()
@@ -50,8 +53,39 @@ def test_a_continued_run_has_no_row_twice_and_misses_none(tmp_path):
     ]
 
 
-def status(step):
-    return Status(step, step / 10, step * 0.064, 100.0, 1.0, 2.0, 0.1, 0.2, 900.0, 60.0)
+def test_a_run_that_ended_within_an_epoch_and_goes_on_has_one_row_of_it(tmp_path):
+    History(tmp_path, 0).add(Row(1, 4, 40, 1.0, 1.0, 1.0))
+    History(tmp_path, 4).add(Row(1, 10, 100, 2.0, 2.0, 2.0))
+    assert [(line["epoch"], line["step"]) for line in rows_on_disk(tmp_path)] == [("1", "10")]
+
+
+def test_a_warning_comes_back(tmp_path):
+    noted = replace(row(1), warning='collapse: "alike", so G learns nothing')
+    History(tmp_path, 0).add(noted)
+    assert History(tmp_path, 10).rows == [noted]
+
+
+def scores(step, **values):
+    return Scores(step, step / 10, values)
+
+
+def test_scores_of_a_continued_run_are_there_once_and_may_be_of_other_metrics(tmp_path):
+    first = History(tmp_path, 0)
+    for step in (10, 20, 30):
+        first.add_scores(scores(step, swd=0.1 + step))
+    continued = History(tmp_path, steps_done=20)
+    continued.add_scores(scores(30, kid=0.5, swd=2.0))
+    assert (tmp_path / "metrics.csv").read_text() == "step,kimg,swd,kid\n10,1.0,10.1,\n20,2.0,20.1,\n30,3.0,2.0,0.5\n"
+    assert History(tmp_path, 30).scores == [scores(10, swd=10.1), scores(20, swd=20.1), scores(30, swd=2.0, kid=0.5)]
+
+
+def test_without_metrics_there_is_no_table_of_them(tmp_path):
+    History(tmp_path, 0)
+    assert not (tmp_path / "metrics.csv").exists()
+
+
+def status(step, **others):
+    return Status(step, step / 10, step * 0.064, 100.0, 1.0, 2.0, 0.1, 0.2, 900.0, 60.0, **others)
 
 
 def test_stats_of_a_continued_run_have_no_line_twice_even_after_half_a_line(tmp_path):
@@ -64,6 +98,19 @@ def test_stats_of_a_continued_run_have_no_line_twice_even_after_half_a_line(tmp_
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert [line["step"] for line in lines] == [5, 10, 12]
     assert lines[0] == asdict(status(5))
+
+
+def test_a_status_comes_back_and_is_json_where_g_was_not_updated(tmp_path):
+    noted = status(5, spread=0.5, rollbacks=1, warning="collapse: alike")
+    history = History(tmp_path, 0)
+    history.add_status(noted)
+    history.add_status(replace(status(6), g_loss=math.nan, g_gradient=math.nan))
+    text = (tmp_path / "stats.jsonl").read_text()
+    assert "NaN" not in text
+    before, without_g = History(tmp_path, 6).statuses
+    assert before == noted
+    assert math.isnan(without_g.g_loss)
+    assert (tmp_path / "stats.jsonl").read_text() == text
 
 
 def test_samples_are_a_grid_on_disk(tmp_path):

@@ -1,35 +1,120 @@
-"""What goes wrong below us is one message that says what to do."""
+"""What a run does when something goes wrong in the middle of it: the real run, with the wrong thing put into it."""
 
-import errno
+import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import tensorflow as tf
 from click import ClickException
 
+from tests.training.shards_by_tensorflow import numbered_images, write_shards
+from training import collapse, loop
 from training.config import Config
-from training.loop import _failures_in_words
+from training.history import History
+from training.loop import Schedule, train
 from training.presets import PRESETS
+from training.scorer import Scorer
+from training.shards import find
 from training.strategy import Devices
 
-CONFIG = Config("classic", PRESETS["classic"], 0, "train", 1000, "abc", (64, 64, 1), cache=True)
-HERE = tf.distribute.get_strategy()
+METHOD = replace(PRESETS["classic"], batch_size=10, latent=4)
+SCHEDULE = Schedule(total_steps=18, sample_every=1, save_minutes=60.0, status_seconds=60.0)
 
 
-@pytest.mark.parametrize(
-    ("error", "hosts", "said"),
-    [
-        (tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor"), 1, "--batch-size 32"),
-        (tf.errors.ResourceExhaustedError(None, None, "x.tmp; No space left on device"), 1, "no space is left"),
-        (OSError(errno.ENOSPC, "No space left on device", "history.csv"), 1, "history.csv: No space left on device"),
-        (tf.errors.DataLossError(None, None, "corrupted record at 12"), 1, "preprocess.verify"),
-        (tf.errors.UnavailableError(None, None, "Collective ops is aborted"), 2, "Another host is gone"),
-    ],
-)
-def test_it_is_said_in_words(error, hosts, said):
-    with pytest.raises(ClickException, match=said), _failures_in_words(Devices("any", HERE, 0, hosts), CONFIG):
-        raise error
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("loop")
+    write_shards(folder, numbered_images(60), (60,))
+    return find([str(folder)])
 
 
-def test_what_is_not_understood_is_not_hidden():
-    with pytest.raises(tf.errors.InternalError), _failures_in_words(Devices("one", HERE), CONFIG):
-        raise tf.errors.InternalError(None, None, "a bug")
+@pytest.fixture
+def trained(shards, tmp_path, monkeypatch):
+    """Run 18 steps, 6 an epoch; after each call into TensorFlow `disturb(pair, progress)` may change the state."""
+
+    def trained(disturb=lambda pair, progress: None, schedule=SCHEDULE, scorer=None):
+        def compile_steps(pair, progress, config, devices):
+            take = real(pair, progress, config, devices)
+
+            def take_and_disturb(iterator, count):
+                sums = take(iterator, count)
+                disturb(pair, progress)
+                return sums
+
+            return take_and_disturb
+
+        real = loop.compile_steps
+        monkeypatch.setattr(loop, "compile_steps", compile_steps)
+        config = Config("classic", METHOD, 0, "train", 60, shards.fingerprint, shards.image_shape, cache=True)
+        devices = Devices("one", tf.distribute.OneDeviceStrategy("CPU:0"))
+        assert train(config, shards, devices, schedule, tmp_path, scorer) == 0
+        return [json.loads(line) for line in (tmp_path / "stats.jsonl").read_text().splitlines()]
+
+    return trained
+
+
+def test_a_weight_that_is_infinite_in_the_last_step_before_a_save_is_not_saved(trained, tmp_path, capsys):
+    def poison(pair, progress):
+        if progress.step.numpy() == 12 and progress.lr_scale.numpy() == 1.0:
+            pair.discriminator.network.trainable_variables[0].assign_add(tf.fill([3, 3, 1, 64], np.inf))
+
+    stats = trained(poison, replace(SCHEDULE, rollbacks=3))
+    assert "Taken back to step-6 (1 of at most 3 times); the learning rates are now 0.5" in capsys.readouterr().out
+    assert [(line["step"], line["rollbacks"]) for line in stats] == [(6, 0), (12, 1), (18, 1)]
+    assert [(row.step, np.isfinite(row.d_loss)) for row in History(tmp_path, 18).rows] == [
+        (6, True),
+        (12, True),
+        (18, True),
+    ]
+    newest = tf.train.load_checkpoint(str(tmp_path / "checkpoints" / "step-18-rollback-1"))
+    assert newest.get_tensor("progress/lr_scale/.ATTRIBUTES/VARIABLE_VALUE") == 0.5
+    names = newest.get_variable_to_shape_map()
+    assert all(np.isfinite(newest.get_tensor(name)).all() for name in names if "OBJECT_GRAPH" not in name)
+
+
+def test_a_continued_run_that_stops_on_a_loss_names_the_checkpoint_that_it_continued_from(trained, tmp_path):
+    def poison(pair, progress):
+        if progress.step.numpy() > 6:
+            pair.discriminator.network.trainable_variables[0].assign(tf.fill([3, 3, 1, 64], np.nan))
+
+    trained(poison, replace(SCHEDULE, total_steps=6))
+    with pytest.raises(ClickException) as stopped:
+        trained(poison)
+    assert f"The last good checkpoint is {tmp_path / 'checkpoints' / 'step-6'}." in stopped.value.message
+    assert "--on-nan rollback" in stopped.value.message
+    assert (tmp_path / "checkpoints" / "step-6.index").exists()
+    assert [row.step for row in History(tmp_path, 18).rows] == [6]
+
+
+def test_a_run_that_died_before_it_marked_the_best_marks_it_when_it_goes_on(trained, tmp_path):
+    schedule = replace(SCHEDULE, total_steps=6, score_steps=6)
+    scorer = Scorer(lambda faces: {"swd": float(faces.mean())}, 8, "swd", lower_is_better=True)
+    for _ in range(2):
+        trained(schedule=schedule, scorer=scorer)
+        assert (tmp_path / "checkpoints" / "best").read_text() == "step-6\n"
+        (tmp_path / "checkpoints" / "best").unlink()
+        (tmp_path / "generator-best.keras").unlink()
+    assert [scores.step for scores in History(tmp_path, 6).scores] == [6]
+
+
+def test_a_generator_that_draws_one_face_is_warned_of(trained, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(collapse, "FIRST_KIMG", 0.1)
+
+    def flatten(pair, progress):
+        for variable in pair.generator.network.trainable_variables:
+            variable.assign(tf.zeros_like(variable))
+
+    stats = trained(flatten)
+    assert [line["warning"] for line in stats] == ["", collapse.FACES_ALIKE, collapse.FACES_ALIKE]
+    assert [line["spread"] for line in stats] == [0.0, 0.0, 0.0]
+    assert [row.warning for row in History(tmp_path, 18).rows] == [line["warning"] for line in stats]
+    assert capsys.readouterr().out.count(collapse.FACES_ALIKE) == 2  # in its line of status, where there is no bar
+
+
+def test_a_discriminator_that_is_always_right_is_warned_of_and_still_after_a_restart(trained, monkeypatch):
+    monkeypatch.setattr(collapse, "LONG_KIMG", 0.1)
+    monkeypatch.setattr(collapse, "NEAR_ZERO", 10.0)  # of chance: whatever D's loss is counts as near zero
+    trained(schedule=replace(SCHEDULE, total_steps=12))
+    stats = trained()
+    assert [line["warning"] for line in stats] == ["", "", collapse.OUT_OF_REACH]

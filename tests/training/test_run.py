@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -44,8 +45,18 @@ def history(folder):
         return [{**line, "seconds": None} for line in csv.DictReader(file)]
 
 
-def final_weights(folder):
-    return [w.numpy() for w in keras.saving.load_model(folder / "generator.keras", compile=False).weights]
+def scores(folder):
+    with (folder / "metrics.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def stats(folder):
+    return [json.loads(line) for line in (folder / "stats.jsonl").read_text().splitlines()]
+
+
+def final_weights(folder, which=None):
+    name = f"generator-{which}.keras" if which else "generator.keras"
+    return [w.numpy() for w in keras.saving.load_model(folder / name, compile=False).weights]
 
 
 @pytest.fixture(scope="module")
@@ -153,24 +164,31 @@ def wait_for(path, process):
 
 def test_a_run_that_is_killed_again_and_again_ends_bit_for_bit_as_an_undisturbed_one(finished, tmp_path):
     moments = random.Random(0)
-    saving_always = ("--deterministic", "--save-minutes", 0)  # so that deaths come inside of saves too
+    # So that deaths come inside of saves, scores and marks of the best too.
+    saving_always = ("--deterministic", "--save-minutes", 0, "--save-kimg", 0.02, "--metrics", "swd")
+    saving_always += ("--metrics-kimg", 0.04)
     for death in range(3):
-        process = start(finished[0] / "data", tmp_path / "killed", 12, *saving_always)
+        process = start(finished[0] / "data", tmp_path / "killed", 9, *saving_always)
         wait_for(tmp_path / "killed" / "samples" / f"epoch-{3 * death + 1:05d}.png", process)
         time.sleep(moments.uniform(0, 0.2))
         process.kill()
         process.communicate(timeout=60)
     for folder in ("killed", "undisturbed"):
-        process = start(finished[0] / "data", tmp_path / folder, 12, *saving_always)
+        process = start(finished[0] / "data", tmp_path / folder, 9, *saving_always)
         output, _ = process.communicate(timeout=240)
         assert process.returncode == 0, output
         assert ("Continuing from" in output) == (folder == "killed")
     killed, undisturbed = tmp_path / "killed", tmp_path / "undisturbed"
     assert history(killed) == history(undisturbed)
-    assert len(history(killed)) == 12
+    assert len(history(killed)) == 9
     for here, there in zip(final_weights(killed), final_weights(undisturbed), strict=True):
         assert np.array_equal(here, there)
-    steps = [json.loads(line)["step"] for line in (killed / "stats.jsonl").read_text().splitlines()]
+    assert (killed / "metrics.csv").read_text() == (undisturbed / "metrics.csv").read_text()
+    assert [int(row["step"]) for row in scores(killed)] == [*range(4, 53, 4), 54]
+    assert (killed / "checkpoints" / "best").read_text() == (undisturbed / "checkpoints" / "best").read_text()
+    for here, there in zip(*(final_weights(folder, "best") for folder in (killed, undisturbed)), strict=True):
+        assert np.array_equal(here, there)
+    steps = [line["step"] for line in stats(killed)]
     assert steps == sorted(set(steps))
     assert not list(killed.glob("**/*partial*")), "leftovers of deaths are cleared"
 
@@ -232,8 +250,12 @@ def test_runs_are_numbered(finished, tmp_path, monkeypatch):
 
 def test_a_dry_run_measures_and_writes_nothing(finished, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    output = succeed("--shards", finished[0] / "data", *SMALL, "--dry-run", "--cache", "none", "--train-on", "all")
-    assert "images/s" in output
+    data = finished[0] / "data"
+    output = succeed("--shards", data, *SMALL, "--dry-run", "--cache", "none", "--train-on", "all", "--metrics", "swd")
+    assert re.search(r"generator: 100 -> 16x16x1, [\d,]+ parameters", output)
+    assert re.search(r"discriminator: 16x16x1, .* -> 1, [\d,]+ parameters", output)
+    assert re.search(r"images/s, with 10 images a device; [\d,]+ MB at most", output)
+    assert re.search(r"An epoch takes \d+:\d\d:\d\d, all 160 steps \d+:\d\d:\d\d", output)
     assert "Training on 80 photos (all); kept for evaluation: none." in output
     assert "streamed" in output
     assert not list(tmp_path.iterdir())
@@ -245,6 +267,45 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_what_was_good(finishe
     assert "no longer finite" in result.output
     assert "--clip-norm" in result.output
     assert not (tmp_path / "run" / "final.png").exists()
+
+
+def test_a_run_is_taken_back_three_times_at_most_even_where_it_is_killed_after_one(finished, tmp_path):
+    options = ("--lr-d", 1e30, "--on-nan", "rollback")
+    process = start(finished[0] / "data", tmp_path / "run", 3, *options)
+    wait_for(tmp_path / "run" / "checkpoints" / "step-0-rollback-1.index", process)
+    process.kill()
+    process.communicate(timeout=60)
+    names = [path.stem for path in (tmp_path / "run" / "checkpoints").glob("step-0-rollback-*.index")]
+    before = max(int(name[-1]) for name in names)
+    for left in (3 - before, 0):  # what stops a run stops it again
+        result = run("--shards", finished[0] / "data", *SMALL, "--epochs", 3, *options, "--out", tmp_path / "run")
+        assert result.exit_code == 1
+        assert result.output.count("Taken back to step-0") == left
+        assert "was taken back 3 times already" in result.output
+    assert (tmp_path / "run" / "checkpoints" / "step-0-rollback-3.index").exists()
+
+
+def test_metrics_are_taken_while_training_and_the_best_is_kept(finished, tmp_path):
+    data, out = finished[0] / "data", tmp_path / "run"
+    output = succeed(
+        "--shards", data, *SMALL, "--epochs", 3, "--metrics", "swd", "--metrics-kimg", 0.05, "--save-kimg", 0.02,
+        "--out", out,
+    )  # fmt: skip
+    assert [int(row["step"]) for row in scores(out)] == [5, 10, 15, 18]
+    best = min(scores(out), key=lambda row: float(row["swd"]))
+    assert (out / "checkpoints" / "best").read_text().strip() == f"step-{best['step']}"
+    assert (out / "checkpoints" / f"step-{best['step']}.index").exists()
+    assert keras.saving.load_model(out / "generator-best.keras", compile=False).output_shape == (None, 16, 16, 1)
+    assert f"50 images seen: swd {float(scores(out)[0]['swd']):.4g}" in output
+    assert history(out) == history(finished[0] / "run"), "judging a generator does not change it"
+    assert [line["step"] for line in stats(out)] == [2, 4, 5, 6, 8, 10, 12, 14, 15, 16, 18]
+
+
+def test_metrics_that_cannot_be_taken_are_refused_before_anything_is_written(finished, tmp_path):
+    data, out = finished[0] / "data", tmp_path / "run"
+    assert "frechet" in refused("--shards", data, *SMALL, "--out", out, "--metrics", "swd,fid")
+    assert "training.features" in refused("--shards", data, *SMALL, "--out", out, "--metrics", "swd,frechet")
+    assert not out.exists()
 
 
 def test_a_damaged_shard_is_one_message(finished, tmp_path):

@@ -11,6 +11,11 @@ def test_a_line_says_how_far_how_fast_and_how_well():
     )
 
 
+def test_rollbacks_and_a_warning_are_said_where_there_are_any():
+    status = Status(200, 1.5, 12.8, 1234.5, 1.25, 0.75, 0.5, 2.0, 1500.4, 60.0, rollbacks=2, warning="collapse: why")
+    assert line(status).endswith("0:01:00 left, taken back 2x, collapse: why")
+
+
 def test_memory_is_what_this_process_took():
     before = memory_mb()
     block = bytearray(200_000_000)

@@ -1,54 +1,75 @@
 """The update against the same update written out in float64 NumPy or plain Keras, and over several devices."""
 
 from dataclasses import replace
+from functools import cache
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from training.augment import AUGMENTATIONS
+from training.config import Config
+from training.engine import build_on, compile_steps
 from training.noise import Noise, Purpose
 from training.presets import PRESETS
-from training.step import Pair, Player, build, replica_step
+from training.progress import Progress, means
+from training.ramp import Ramp
+from training.step import Pair, Player, Turn, average, build, left, replica_step, turns
 from training.strategy import Devices, mirrored
 
 SHAPE = (16, 16, 1)
 METHOD = replace(PRESETS["classic"], batch_size=8, latent=10)
 
 
-def photos(steps=1):
-    return np.random.default_rng(1).integers(0, 256, (steps, METHOD.batch_size, *SHAPE), dtype=np.uint8)
+def photos(steps=1, shape=SHAPE):
+    return np.random.default_rng(1).integers(0, 256, (steps, METHOD.batch_size, *shape), dtype=np.uint8)
 
 
-def run(method, steps, devices=1):
+@cache
+def run(method, steps, devices=1, shape=SHAPE, **how):
     """Losses of each step and the final weights, over so many logical devices."""
     names = [device.name for device in tf.config.list_logical_devices("CPU")[:devices]]
     strategy = mirrored(names) if devices > 1 else tf.distribute.OneDeviceStrategy(names[0])
-    with strategy.scope():
-        pair = build(method, SHAPE, seed=5)
-    step = replica_step(pair, method, 5, devices)
-
-    @tf.function
-    def distributed(images, number):
-        losses = strategy.run(step, args=(images, number))
-        return strategy.reduce(tf.distribute.ReduceOp.SUM, losses, axis=None)
-
-    dataset = tf.data.Dataset.from_tensor_slices(photos(steps)).repeat()
-    batches = Devices("any", strategy).batches(dataset)
-    losses = [distributed(next(batches), tf.constant(n, tf.int64)).numpy() for n in range(steps)]
+    over = Devices("any", strategy)
+    config = Config("any", method, 5, "train", 1000, "abc", shape, cache=True, **how)
+    pair, progress = build_on(over, config)
+    run_steps = compile_steps(pair, progress, config, over)
+    batches = over.batches(tf.data.Dataset.from_tensor_slices(photos(2 * steps, shape)).repeat())
+    losses = [means(run_steps(batches, tf.constant(1, tf.int64)), 1) for _ in range(steps)]
     return np.array(losses), weights(pair)
 
 
 def weights(pair):
-    return [w.numpy() for player in (pair.generator, pair.discriminator) for w in player.network.weights]
+    networks = (pair.generator.network, pair.discriminator.network, pair.shown)
+    return [weight.numpy() for network in networks for weight in network.weights]
 
 
-@pytest.mark.parametrize("method", [METHOD, replace(METHOD, clip_norm=0.1, flip=True)], ids=["plain", "clipped"])
-@pytest.mark.parametrize("devices", [2, 4])
+# Everything that is drawn, averaged, scheduled or taken in turns, on networks that are small.
+EVERYTHING = replace(
+    METHOD,
+    loss="relativistic",
+    r1_gamma=Ramp(1.0, 0.1),
+    r2_gamma=Ramp(1.0),
+    gradient_penalty=1.0,
+    penalty_every=2,
+    critic_steps=2,
+    ramp_kimg=0.03,
+    lr_g=Ramp(2e-4, 1e-4),
+    beta_2=Ramp(0.9, 0.99),
+    ema_kimg=Ramp(0.0, 0.02),
+    flip=True,
+    augment=",".join(AUGMENTATIONS),
+    augment_probability=Ramp(0.2, 0.8),
+    clip_norm=0.1,
+)
+
+
+@pytest.mark.parametrize(("method", "devices"), [(METHOD, 2), (EVERYTHING, 4)], ids=["classic", "everything"])
 def test_a_run_is_the_same_run_on_any_number_of_devices(method, devices):
-    losses, final = run(method, 3)
-    losses_there, final_there = run(method, 3, devices)
-    np.testing.assert_allclose(losses_there, losses, rtol=2e-5)
+    losses, final = run(method, 4)
+    losses_there, final_there = run(method, 4, devices)
+    np.testing.assert_allclose(losses_there, losses, rtol=1e-4)
     for there, here in zip(final_there, final, strict=True):
         np.testing.assert_allclose(there, here, atol=2e-4)
 
@@ -58,7 +79,8 @@ def with_plain_descent(pair, learning_rate):
     players = (pair.generator, pair.discriminator)
     for player in players:
         assert isinstance(player.optimizer, keras.optimizers.Adam)
-    return Pair(*(Player(player.network, keras.optimizers.SGD(learning_rate)) for player in players))
+    descending = (Player(player.network, keras.optimizers.SGD(learning_rate)) for player in players)
+    return Pair(*descending, pair.shown)
 
 
 def flat(arrays):
@@ -67,10 +89,10 @@ def flat(arrays):
 
 def one_descent(method):
     """Trainable weights of D and G before and after one step of SGD with rate 1."""
-    pair = with_plain_descent(build(method, SHAPE, seed=5), 1.0)
+    pair = with_plain_descent(build(method, SHAPE, 5, Progress()), 1.0)
     players = (pair.discriminator, pair.generator)
     before = [[v.numpy() for v in player.network.trainable_variables] for player in players]
-    losses = replica_step(pair, method, 5, 1)(tf.constant(photos()[0]), tf.constant(0, tf.int64)).numpy()
+    losses = replica_step(pair, method, 5, 1)([tf.constant(photos()[0])], tf.constant(0, tf.int64)).numpy()
     after = [[v.numpy() for v in player.network.trainable_variables] for player in players]
     return before, after, losses
 
@@ -78,7 +100,7 @@ def one_descent(method):
 def test_one_step_is_keras_cross_entropy_with_labels_one_and_zero_then_one_for_the_generator():
     """Against the tutorial's formulation: sigmoid, BinaryCrossentropy on labels, D first and G against the new D."""
     before, after, losses = one_descent(METHOD)
-    networks = build(METHOD, SHAPE, seed=5)
+    networks = build(METHOD, SHAPE, 5, Progress())
     generator, discriminator = networks.generator.network, networks.discriminator.network
     noise = Noise(5, tf.constant(0, tf.int64), 0, METHOD.batch_size)
     cross_entropy = keras.losses.BinaryCrossentropy()
@@ -117,12 +139,110 @@ def test_flip_mirrors_about_half_of_the_photos():
     method = replace(METHOD, flip=True, batch_size=64)
     left_to_right = np.tile(np.linspace(0, 255, 16, dtype=np.uint8)[None, None, :, None], (64, 16, 1, 1))
     seen = []
-    pair = build(method, SHAPE, seed=0)
+    pair = build(method, SHAPE, 0, Progress())
     network = pair.discriminator.network
     spy = keras.Model(network.inputs, network.outputs)
     spy.call = lambda inputs, **kwargs: (seen.append(inputs[0].numpy()), network(inputs, **kwargs))[1]
-    pair = Pair(pair.generator, Player(spy, pair.discriminator.optimizer))
-    replica_step(pair, method, 0, 1)(tf.constant(left_to_right), tf.constant(0, tf.int64))
+    pair = Pair(pair.generator, Player(spy, pair.discriminator.optimizer), pair.shown)
+    replica_step(pair, method, 0, 1)([tf.constant(left_to_right)], tf.constant(0, tf.int64))
     mirrored = seen[0][:, 0, 0, 0] > 0.5
     assert 16 < mirrored.sum() < 48
     np.testing.assert_allclose(seen[0][mirrored], left_to_right[mirrored][:, :, ::-1] / 255, rtol=1e-6)
+
+
+def test_micro_batches_add_up_to_the_batch():
+    # Without BatchNormalization, whose statistics are those of what is computed at once.
+    method = replace(METHOD, network="r3gan", loss="relativistic", r1_gamma=Ramp(1.0), flip=True)
+    losses, final = run(method, 2, shape=(8, 8, 1))
+    losses_there, final_there = run(method, 2, shape=(8, 8, 1), micro_batch=2)
+    np.testing.assert_allclose(losses_there, losses, rtol=1e-4)
+    for there, here in zip(final_there, final, strict=True):
+        np.testing.assert_allclose(there, here, atol=1e-4)
+
+
+def test_xla_compiles_the_same_step():
+    method = replace(METHOD, r1_gamma=Ramp(1.0))
+    losses, final = run(method, 2)
+    losses_there, final_there = run(method, 2, jit=True)
+    np.testing.assert_allclose(losses_there, losses, rtol=1e-4)
+    for there, here in zip(final_there, final, strict=True):
+        np.testing.assert_allclose(there, here, atol=2e-4)
+
+
+def test_bfloat16_keeps_weights_and_outputs_in_float32_and_learns_nearly_the_same():
+    pair = build(replace(METHOD, precision="bfloat16"), SHAPE, 5, Progress())
+    for network in (pair.generator.network, pair.discriminator.network):
+        assert {str(weight.dtype) for weight in network.weights} == {"float32"}
+        assert network.output.dtype == "float32"
+        assert any(layer.compute_dtype == "bfloat16" for layer in network.layers)
+    losses, _ = run(replace(METHOD, precision="bfloat16"), 3)
+    np.testing.assert_allclose(losses, run(METHOD, 3)[0], rtol=0.05)
+    assert keras.config.dtype_policy().name == "float32"
+
+
+def test_steps_take_turns():
+    assert turns(METHOD) == [Turn(updates_generator=True, penalised=True)]
+    critic_first = turns(replace(METHOD, critic_steps=3))
+    assert [turn.updates_generator for turn in critic_first] == [False, False, True]
+    lazy = turns(replace(METHOD, critic_steps=2, r1_gamma=Ramp(1.0), penalty_every=4))
+    assert [turn.penalised for turn in lazy] == [True, False, False, False]
+    assert [turn.updates_generator for turn in lazy] == [False, True, False, True]
+
+
+def test_only_the_generators_turns_change_the_generator_and_count():
+    pair = build(METHOD, SHAPE, 5, Progress())
+    step = replica_step(pair, METHOD, 5, 1, Turn(updates_generator=False))
+    before = [weight.numpy() for weight in pair.generator.network.trainable_variables]
+    values = step([tf.constant(photos()[0])], tf.constant(0, tf.int64)).numpy()
+    after = [weight.numpy() for weight in pair.generator.network.trainable_variables]
+    assert all(np.array_equal(there, here) for there, here in zip(after, before, strict=True))
+    assert values[[1, 3, 4]].tolist() == [0, 0, 0]
+    assert values[0] > 0 < values[2]
+
+
+def test_ramps_fall_along_half_a_cosine_over_ramp_kimg():
+    method = replace(METHOD, ramp_kimg=0.8)  # 100 steps of 8
+    ramp = Ramp(2e-4, 5e-5)
+    values = [float(ramp.at(left(method, tf.constant(step, tf.int64)))) for step in (0, 25, 50, 100, 1000)]
+    cosine = [5e-5 + 1.5e-4 * (1 + np.cos(np.pi * part)) / 2 for part in (0, 0.25, 0.5, 1, 1)]
+    np.testing.assert_allclose(values, cosine, rtol=1e-5)
+    assert float(left(METHOD, tf.constant(7, tf.int64))) == 1.0
+    assert Ramp(0.3).at(0.5) == 0.3
+
+
+def test_adam_takes_rate_and_beta_2_of_the_step():
+    """Against Adam written out in float64, Kingma and Ba 2015, with both changing."""
+    method = replace(METHOD, ramp_kimg=0.08, lr_d=Ramp(1e-2, 1e-3), beta_2=Ramp(0.5, 0.99), beta_1=0.3)
+    progress = Progress()
+    player = build(method, SHAPE, 5, progress).discriminator
+    variable = player.network.trainable_variables[0]
+    weight, m, v = variable.numpy().astype(np.float64), 0.0, 0.0
+    gradients = np.random.default_rng(0).normal(size=(4, *weight.shape))
+    progress.lr_scale.assign(0.5)
+    for step, gradient in enumerate(gradients):
+        progress.step.assign(step)
+        others = [tf.zeros_like(other) for other in player.network.trainable_variables[1:]]
+        player.optimizer.apply([tf.constant(gradient, tf.float32), *others], player.network.trainable_variables)
+        part = (1 + np.cos(np.pi * step / 10)) / 2
+        rate, beta_2 = 0.5 * (1e-3 + 9e-3 * part), 0.99 - 0.49 * part
+        m, v = 0.3 * m + 0.7 * gradient, beta_2 * v + (1 - beta_2) * gradient**2
+        corrected = m / (1 - 0.3 ** (step + 1)), v / (1 - beta_2 ** (step + 1))
+        weight -= rate * corrected[0] / np.sqrt(corrected[1])
+    np.testing.assert_allclose(variable.numpy(), weight, rtol=1e-4)
+
+
+def test_the_shown_generator_follows_with_the_half_life():
+    method = replace(METHOD, ema_kimg=Ramp(1.0))
+    pair = build(method, SHAPE, 5, Progress())
+    strategy = tf.distribute.get_strategy()
+    start = [weight.numpy() for weight in pair.shown.weights]
+    for weight in pair.generator.network.weights:
+        weight.assign_add(tf.ones_like(weight))
+    average(strategy, pair, tf.constant(1000.0), 1000)
+    learnt = {weight.path for weight in pair.shown.trainable_weights}
+    for weight, before in zip(pair.shown.weights, start, strict=True):
+        moved = 0.5 if weight.path in learnt else 1.0  # statistics are copied
+        np.testing.assert_allclose(weight.numpy(), before + moved, rtol=1e-5)
+    average(strategy, pair, tf.constant(0.0), 8)
+    for shown, weight in zip(pair.shown.weights, pair.generator.network.weights, strict=True):
+        np.testing.assert_allclose(shown.numpy(), weight.numpy(), rtol=1e-6)

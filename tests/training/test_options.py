@@ -1,0 +1,71 @@
+"""Presets and their overrides on the command line."""
+
+from dataclasses import fields
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from training.options import GroupedCommand, Names, RampType, method_options
+from training.presets import PRESETS, Preset
+from training.ramp import Ramp
+
+
+@click.command(cls=GroupedCommand)
+@click.option("--shards", help="Not a part of a preset.")
+@method_options
+def command(shards, **parts):
+    print({name: value for name, value in parts.items() if value is not None})
+
+
+def test_every_part_of_a_preset_is_an_option():
+    options = {parameter.name for parameter in command.params} - {"shards"}
+    assert options == {field.name for field in fields(Preset)}
+
+
+def test_help_lists_them_by_group():
+    text = CliRunner().invoke(command, ["--help"]).output
+    places = [
+        text.index(part) for part in ("--shards", "Networks", "--latent", "Loss", "--r1-gamma", "Augment", "--flip")
+    ]
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize(
+    ("text", "ramp"), [("2e-4", Ramp(2e-4)), ("2e-4:5e-5", Ramp(2e-4, 5e-5)), ("0:0.5", Ramp(0.0, 0.5))]
+)
+def test_a_ramp_is_read_and_said_again(text, ramp):
+    assert RampType().convert(text, None, None) == ramp
+    assert Ramp.parse(str(ramp)) == ramp
+
+
+@pytest.mark.parametrize("text", ["fast", "1:2:3", "", "-1", "0.1:-0.1", "nan"])
+def test_what_is_no_ramp_is_refused(text):
+    with pytest.raises(click.BadParameter, match=r"colon|out of range"):
+        RampType().convert(text, None, None)
+
+
+def test_a_ramp_beyond_its_limit_is_refused():
+    with pytest.raises(click.BadParameter, match="0 to 1"):
+        RampType(1).convert("0.9:1.1", None, None)
+
+
+def test_a_name_that_is_none_is_refused():
+    assert Names(("a", "b")).convert("b,a", None, None) == "b,a"
+    assert Names(("a", "b")).convert("", None, None) == ""
+    with pytest.raises(click.BadParameter, match="'c' is none of a, b"):
+        Names(("a", "b")).convert("a,c", None, None)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_what_a_preset_holds_can_be_said_on_the_command_line(name):
+    arguments = []
+    for field in fields(Preset):
+        value = getattr(PRESETS[name], field.name)
+        option = "--" + field.name.replace("_", "-")
+        if isinstance(value, bool):
+            arguments.append(option if value else option.replace("--", "--no-"))
+        elif value is not None:
+            arguments += [option, str(value)]
+    outcome = CliRunner().invoke(command, arguments)
+    assert outcome.exit_code == 0, outcome.output

@@ -1,0 +1,75 @@
+"""Augmentations of all that the discriminator sees, real and generated alike, so that none leaks into the faces.
+
+Zhao et al. 2020, "Differentiable Augmentation for Data-Efficient GAN Training", with its strengths; each comes with a
+probability, as in Karras et al. 2020, "Training GANs with Limited Data". Images are float32 [batch, height, width,
+channels] in [0, 1]; random numbers float32 [batch, 2] in [0, 1) come in, so that nothing here is random.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+Augmentation = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+
+GREY = 0.5  # what fills a hole: DiffAugment's 0 on [-1, 1]
+
+
+def _brightness(images: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
+    return images + (uniform[:, :1, None, None] - 0.5) / 2.0  # DiffAugment's range, half of it for [0, 1]
+
+
+def _contrast(images: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
+    mean = tf.reduce_mean(images, axis=[1, 2, 3], keepdims=True)
+    return mean + (images - mean) * (uniform[:, :1, None, None] + 0.5)
+
+
+def _translation(images: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
+    _, height, width, _ = images.shape
+    reach = (height // 8, width // 8)  # up to an eighth
+    padded = tf.pad(images, [[0, 0], [reach[0]] * 2, [reach[1]] * 2, [0, 0]], constant_values=GREY)
+    rows, columns = (
+        tf.cast(uniform[:, axis] * (2 * reach[axis] + 1), tf.int32)[:, None] + tf.range(size)
+        for axis, size in enumerate((height, width))
+    )
+    moved = tf.gather(padded, rows, axis=1, batch_dims=1)
+    moved = tf.gather(tf.transpose(moved, [0, 2, 1, 3]), columns, axis=1, batch_dims=1)
+    return tf.transpose(moved, [0, 2, 1, 3])
+
+
+def _cutout(images: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
+    _, height, width, _ = images.shape
+    inside = []
+    for axis, size in enumerate((height, width)):
+        first = tf.floor(uniform[:, axis : axis + 1] * (size + 1)) - size // 4
+        pixels = tf.range(size, dtype=tf.float32)
+        inside.append((pixels >= first) & (pixels < first + size // 2))
+    hole = inside[0][:, :, None, None] & inside[1][:, None, :, None]
+    return tf.where(hole, GREY, images)
+
+
+AUGMENTATIONS: dict[str, Augmentation] = {
+    "brightness": _brightness,
+    "contrast": _contrast,
+    "translation": _translation,
+    "cutout": _cutout,
+}
+
+
+def augment(
+    images: tf.Tensor, names: list[str], probability: tf.Tensor | float, uniform: Callable[[int], tf.Tensor]
+) -> tf.Tensor:
+    """Apply each of `names` to each image with `probability`.
+
+    Args:
+        images: float32 [batch, height, width, channels].
+        names: keys of `AUGMENTATIONS`.
+        probability: 0 to 1.
+        uniform: random numbers for the augmentation of that place in `names`: float32 [batch, 3] in [0, 1).
+    """
+    for place, name in enumerate(names):
+        drawn = uniform(place)
+        augmented = AUGMENTATIONS[name](images, drawn[:, :2])
+        images = tf.where(drawn[:, 2, None, None, None] < probability, augmented, images)
+    return images

@@ -1,0 +1,66 @@
+"""Signs that a pair has stopped learning: faces that are alike whatever z, and a D that G cannot reach.
+
+Neither stops a run: some recover, and whether the faces are still worth something is for a person to see.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+# An untrained G is flat, and so alike for every z: before this many thousand photos that says nothing.
+FIRST_KIMG = 20.0
+ALIKE = 0.1
+"""Faces are alike where they spread less than this part of what photos do."""
+NEAR_ZERO = 0.02
+"""D's loss is near zero below this part of what it is when D cannot tell real from fake."""
+LONG_KIMG = 20.0
+
+FACES_ALIKE = "collapse: G draws nearly one face for every z"
+OUT_OF_REACH = "collapse: D's loss has been near zero for long, so G learns nothing"
+
+
+def spread(images: np.ndarray) -> float:
+    """How far images differ from each other: the standard deviation over the images, mean over the pixels.
+
+    Args:
+        images: uint8 [count, height, width, channels].
+
+    Returns:
+        In grey levels: 0 where all are the same, 59 for photos of CelebA.
+    """
+    return float(np.std(images.astype(np.float64), axis=0).mean())
+
+
+class Watch:
+    """What is to be warned of, from one interval of a run to the next."""
+
+    def __init__(self, chance: float | None):
+        """Begin at the start of a run.
+
+        Args:
+            chance: D's loss when it cannot tell real from fake; None where its loss has no such bound, as a
+                Wasserstein distance has none: then only the faces are watched.
+        """
+        self._least = None if chance is None else NEAR_ZERO * chance
+        self._near_zero_since: float | None = None
+        self._alike = False
+
+    def see(self, kimg: float, d_loss: float, relative_spread: float | None) -> str:
+        """Look at the interval that ended with `kimg` thousand photos.
+
+        Args:
+            kimg: thousands of photos seen so far.
+            d_loss: D's loss, mean over the interval.
+            relative_spread: of G's faces over that of photos; None where it was not looked at.
+
+        Returns:
+            The warning, or "".
+        """
+        if self._least is None or d_loss >= self._least:
+            self._near_zero_since = None
+        elif self._near_zero_since is None:
+            self._near_zero_since = kimg
+        if relative_spread is not None:
+            self._alike = kimg >= FIRST_KIMG and relative_spread < ALIKE
+        for_long = self._near_zero_since is not None and kimg - self._near_zero_since >= LONG_KIMG
+        return "; ".join([FACES_ALIKE] * self._alike + [OUT_OF_REACH] * for_long)

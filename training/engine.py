@@ -1,0 +1,91 @@
+"""The networks on their devices: built, compiled into calls of several steps, fed, drawn from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from training.config import Config
+from training.files import replacing
+from training.losses import LOSSES
+from training.noise import Purpose, latent
+from training.pipeline import batches
+from training.progress import VALUES, Progress
+from training.shards import ShardSet
+from training.step import Pair, Turn, average, build, left, replica_step, turns
+from training.strategy import Devices
+
+SAMPLES = 64
+
+Steps = Callable[[Iterator, tf.Tensor], tf.Tensor]
+"""(iterator, count int64) -> float64 [VALUES]: takes `count` steps and sums what they returned."""
+
+
+def build_on(devices: Devices, config: Config) -> tuple[Pair, Progress]:
+    """The networks, optimizers and counters of a new run."""
+    with devices.strategy.scope():
+        progress = Progress()
+        return build(config.method, config.image_shape, config.seed, progress), progress
+
+
+def compile_steps(pair: Pair, progress: Progress, config: Config, devices: Devices) -> Steps:
+    """Several steps in one call into TensorFlow."""
+    method, strategy = config.method, devices.strategy
+    turn_of_step = turns(method)
+    kinds = list(dict.fromkeys(turn_of_step))
+    kind_of_step = tf.constant([kinds.index(turn) for turn in turn_of_step])
+    batches_a_step = _batches_a_step(config)
+
+    def taking(turn: Turn, global_batches: list[tf.Tensor]) -> Callable[[], tf.Tensor]:
+        replica = replica_step(pair, method, config.seed, devices.replicas, turn, config.micro_batch, config.jit)
+
+        def take() -> tf.Tensor:
+            values = strategy.run(replica, args=(global_batches, tf.identity(progress.step)))
+            if turn.updates_generator and pair.shown is not pair.generator.network:
+                half_life = 1000.0 * method.ema_kimg.at(left(method, progress.step))
+                average(strategy, pair, half_life, method.batch_size * method.critic_steps)
+            return strategy.reduce(tf.distribute.ReduceOp.SUM, values, axis=None)
+
+        return take
+
+    @tf.function
+    def run_steps(iterator: Iterator, count: tf.Tensor) -> tf.Tensor:
+        sums = tf.zeros(VALUES, tf.float64)
+        for _ in tf.range(count):
+            global_batches = [next(iterator) for _ in range(batches_a_step)]
+            # What a step does is decided here and not on the replicas: they cannot reduce within a condition.
+            kind = kind_of_step[progress.step % len(turn_of_step)]
+            values = tf.switch_case(kind, [taking(turn, global_batches) for turn in kinds])
+            values = tf.cast(values, tf.float64)
+            progress.sums.assign_add(values)
+            progress.step.assign_add(1)
+            sums += values
+        return sums
+
+    return run_steps
+
+
+def feed(config: Config, shards: ShardSet, devices: Devices, step: int) -> Iterator:
+    """Global batches from what step `step` takes on."""
+    first_batch = step * _batches_a_step(config)
+    return devices.batches(batches(shards, config.method.batch_size, config.seed, first_batch, config.cache))
+
+
+def _batches_a_step(config: Config) -> int:
+    return 2 if LOSSES[config.method.loss].generator_sees_photos else 1
+
+
+def sample(pair: Pair, config: Config) -> np.ndarray:
+    """Faces from the run's fixed z: float32 [64, height, width, channels] in [0, 1]."""
+    method = config.method
+    z = latent((config.seed, Purpose.SAMPLE), 0, SAMPLES, method.latent, method.latent_distribution)
+    return pair.shown(z, training=False).numpy()
+
+
+def save_generator(path: Path, pair: Pair) -> None:
+    """Write the shown generator as a .keras file, which plain Keras loads."""
+    with replacing(path) as partial:
+        pair.shown.save(partial)

@@ -1,0 +1,49 @@
+"""Trouble that is not ours, in words: what TensorFlow and the disk raise becomes one message that says what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import tensorflow as tf
+from click import ClickException
+
+from training.config import Config
+from training.strategy import Devices
+
+# What a collective operation ends with on the other hosts, within some ten seconds of a host's death.
+_HOST_LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.InternalError)
+
+
+@contextmanager
+def failures_in_words(devices: Devices, config: Config) -> Iterator[None]:
+    """Raise ClickException for a damaged shard, a full disk, too little memory, a lost host; let the rest pass."""
+    try:
+        yield
+    except tf.errors.DataLossError as error:
+        raise ClickException(
+            f"A shard is damaged ({error.message}). Find it with: python -m preprocess.verify FOLDER"
+        ) from None
+    except OSError as error:
+        raise ClickException(
+            _cannot_write(error.filename or "to the run's folder", error.strerror or str(error))
+        ) from None
+    except tf.errors.ResourceExhaustedError as error:
+        if "No space left" in error.message:
+            raise ClickException(_cannot_write("a checkpoint", "no space is left on the disk")) from None
+        half = max(config.method.batch_size // 2, devices.replicas)
+        raise ClickException(
+            f"Out of memory with a batch of {config.method.batch_size} over {devices.replicas} devices "
+            f"({error.message.splitlines()[0][:200]}). Try --batch-size {half}."
+        ) from None
+    except _HOST_LOST as error:
+        if devices.hosts == 1:
+            raise
+        raise ClickException(
+            f"Another host is gone ({error.message.splitlines()[0][:200]}). "
+            "Start the same command on all hosts again: the run continues from its newest checkpoint."
+        ) from None
+
+
+def _cannot_write(what: str, why: str) -> str:
+    return f"Cannot write {what}: {why}. Make room or see to its rights; the same command continues."

@@ -1,0 +1,121 @@
+"""The command line's options for the parts of a preset, by group."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import get_args
+
+import click
+
+from training.presets import Augmentation, Distribution, Loss, Network, Precision
+from training.ramp import Ramp
+
+
+class RampType(click.ParamType):
+    """START or START:END, no number below 0 nor, where there is a limit, above it."""
+
+    name = "RAMP"
+
+    def __init__(self, limit: float = float("inf")):
+        self._limit = limit
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Ramp:
+        """Read it."""
+        try:
+            ramp = Ramp.parse(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is neither a number nor two with a colon between: 2e-4:5e-5.", param, ctx)
+        if not all(0 <= part <= self._limit for part in (ramp.start, ramp.end) if part is not None):
+            limit = "" if self._limit == float("inf") else f" to {self._limit:g}"
+            self.fail(f"{value!r} is out of range: 0{limit or ' or more'}.", param, ctx)
+        return ramp
+
+
+class Names(click.ParamType):
+    """Some of several names, separated by commas; nothing for none."""
+
+    name = "NAMES"
+
+    def __init__(self, choices: tuple[str, ...]):
+        self._choices = choices
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Check it."""
+        for name in filter(None, str(value).split(",")):
+            if name not in self._choices:
+                self.fail(f"{name!r} is none of {', '.join(self._choices)}.", param, ctx)
+        return str(value)
+
+
+class GroupedOption(click.Option):
+    """An option that stands under a heading of its own in --help."""
+
+    def __init__(self, *args, group: str, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.group = group
+
+
+class GroupedCommand(click.Command):
+    """A command whose --help lists options under their groups."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write them, those without a group first."""
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record:
+                groups.setdefault(getattr(parameter, "group", "Options"), []).append(record)
+        for group, records in groups.items():
+            with formatter.section(group):
+                formatter.write_dl(records)
+
+
+_POSITIVE = click.FloatRange(0, min_open=True)
+_COUNT = click.IntRange(min=1)
+
+# Names are the fields of `training.presets.Preset`.
+_OPTIONS = {
+    "Networks (default: the preset's)": [
+        ("--network", click.Choice(get_args(Network)), "Both networks."),
+        ("--latent", _COUNT, "Length of z."),
+        ("--latent-distribution", click.Choice(get_args(Distribution)), "U(-1, 1) or N(0, 1)."),
+        ("--precision", click.Choice(get_args(Precision)), "What layers compute in; weights and losses stay float32."),
+    ],
+    "Loss (default: the preset's)": [
+        ("--loss", click.Choice(get_args(Loss)), "What both networks minimise."),
+        ("--critic-steps", _COUNT, "Updates of the discriminator for each of the generator."),
+        ("--r1-gamma", RampType(), "Weight of the gradient penalty on photos."),
+        ("--r2-gamma", RampType(), "Weight of the gradient penalty on generated images."),
+        ("--gradient-penalty", click.FloatRange(0), "Weight of WGAN-GP's penalty."),
+        ("--penalty-every", _COUNT, "Updates of the discriminator between penalties."),
+    ],
+    "Optimizers (default: the preset's)": [
+        ("--batch-size", _COUNT, "Photos a step, over all devices together."),
+        ("--lr-g", RampType(), "Adam's learning rate for the generator."),
+        ("--lr-d", RampType(), "Adam's learning rate for the discriminator."),
+        ("--beta-1", click.FloatRange(0, 1, max_open=True), "Adam's decay of the first moment."),
+        ("--beta-2", RampType(1), "Adam's decay of the second moment."),
+        ("--clip-norm", _POSITIVE, "Scale longer gradients down to this norm."),
+        ("--ramp-kimg", click.FloatRange(0), "Thousands of photos over which a RAMP like 2e-4:5e-5 goes its way."),
+        ("--ema-kimg", RampType(), "Half-life of the generator's moving average, in thousands of photos; 0: none."),
+    ],
+    "Augmentation (default: the preset's)": [
+        ("--flip/--no-flip", None, "Mirror every second photo."),
+        (
+            "--augment",
+            Names(get_args(Augmentation)),
+            f"Of all that the discriminator sees: some of {', '.join(get_args(Augmentation))}.",
+        ),
+        ("--augment-probability", RampType(1), "How likely each of them is for each image."),
+    ],
+}
+
+
+def method_options(command: Callable) -> Callable:
+    """Add an option for each part of a preset."""
+    for group, options in reversed(_OPTIONS.items()):
+        for name, kind, words in reversed(options):
+            command = click.option(
+                name, type=kind, default=None, show_default=False, help=words, cls=GroupedOption, group=group
+            )(command)
+    return command

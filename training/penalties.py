@@ -1,0 +1,35 @@
+"""Penalties on the gradient of the discriminator with respect to the pixels.
+
+Images come as [0, 1]; gradients are those with respect to [-1, 1], on which the papers' weights rest: half as large.
+`judge` takes images [batch, height, width, channels] to logits [batch], each a function of its own image alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+Judge = Callable[[tf.Tensor], tf.Tensor]
+
+
+def judged_with_slope(judge: Judge, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Logits and the squared length of their gradient, both float32 [batch].
+
+    R1 of Mescheder et al. 2018, "Which Training Methods for GANs do actually Converge?", on photos, R2 on generated
+    images: gamma / 2 times the squared length, squares summed over pixels and channels.
+    """
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(images)
+        logits = judge(images)
+    return logits, tf.reduce_sum(tf.square(tape.gradient(logits, images) / 2.0), axis=[1, 2, 3])
+
+
+def between(judge: Judge, real: tf.Tensor, fake: tf.Tensor, places: tf.Tensor) -> tf.Tensor:
+    """WGAN-GP's (length of the gradient - 1)^2, float32 [batch], at `places` [batch, 1, 1, 1] of the way to the fakes.
+
+    Gulrajani et al. 2017, "Improved Training of Wasserstein GANs", equation 3.
+    """
+    _, squared = judged_with_slope(judge, real + places * (fake - real))
+    # The square root has no finite slope at 0, where a critic that is flat begins.
+    return tf.square(tf.sqrt(squared + 1e-12) - 1.0)

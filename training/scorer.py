@@ -1,0 +1,77 @@
+"""The metrics while a generator learns: faces of it are judged, and one of the scores says which were the best."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from training.config import Config
+from training.grid import to_pixels
+from training.history import Scores
+from training.metrics import METRICS
+from training.metrics.evaluator import Evaluator, needs_features, open_space
+from training.noise import Purpose, latent
+from training.shards import ShardSet
+from training.step import Pair
+
+BATCH = 256
+LEARNT = "train"
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """What judges a generator."""
+
+    judge: Callable[[np.ndarray], dict[str, float]]
+    """Faces, uint8 [faces, height, width, channels], to scores by name."""
+    faces: int
+    """How many are judged."""
+    decides: str
+    """The score that says which generator is the best."""
+    lower_is_better: bool
+    """Of that score."""
+
+    def score(self, pair: Pair, config: Config) -> dict[str, float]:
+        """Judge the shown generator by faces from the run's fixed z, so that only the generator differs."""
+        return self.judge(draw(pair, config, self.faces))
+
+    def best(self, scores: list[Scores]) -> Scores | None:
+        """Return the first of those that nothing surpasses, or None where none has the score that decides."""
+        sign = 1.0 if self.lower_is_better else -1.0
+        scored = [entry for entry in scores if math.isfinite(entry.values.get(self.decides, math.nan))]
+        return min(scored, key=lambda entry: sign * entry.values[self.decides], default=None)
+
+
+def open_scorer(names: Sequence[str], learnt: ShardSet, features: str, inception_file: Path | None) -> Scorer:
+    """Judge by these metrics against the photos that are learnt from, as papers do; the first one decides.
+
+    Args:
+        names: entries of METRICS.
+        learnt: the photos.
+        features: the feature space, opened where one of the metrics needs it.
+        inception_file: the graph of the feature space `inception`; None to fetch it once.
+
+    Raises:
+        UsageError: there is no such feature space yet, or there are too few photos.
+    """
+    space = open_space(features, learnt, inception_file) if needs_features(names) else None
+    evaluator = Evaluator({LEARNT: learnt}, space, names)
+
+    def judge(faces: np.ndarray) -> dict[str, float]:
+        return {name.removeprefix(f"{LEARNT}/"): value for name, value in evaluator.score(faces).items()}
+
+    return Scorer(judge, evaluator.count, names[0], METRICS[names[0]].lower_is_better)
+
+
+def draw(pair: Pair, config: Config, count: int) -> np.ndarray:
+    """Draw the first faces of the run's fixed z: uint8 [count, height, width, channels]."""
+    method, path = config.method, (config.seed, Purpose.SAMPLE)
+    drawn = []
+    for first in range(0, count, BATCH):
+        z = latent(path, first, min(BATCH, count - first), method.latent, method.latent_distribution)
+        drawn.append(to_pixels(pair.shown(z, training=False).numpy()))
+    return np.concatenate(drawn)
