@@ -43,8 +43,8 @@ lint: $(TEST_READY) ## Check style
 	@$(RUNNER) -m ruff check .
 	@$(RUNNER) -m ruff format --check .
 
-bench: $(TEST_READY) ## Measure stage 1 on CELEBA=photos.zip: a table of speed and memory
-	@for benchmark in tests/benchmarks/[a-z]*.py; do $(RUNNER) $$benchmark --source "$(SOURCE)" || exit 1; done
+bench: $(TEST_READY) ## Measure both stages on CELEBA=photos.zip: tables of speed and memory
+	@for benchmark in tests/benchmarks/*_speed.py tests/benchmarks/*_memory.py; do $(RUNNER) $$benchmark --source "$(SOURCE)" || exit 1; done
 
 clean: ## Remove the environment, the shards and the stand-ins; photos and runs stay
 	rm -rf .venv $(STAND_INS) $(DATA)/.unfinished $(DATA)/*.tfrecord $(DATA)/*.json $(DATA)/*.jsonl .pytest_cache .ruff_cache

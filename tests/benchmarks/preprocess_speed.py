@@ -16,34 +16,17 @@ import sys
 import tempfile
 import threading
 import time
-import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from statistics import median
 
 import click
-import numpy as np
+import tutorial
+from measure import ROOT, enlarge, in_turn, photos_of, seconds, table
 from PIL import Image
 
-ROOT = Path(__file__).parents[2]
 BOX = (25, 57, 153, 185)
 SLOW_WAYS = 4_000  # photos for the ways that take long: their speed does not depend on the number
-
-
-def photos_of(archive: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield name and bytes of every photo in a zip."""
-    with zipfile.ZipFile(archive) as photos:
-        for name in photos.namelist():
-            if name.endswith(".jpg"):
-                yield name, photos.read(name)
-
-
-def enlarge(archive: Path, count: int, to: Path) -> None:
-    """Write a stored zip of `count` photos: those of `archive`, over and over, under new names."""
-    originals = [photo for _, photo in photos_of(archive)]
-    with zipfile.ZipFile(to, "w", zipfile.ZIP_STORED) as enlarged:
-        for number, photo in zip(range(1, count + 1), itertools.cycle(originals)):
-            enlarged.writestr(f"img_align_celeba/{number:06d}.jpg", photo)
 
 
 def decode_only(photos: list[bytes]) -> None:
@@ -52,14 +35,6 @@ def decode_only(photos: list[bytes]) -> None:
         image = Image.open(io.BytesIO(photo))
         image.draft("L", None)
         image.reduce(2, BOX).tobytes()
-
-
-def tutorial(photos: list[bytes]) -> None:
-    """RGB to L, crop, bicubic, a list of float64 arrays."""
-    images = []
-    for photo in photos:
-        image = Image.open(io.BytesIO(photo)).convert("L").crop((20, 30, 160, 180)).resize((64, 64), Image.BICUBIC)
-        images.append(np.asarray(image, np.float64) / 255.0)
 
 
 def command(source: Path, out: Path, workers: int) -> list[str]:
@@ -104,13 +79,6 @@ class Faces(tfds.core.GeneratorBasedBuilder):
             yield path.name, {"image": pixels, "image_id": path.name}
 Faces(data_dir=sys.argv[2]).download_and_prepare()
 """
-
-
-def seconds(run: Callable[[], object]) -> float:
-    """Wall time of one call."""
-    began = time.perf_counter()
-    run()
-    return time.perf_counter() - began
 
 
 def script(text: str, *arguments: object) -> None:
@@ -165,9 +133,8 @@ def pss(pid: int) -> int:
 
 def report(title: str, rows: list[tuple[str, float, float]]) -> None:
     """Print photos/s and the ratio to the floor of two cores."""
-    print(f"\n{title}\n| way | photos/s | of twice the floor |\n|---|---|---|")
-    for name, rate, floor in rows:
-        print(f"| {name} | {rate:,.0f} | {rate / (2 * floor):.2f} |")
+    cells = [(name, f"{rate:,.0f}", f"{rate / (2 * floor):.2f}") for name, rate, floor in rows]
+    print(f"\n{title}\n{table(('way', 'photos/s', 'of twice the floor'), cells)}")
 
 
 @click.command()
@@ -192,7 +159,7 @@ def main(source: Path, photos: int, rounds: int) -> None:
             "decoding alone, 1 process, bytes in memory (the floor)": (len(in_memory), lambda: decode_only(in_memory)),
             "preprocess.run, 1 worker": (count, lambda: run_command(source, 1)),
             "preprocess.run, 2 workers": (count, lambda: run_command(source, 2)),
-            "the tutorial's loop": (len(in_memory), lambda: tutorial(in_memory)),
+            "the tutorial's loop": (len(in_memory), lambda: [tutorial.read(photo) for photo in in_memory]),
             "tf.data and TFRecordWriter": (len(in_memory), lambda: elsewhere(TF_DATA)),
             "a tfds builder": (len(in_memory), lambda: elsewhere(TFDS)),
         }
@@ -200,19 +167,13 @@ def main(source: Path, photos: int, rounds: int) -> None:
             large = Path(place, "large.zip")
             enlarge(source, photos, large)
             ways["preprocess.run, 2 workers, large archive"] = (photos, lambda: run_command(large, 2))
-        # The three slow starters pay for importing TensorFlow once; that is taken off, to compare the work alone.
-        starting = {
-            name: median(seconds(lambda m=module: script(f"import {m}")) for _ in range(rounds))
-            for name, module in (
-                ("tf.data and TFRecordWriter", "tensorflow"),
-                ("a tfds builder", "tensorflow_datasets"),
-            )
-        }
-        taken: dict[str, list[float]] = {name: [] for name in ways}
-        for _ in range(rounds):
-            for name, (_, run) in ways.items():
-                taken[name].append(seconds(run) - starting.get(name, 0))
-        rates = {name: number / median(taken[name]) for name, (number, _) in ways.items()}
+        # The slow starters pay for importing TensorFlow once; that is taken off, to compare the work alone.
+        imports = {"tf.data and TFRecordWriter": "tensorflow", "a tfds builder": "tensorflow_datasets"}
+        starting = in_turn(
+            {name: partial(seconds, partial(script, f"import {module}")) for name, module in imports.items()}, rounds
+        )
+        taken = in_turn({name: partial(seconds, run) for name, (_, run) in ways.items()}, rounds)
+        rates = {name: number / (taken[name] - starting.get(name, 0)) for name, (number, _) in ways.items()}
         floor = next(iter(rates.values()))
         report(
             f"{count:,} photos, {photos:,} in the large archive; medians of {rounds} rounds",

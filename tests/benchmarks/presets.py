@@ -1,0 +1,191 @@
+"""Every preset from scratch for the same time on two cores, scored alike. Prints the table of the README.
+
+python tests/benchmarks/presets.py --shards data/*.tfrecord [--presets classic,lite] [--minutes 20] [--seed 0]
+
+The clock is CPU time: 20 minutes on two cores are 40 CPU minutes of the training's process, from its start, imports
+and compilation included, to the signal that lets it save and end. So what else runs on the machine does not enter, but
+for the caches that it takes.
+
+The presets are trained one after the other on the train- shards, and scored against as many training and held-out
+photos in the feature space `attributes`, which is learnt first where it is not beside the shards. Whatever ends this,
+the same command goes on where it was: beside the runs the folder keeps the CPU time that each has taken. With more
+minutes the runs go on from what they are. The table is also written there as table.md; the grids of 64 faces are all
+from the same unselected z.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+from measure import ROOT, python, table
+
+from training.files import write_text
+from training.shards import find
+
+CORES = 2
+PHOTOS = ("train", "held_out")  # columns of an evaluation that faces are scored in
+HEAD = ("preset", "images seen", "images/s", "SWD", "FD", "KID", "precision", "recall")
+STOPPED = 128 + signal.SIGTERM
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU time of a running process, all of its threads together."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")  # utime and stime: proc(5)
+
+
+def cpu_seconds_of_ended() -> float:
+    """CPU time of all processes that this one has started and that have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def spend(command: list[str], log: Path, budget: float, note: Callable[[float], None]) -> None:
+    """Run a command until it has taken its CPU time, then let it save.
+
+    Args:
+        command: what to run.
+        log: what it says goes to the end of this file.
+        budget: CPU seconds.
+        note: told how many it has taken, every two seconds and at the end.
+
+    Raises:
+        ClickException: it ended by itself.
+    """
+    before = cpu_seconds_of_ended()
+    with log.open("ab") as written, subprocess.Popen(command, stdout=written, stderr=written) as process:
+        try:
+            while process.poll() is None and (taken := cpu_seconds(process.pid)) < budget:
+                note(taken)
+                time.sleep(2)
+        finally:  # also where this process is told to end: what was learnt is kept
+            process.terminate()
+            process.wait()
+            note(cpu_seconds_of_ended() - before)
+    if process.returncode not in (STOPPED, -signal.SIGTERM):  # the latter before it had begun to listen
+        raise click.ClickException(f"{' '.join(command)} ended with {process.returncode}. See {log}.")
+
+
+def spent(run: Path) -> float:
+    """CPU seconds that a run has taken so far."""
+    clock = clock_of(run)
+    return float(clock.read_text()) if clock.exists() else 0.0
+
+
+def clock_of(run: Path) -> Path:
+    """Where they are kept: beside the run's folder."""
+    return run.with_name(f"{run.name}.cpu-seconds")
+
+
+def train(run: Path, shards: tuple[str, ...], seed: int, budget: float) -> None:
+    """Train the preset that the run is named after until its time is over; nothing where it was before."""
+    before = spent(run)
+    if before >= budget:
+        return
+    (run / "evaluation.json").unlink(missing_ok=True)  # of the generator as it was
+    options = ["--shards", *shards, "--out", str(run), "--preset", run.name, "--seed", str(seed)]
+    length = ["--kimg", "1e6", "--strategy", "one", "--status-seconds", "60"]
+    command = [sys.executable, "-m", "training.run", *options, *length]
+    log = run.with_name(f"{run.name}.log")
+    spend(command, log, budget - before, lambda taken: write_text(clock_of(run), f"{before + taken:.2f}\n"))
+
+
+def score(run: Path, shards: tuple[str, ...]) -> None:
+    """Score a run's generator; nothing where it was before."""
+    if not (run / "evaluation.json").exists():
+        python("-m", "training.evaluate", "--run", run, "--features", "attributes", "--shards", *shards)
+
+
+def learn_features(shards: tuple[str, ...]) -> None:
+    """Learn the feature space; nothing where it was before."""
+    if not (find(shards).shards[0].path.parent / "features" / "attributes.json").exists():
+        python("-m", "training.features", "--shards", *shards)
+
+
+def row(run: Path) -> tuple[str, ...]:
+    """A run's line of the table."""
+    images = 1000 * json.loads((run / "stats.jsonl").read_text().splitlines()[-1])["kimg"]
+    scores = scores_of(run)
+    figures = [cells(scores[photos]) for photos in PHOTOS if photos in scores]
+    paired = (" / ".join(of_metric) for of_metric in zip(*figures, strict=True))
+    return (f"`{run.name}`", f"{images:,.0f}", f"{images / (spent(run) / CORES):,.0f}", *paired)
+
+
+def floor(run: Path) -> tuple[str, ...]:
+    """The line of held-out photos taken for faces, the same for every run."""
+    return ("photos that were held out", "", "", *cells(scores_of(run)["floor"]))
+
+
+def scores_of(run: Path) -> dict[str, dict[str, float]]:
+    """The figures of a run by column: train, held_out, floor."""
+    return json.loads((run / "evaluation.json").read_text())["scores"]
+
+
+def cells(figures: dict[str, float]) -> list[str]:
+    """The figures that the table has, in its order."""
+    return [
+        f"{figures['swd']:.3g}",
+        f"{figures['frechet']:.3g}",
+        f"{figures['kid']:.3g} ± {figures['kid_error']:.1g}",
+        *(f"{figures[name]:.2f}" for name in ("precision", "recall")),
+    ]
+
+
+def lay_out(runs: list[Path], minutes: float, seed: int) -> str:
+    """The whole table, with what it holds."""
+    rows = [row(run) for run in runs]
+    if "floor" in scores_of(runs[0]):
+        rows.append(floor(runs[0]))
+    return (
+        f"{minutes:g} minutes each on {CORES} cores, of CPU time; seed {seed}. Figures are against training photos / "
+        f"against held-out photos.\n\n{table(HEAD, rows)}\n"
+    )
+
+
+@click.command()
+@click.option("--shards", multiple=True, metavar="SHARDS", help="Shards, or a folder of them: --shards data/*.tfrecord")
+@click.argument("more_shards", nargs=-1, metavar="[SHARDS]...")
+@click.option("--presets", default="classic,dcgan,wgan-gp,sngan,lite", help="Which, in this order.")
+@click.option("--minutes", type=click.FloatRange(0.5), default=20.0, help=f"For each, on {CORES} cores.")
+@click.option("--seed", default=0, help="Of the training.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default="runs/presets")
+@click.option("--pictures", type=click.Path(path_type=Path, file_okay=False), default=ROOT / "docs" / "presets")
+def main(
+    shards: tuple[str, ...],
+    more_shards: tuple[str, ...],
+    presets: str,
+    minutes: float,
+    seed: int,
+    out: Path,
+    pictures: Path,
+) -> None:
+    """Train presets for the same time, and score them."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(STOPPED))
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])  # what is started here inherits it
+    shards = (*shards, *more_shards) or ("data",)
+    runs = [out / preset for preset in presets.split(",")]
+    for folder in (out, pictures):
+        folder.mkdir(parents=True, exist_ok=True)
+    learn_features(shards)
+    for run in runs:
+        print(f"{run.name} ...", flush=True)
+        train(run, shards, seed, CORES * 60 * minutes)
+        score(run, shards)
+        picture = pictures / f"{run.name}.png"
+        python("-m", "training.sample", "--run", run, "--count", 64, "--seed", 0, "--out", picture)
+    text = lay_out(runs, minutes, seed)
+    write_text(out / "table.md", text)
+    print(f"\n{text}")
+
+
+if __name__ == "__main__":
+    main()
