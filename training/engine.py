@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import keras
 import numpy as np
 import tensorflow as tf
+from click import UsageError
 
+from training import draw
 from training.config import Config
 from training.files import replacing
 from training.losses import LOSSES
-from training.noise import Purpose, latent
+from training.networks.layers import SpectralConv2D
 from training.pipeline import batches
 from training.progress import VALUES, Progress
 from training.shards import ShardSet
-from training.step import Pair, Turn, average, build, left, replica_step, turns
+from training.step import Pair, Player, Turn, average, build, left, replica_step, turns
 from training.strategy import Devices
 
 SAMPLES = 64
@@ -32,7 +35,16 @@ def build_on(devices: Devices, config: Config) -> tuple[Pair, Progress]:
 
 
 def compile_steps(pair: Pair, progress: Progress, config: Config, devices: Devices) -> Steps:
-    """Several steps in one call into TensorFlow."""
+    """Several steps in one call into TensorFlow.
+
+    Raises:
+        UsageError: these networks cannot be compiled with XLA over several devices.
+    """
+    if config.jit and devices.replicas > 1 and any(map(_shares_statistics, (pair.generator, pair.discriminator))):
+        raise UsageError(
+            "--jit cannot compile what devices share within a network: BatchNormalization, spectral normalisation. "
+            "Leave it out, or use --strategy one."
+        )
     method, strategy = config.method, devices.strategy
     turn_of_step = turns(method)
     kinds = list(dict.fromkeys(turn_of_step))
@@ -68,6 +80,11 @@ def compile_steps(pair: Pair, progress: Progress, config: Config, devices: Devic
     return run_steps
 
 
+def _shares_statistics(player: Player) -> bool:
+    kinds = (keras.layers.BatchNormalization, SpectralConv2D)
+    return any(isinstance(layer, kinds) for layer in player.network.layers)
+
+
 def feed(config: Config, shards: ShardSet, devices: Devices, step: int) -> Iterator:
     """Global batches from what step `step` takes on."""
     first_batch = step * _batches_a_step(config)
@@ -79,10 +96,8 @@ def _batches_a_step(config: Config) -> int:
 
 
 def sample(pair: Pair, config: Config) -> np.ndarray:
-    """Faces from the run's fixed z: float32 [64, height, width, channels] in [0, 1]."""
-    method = config.method
-    z = latent((config.seed, Purpose.SAMPLE), 0, SAMPLES, method.latent, method.latent_distribution)
-    return pair.shown(z, training=False).numpy()
+    """Faces from the run's fixed z: uint8 [SAMPLES, height, width, channels]."""
+    return draw.faces(pair.shown, SAMPLES, config.seed, config.method.latent_distribution)
 
 
 def save_generator(path: Path, pair: Pair) -> None:

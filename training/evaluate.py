@@ -13,14 +13,12 @@ from click import ClickException, UsageError
 
 from training import config as configs
 from training.files import write_text
-from training.grid import tile, to_pixels, write_png
+from training.grid import tile, write_png
 from training.metrics import METRICS
 from training.quiet import startup_chatter_hidden
 from training.shards import ShardSet, find
 
 if TYPE_CHECKING:
-    import keras
-
     from training.metrics.evaluator import Evaluator
     from training.metrics.space import FeatureSpace
 
@@ -28,7 +26,6 @@ FILE_NAME = "evaluation.json"
 TRAIN, HELD_OUT, FLOOR = "train", "held_out", "floor"
 PAIRS = 32
 """Faces that --neighbours shows, each beside its nearest training photo."""
-BATCH = 256
 
 
 def names_of(_context: click.Context, _parameter: click.Parameter, text: str) -> tuple[str, ...]:
@@ -107,7 +104,9 @@ def main(
         import keras
         import tensorflow as tf
 
+        from training import draw
         from training.metrics.evaluator import Evaluator, needs_features, open_space
+        from training.metrics.space import progress
 
         generator = keras.saving.load_model(path, compile=False)
     space = None
@@ -116,7 +115,8 @@ def main(
     try:
         evaluator = Evaluator(photos, space, names, count)
         print(describe(folder, evaluator.count, photos, settings, space), flush=True)
-        faces = draw(generator, settings, evaluator.count, seed)
+        with progress(evaluator.count, "Faces") as bar:
+            faces = draw.faces(generator, evaluator.count, seed, settings["latent_distribution"], bar.update)
         columns = score(evaluator, faces)
         print(table(columns, names))
         report = {
@@ -165,21 +165,6 @@ def describe(
     if HELD_OUT not in photos:
         lines.append("No photos were held out of learning: what is memorised cannot be told from what is learnt.")
     return "\n".join(lines)
-
-
-def draw(generator: keras.Model, settings: dict[str, object], count: int, seed: int) -> np.ndarray:
-    """Return the faces that `training.sample` draws for this seed: uint8 [count, height, width, channels]."""
-    from training.metrics.space import progress
-    from training.noise import Purpose, latent
-
-    parts = []
-    with progress(count, "Faces") as bar:
-        for first in range(0, count, BATCH):
-            rows = min(BATCH, count - first)
-            z = latent((seed, Purpose.SAMPLE), first, rows, settings["latent"], settings["latent_distribution"])
-            parts.append(to_pixels(generator(z, training=False).numpy()))
-            bar.update(rows)
-    return np.concatenate(parts)
 
 
 def score(evaluator: Evaluator, faces: np.ndarray) -> dict[str, dict[str, float]]:

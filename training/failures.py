@@ -31,10 +31,11 @@ def failures_in_words(devices: Devices, config: Config) -> Iterator[None]:
     except tf.errors.ResourceExhaustedError as error:
         if "No space left" in error.message:
             raise ClickException(_cannot_write("a checkpoint", "no space is left on the disk")) from None
-        half = max(config.method.batch_size // 2, devices.replicas)
+        a_device = config.micro_batch or config.method.batch_size // devices.replicas
+        smaller = next((part for part in range(a_device // 2, 0, -1) if a_device % part == 0), 1)
         raise ClickException(
             f"Out of memory with a batch of {config.method.batch_size} over {devices.replicas} devices "
-            f"({error.message.splitlines()[0][:200]}). Try --batch-size {half}."
+            f"({error.message.splitlines()[0][:200]}). Try --micro-batch {smaller}: the same batch, in parts."
         ) from None
     except _HOST_LOST as error:
         if devices.hosts == 1:

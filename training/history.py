@@ -16,7 +16,7 @@ import tensorflow as tf
 from matplotlib.figure import Figure
 
 from training.files import replacing, write_text
-from training.grid import tile, to_pixels, write_png
+from training.grid import tile, write_png
 from training.status import Status
 
 
@@ -96,9 +96,9 @@ class History:
                     tf.summary.scalar(f"status/{name}", values[name])
 
     def add_samples(self, name: str, step: int, faces: np.ndarray) -> Path:
-        """Record a grid of faces, float [count, height, width, channels] in [0, 1], on disk and in TensorBoard."""
+        """Record a grid of faces, uint8 [count, height, width, channels], on disk and in TensorBoard."""
         path = self._folder / "samples" / f"{name}.png"
-        picture = tile(to_pixels(faces))
+        picture = tile(faces)
         write_png(path, picture)
         with self._tensorboard.as_default():
             tf.summary.image("samples", picture[None], step=step)

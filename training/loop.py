@@ -21,7 +21,7 @@ from training.checkpoints import Checkpoints
 from training.config import Config
 from training.engine import build_on, compile_steps, feed, sample, save_generator
 from training.failures import failures_in_words
-from training.grid import tile, to_pixels, write_png
+from training.grid import tile, write_png
 from training.history import History, Row, Scores
 from training.losses import LOSSES
 from training.pipeline import read_images
@@ -169,7 +169,7 @@ class Run:
                     self._say()
                 if stopped_by:
                     return stopped_by
-        write_png(self.written / "final.png", tile(to_pixels(sample(self.pair, self.config))))
+        write_png(self.written / "final.png", tile(sample(self.pair, self.config)))
         return 0
 
     # Where a run stands.
@@ -295,7 +295,7 @@ class Run:
     def _save(self) -> None:
         """Record all that is known at this step, then the step itself: what comes after it is done again."""
         faces = sample(self.pair, self.config)
-        self._say(collapse.spread(to_pixels(faces)) / self.photo_spread)
+        self._say(collapse.spread(faces) / self.photo_spread)
         if self._ends_epoch():
             self._end_epoch(faces)
         if self._is_due(self.schedule.score_steps):

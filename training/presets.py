@@ -121,6 +121,11 @@ PRESETS = {
         augment_probability=Ramp(0.0, 0.3),
         precision="bfloat16",
     ),
+    # The best faces per CPU minute; networks/lite.py says what they are. R3GAN's loss on DCGAN's shape: penalties, which
+    # cost as much as all else, only every 4th step; Adam twice as fast as in the papers, slowing down in time. What the
+    # search taught, distances in the attribute space after 5 minutes on two cores: both gammas 2 in place of 0.5, no
+    # difference (17.1 and 16.5; 13.4 and 13.4 after 7 and a half); batches of 32 at 3e-4, no difference (17.4);
+    # bfloat16 on a CPU that has AVX512-BF16, a quarter more photos in the same time, no visible harm.
     "lite": Preset(
         network="lite",
         latent=64,
@@ -129,10 +134,11 @@ PRESETS = {
         r1_gamma=Ramp(0.5),
         r2_gamma=Ramp(0.5),
         penalty_every=4,
-        lr_g=Ramp(4e-4),
-        lr_d=Ramp(4e-4),
+        lr_g=Ramp(4e-4, 1e-4),
+        lr_d=Ramp(4e-4, 1e-4),
         beta_1=0.0,
         beta_2=Ramp(0.99),
+        ramp_kimg=300.0,
         ema_kimg=Ramp(5.0),
         flip=True,
     ),

@@ -181,8 +181,9 @@ def main(
     config = Config(
         preset, method, seed, train_on, learnt.count, learnt.fingerprint, learnt.image_shape, cached, micro_batch, jit
     )
-    if saved:
+    if saved and (folder / "checkpoints").exists():  # one that has saved nothing may begin otherwise
         refuse_changes(folder, configs.differences(saved, config))
+    refuse_uneven(method.batch_size // devices.replicas, micro_batch)
     schedule = loop.Schedule(
         total_steps=steps_of(config, kimg) or epochs * config.steps_per_epoch,
         sample_every=sample_every,
@@ -251,6 +252,16 @@ def refuse_foreign(folder: Path, saved: dict[str, object] | None) -> None:
     if saved is None and folder.exists() and any(folder.iterdir()):
         raise UsageError(
             f"{folder} holds something that is not a run (it has no {configs.FILE_NAME}). Choose another --out."
+        )
+
+
+def refuse_uneven(images_a_device: int, micro_batch: int | None) -> None:
+    """Raise UsageError where a device's share of a batch is no whole number of micro-batches."""
+    if micro_batch and images_a_device % micro_batch:
+        divisor = max(part for part in range(1, min(micro_batch, images_a_device) + 1) if images_a_device % part == 0)
+        raise UsageError(
+            f"--micro-batch {micro_batch} does not divide the {images_a_device} photos of a device. "
+            f"Use --micro-batch {divisor}."
         )
 
 

@@ -8,7 +8,7 @@ import click
 from click import UsageError
 
 from training import config as configs
-from training.grid import tile, to_pixels, write_png
+from training.grid import tile, write_png
 from training.quiet import startup_chatter_hidden
 
 
@@ -32,12 +32,10 @@ def main(folder: Path, count: int, seed: int, out: Path) -> None:
     with startup_chatter_hidden():
         import keras
 
-        from training.noise import Purpose, latent
+        from training import draw
 
         generator = keras.saving.load_model(path, compile=False)
-        z = latent((seed, Purpose.SAMPLE), 0, count, settings["latent"], settings["latent_distribution"])
-    faces = generator.predict(z, batch_size=256, verbose=0)
-    write_png(out, tile(to_pixels(faces)))
+    write_png(out, tile(draw.faces(generator, count, seed, settings["latent_distribution"])))
     print(f"{out}: {count} faces.")
 
 

@@ -9,16 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
+from training import draw
 from training.config import Config
-from training.grid import to_pixels
 from training.history import Scores
 from training.metrics import METRICS
 from training.metrics.evaluator import Evaluator, needs_features, open_space
-from training.noise import Purpose, latent
 from training.shards import ShardSet
 from training.step import Pair
 
-BATCH = 256
 LEARNT = "train"
 
 
@@ -37,7 +35,7 @@ class Scorer:
 
     def score(self, pair: Pair, config: Config) -> dict[str, float]:
         """Judge the shown generator by faces from the run's fixed z, so that only the generator differs."""
-        return self.judge(draw(pair, config, self.faces))
+        return self.judge(draw.faces(pair.shown, self.faces, config.seed, config.method.latent_distribution))
 
     def best(self, scores: list[Scores]) -> Scores | None:
         """Return the first of those that nothing surpasses, or None where none has the score that decides."""
@@ -65,13 +63,3 @@ def open_scorer(names: Sequence[str], learnt: ShardSet, features: str, inception
         return {name.removeprefix(f"{LEARNT}/"): value for name, value in evaluator.score(faces).items()}
 
     return Scorer(judge, evaluator.count, names[0], METRICS[names[0]].lower_is_better)
-
-
-def draw(pair: Pair, config: Config, count: int) -> np.ndarray:
-    """Draw the first faces of the run's fixed z: uint8 [count, height, width, channels]."""
-    method, path = config.method, (config.seed, Purpose.SAMPLE)
-    drawn = []
-    for first in range(0, count, BATCH):
-        z = latent(path, first, min(BATCH, count - first), method.latent, method.latent_distribution)
-        drawn.append(to_pixels(pair.shown(z, training=False).numpy()))
-    return np.concatenate(drawn)

@@ -18,7 +18,7 @@ HERE = tf.distribute.get_strategy()
 @pytest.mark.parametrize(
     ("error", "hosts", "said"),
     [
-        (tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor"), 1, "--batch-size 32"),
+        (tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor"), 1, "--micro-batch 32"),
         (tf.errors.ResourceExhaustedError(None, None, "x.tmp; No space left on device"), 1, "no space is left"),
         (OSError(errno.ENOSPC, "No space left on device", "history.csv"), 1, "history.csv: No space left on device"),
         (tf.errors.DataLossError(None, None, "corrupted record at 12"), 1, "preprocess.verify"),

@@ -114,7 +114,7 @@ def test_a_status_comes_back_and_is_json_where_g_was_not_updated(tmp_path):
 
 
 def test_samples_are_a_grid_on_disk(tmp_path):
-    path = History(tmp_path, 0).add_samples("epoch-00001", 1280, np.full((4, 8, 8, 1), 0.5))
+    path = History(tmp_path, 0).add_samples("epoch-00001", 1280, np.full((4, 8, 8, 1), 128, np.uint8))
     assert path == tmp_path / "samples" / "epoch-00001.png"
     picture = np.asarray(Image.open(path))
     assert picture.shape == (16, 16)

@@ -6,7 +6,6 @@ import pytest
 
 from training.config import Config
 from training.engine import sample
-from training.grid import to_pixels
 from training.history import Scores
 from training.presets import PRESETS
 from training.progress import Progress
@@ -37,6 +36,6 @@ def test_the_faces_that_are_judged_begin_with_those_that_are_shown():
     judged = []
     Scorer(lambda faces: judged.append(faces) or {}, 300, "swd", True).score(pair, config)
     assert (judged[0].shape, judged[0].dtype) == ((300, 8, 8, 1), np.uint8)
-    shown = to_pixels(sample(pair, config))
+    shown = sample(pair, config)
     np.testing.assert_allclose(judged[0][:64].astype(int), shown.astype(int), atol=1)  # batches round otherwise
     assert len({face.tobytes() for face in judged[0]}) > 250
