@@ -121,9 +121,9 @@ PRESETS = {
         augment_probability=Ramp(0.0, 0.3),
         precision="bfloat16",
     ),
-    # The best faces per CPU minute; networks/lite.py says what they are. R3GAN's loss on DCGAN's shape: penalties, which
-    # cost as much as all else, only every 4th step; Adam twice as fast as in the papers, slowing down in time. What the
-    # search taught, distances in the attribute space after 5 minutes on two cores: both gammas 2 in place of 0.5, no
+    # The best faces per CPU minute: R3GAN's loss on DCGAN's shape (networks/lite.py). Penalties, which cost as much as
+    # all else, come only every 4th step; Adam is twice as fast as in the papers and slows down in time. What the search
+    # taught, distances in the attribute space after 5 minutes on two cores: both gammas 2 in place of 0.5, no
     # difference (17.1 and 16.5; 13.4 and 13.4 after 7 and a half); batches of 32 at 3e-4, no difference (17.4);
     # bfloat16 on a CPU that has AVX512-BF16, a quarter more photos in the same time, no visible harm.
     "lite": Preset(
