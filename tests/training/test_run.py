@@ -226,6 +226,12 @@ def test_other_settings_are_refused_with_a_list(finished):
     assert (finished[0] / "run" / "config.json").read_bytes() == before
 
 
+def test_micro_batches_that_do_not_divide_are_refused(finished, tmp_path):
+    output = refused("--shards", finished[0] / "data", *SMALL, "--micro-batch", 4, "--out", tmp_path / "run")
+    assert "--micro-batch 4 does not divide the 10 photos of a device. Use --micro-batch 2." in output
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_folder_of_something_else_is_refused(finished, tmp_path):
     (tmp_path / "thesis.txt").write_text("precious")
     assert "not a run" in refused("--shards", finished[0] / "data", *SMALL, "--out", tmp_path)
@@ -267,6 +273,8 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_what_was_good(finishe
     assert "no longer finite" in result.output
     assert "--clip-norm" in result.output
     assert not (tmp_path / "run" / "final.png").exists()
+    # It has saved nothing, so it may begin again with what the message says to try.
+    succeed("--shards", finished[0] / "data", *SMALL, "--lr-d", 1e-4, "--epochs", 1, "--out", tmp_path / "run")
 
 
 def test_a_run_is_taken_back_three_times_at_most_even_where_it_is_killed_after_one(finished, tmp_path):
