@@ -28,8 +28,11 @@ def test_both_have_the_same_sections_pictures_and_code_words():
 
 
 def test_what_the_readme_names_is_there():
-    for link in re.findall(r"\]\((?!http)([^)]*)\)", ENGLISH):
+    for link in re.findall(r"\]\((?!http|#)([^)]*)\)", ENGLISH):
         assert (ROOT / link).exists(), link
+    for text in (ENGLISH, KOREAN):
+        sections = {heading.lower().replace(" ", "-") for heading in re.findall(r"^#+ (.*)", text, re.MULTILINE)}
+        assert set(re.findall(r"\]\(#([^)]*)\)", text)) <= sections
     for target in re.findall(r"\bmake ([a-z]+)\b", " ".join(re.findall(r"`[^`]+`", ENGLISH) + code_blocks(ENGLISH))):
         assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE), target
 
