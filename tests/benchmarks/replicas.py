@@ -2,10 +2,11 @@
 
 python tests/benchmarks/replicas.py --shards data/*.tfrecord [--steps 20] [--batch-size 16]
 
-Goal: 1e-3 of D's and of G's loss over 20 steps, in float32; what a step by itself parts them by stands before it, since
-Adam's first steps make of any difference near a gradient of 0 one as large as the learning rate. Beside it stands the control: one device whose kernels
-add up in another order (TensorFlow without oneDNN). Where devices part no further than that, what parts them is
-rounding. R3GAN has no such control: grouped convolutions have no gradient on a CPU without oneDNN.
+Goal: 1e-3 of D's and of G's loss over 20 steps, in float32. Before it stands what the first step alone parts them by:
+Adam's first steps make of any difference near a gradient of 0 one as large as the learning rate. Beside it stands the
+control: one device whose kernels add up in another order (TensorFlow without oneDNN). Where devices part no further
+than that, what parts them is rounding. R3GAN has no such control: grouped convolutions have no gradient on a CPU
+without oneDNN.
 """
 
 from __future__ import annotations
