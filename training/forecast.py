@@ -33,7 +33,7 @@ class Forecast:
         return "\n".join(
             [
                 *self.networks,
-                f"A step takes {self.step_seconds:.3f} s, {per_second:,.0f} images/s, with {self.images_a_device} "
+                f"A step takes {self.step_seconds:.3f} s, {per_second:,.1f} images/s, with {self.images_a_device} "
                 f"images a device; {self.memory_mb:,.0f} MB at most.",
                 f"An epoch takes {_hours(self.step_seconds * config.steps_per_epoch)}, all {total_steps:,} steps "
                 f"{_hours(self.step_seconds * total_steps)}. Nothing was written (--dry-run).",
