@@ -80,6 +80,21 @@ def load(folder: Path) -> dict[str, object] | None:
     return saved
 
 
+def load_with_generator(folder: Path) -> tuple[dict[str, object], Path]:
+    """The settings of the run in `folder`, and where its generator is.
+
+    Raises:
+        UsageError: it is not a run, or has no generator yet.
+    """
+    settings = load(folder)
+    if settings is None:
+        raise UsageError(f"{folder} is not a run (it has no {FILE_NAME}). Runs lie under runs/.")
+    path = folder / "generator.keras"
+    if not path.exists():
+        raise UsageError(f"{path} is not there yet: it is written at the end of the first epoch.")
+    return settings, path
+
+
 def save(folder: Path, config: Config) -> None:
     """Write config.json."""
     write_text(folder / FILE_NAME, json.dumps(rows(config), indent=2) + "\n")

@@ -88,12 +88,7 @@ def main(
     partly memorised. Every figure takes as many faces as photos, and as many photos of each kind: the smaller kind
     decides. KID apart, figures of different counts do not compare.
     """
-    settings = configs.load(folder)
-    if settings is None:
-        raise UsageError(f"{folder} is not a run (it has no {configs.FILE_NAME}). Runs lie under runs/.")
-    path = folder / "generator.keras"
-    if not path.exists():
-        raise UsageError(f"{path} is not there yet: it is written at the end of the first epoch.")
+    settings, path = configs.load_with_generator(folder)
     out = out or folder / FILE_NAME
     for place in (out, neighbours or out):
         if not place.parent.is_dir():

@@ -21,12 +21,7 @@ from training.quiet import startup_chatter_hidden
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), default="faces.png", help="The PNG to write.")
 def main(folder: Path, count: int, seed: int, out: Path) -> None:
     """Draw faces with a run's generator, as one grid."""
-    settings = configs.load(folder)
-    if settings is None:
-        raise UsageError(f"{folder} is not a run (it has no {configs.FILE_NAME}). Runs lie under runs/.")
-    path = folder / "generator.keras"
-    if not path.exists():
-        raise UsageError(f"{path} is not there yet: it is written at the end of the first epoch.")
+    settings, path = configs.load_with_generator(folder)
     if not out.parent.is_dir():
         raise UsageError(f"{out.parent} is not a folder: make it first, or choose another --out.")
     with startup_chatter_hidden():
