@@ -15,7 +15,8 @@ from training.ramp import Ramp
 FILE_NAME = "config.json"
 
 HOW = {"micro_batch", "jit"}
-"""Settings that change how a run is computed and not what it is: a continued run may have others."""
+"""Settings of how a run is computed: a continued run may have others. Micro-batches do change what is learnt where
+there is BatchNormalization, whose statistics are those of what is computed at once."""
 
 
 @dataclass(frozen=True)

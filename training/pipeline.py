@@ -14,7 +14,7 @@ import tensorflow as tf
 from training.shards import Shard, ShardSet
 
 # Streaming: this many records (4 KiB each: 64 MiB) are shuffled at a time, and come from this many shards at once, in
-# blocks. Record by record tf.data's own shuffle and interleave took three times the CPU time of this.
+# blocks. Record by record, tf.data's own shuffle and interleave took 17 us of CPU time an image in place of 12.
 SHUFFLE_CHUNK = 16_384
 OPEN_SHARDS = 16
 BLOCK = 16

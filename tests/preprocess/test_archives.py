@@ -14,6 +14,7 @@ import pytest
 
 from preprocess.crop import Rejected
 from preprocess.sources import open_source
+from tests.preprocess.archives import zipped
 
 
 @pytest.fixture
@@ -26,14 +27,6 @@ def opened(tmp_path):
         return open_source([path])
 
     return write
-
-
-def zipped(files: dict[str, bytes], method=zipfile.ZIP_STORED) -> bytes:
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w", method) as archive:
-        for name, data in files.items():
-            archive.writestr(name, data)
-    return made.getvalue()
 
 
 def read_all(source) -> dict[str, bytes]:

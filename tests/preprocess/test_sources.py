@@ -11,14 +11,7 @@ import pytest
 
 from preprocess.crop import Rejected
 from preprocess.sources import open_source
-
-
-def zipped(files: dict[str, bytes], method=zipfile.ZIP_STORED) -> bytes:
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w", method) as archive:
-        for name, data in files.items():
-            archive.writestr(name, data)
-    return made.getvalue()
+from tests.preprocess.archives import zipped
 
 
 def tarred(files: dict[str, bytes]) -> bytes:

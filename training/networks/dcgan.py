@@ -16,12 +16,12 @@ from training.networks.layers import doublings
 
 def generator(image_shape: tuple[int, int, int], latent: int) -> keras.Model:
     """From z through 4x4x512 to the image: 4x4 transposed convolutions of stride 2, ReLU, tanh."""
-    first, *widths = reversed(_widths(image_shape))
+    first, *others = reversed(widths(image_shape))
     z = keras.Input((latent,), name="z")
     # The paper's transposed convolution from 1x1 to 4x4 is this product.
     x = layers.Dense(4 * 4 * first, use_bias=False, kernel_initializer=_normal())(z)
     x = layers.ReLU()(_normalisation()(layers.Reshape((4, 4, first))(x)))
-    for width in widths:
+    for width in others:
         x = layers.Conv2DTranspose(width, 4, strides=2, padding="same", use_bias=False, kernel_initializer=_normal())(x)
         x = layers.ReLU()(_normalisation()(x))
     image = layers.Conv2DTranspose(
@@ -45,6 +45,7 @@ def discriminator(
     image_shape: tuple[int, int, int],
     normalised: bool = True,
     initializer: Callable[[], keras.initializers.Initializer] = _normal,
+    narrowest: int = 64,
 ) -> keras.Model:
     """4x4 convolutions of stride 2 with LeakyReLU, down to 4x4, then one logit.
 
@@ -52,10 +53,11 @@ def discriminator(
         image_shape: height, width, channels.
         normalised: whether BatchNormalization follows every convolution but the first.
         initializer: makes the initialiser of each layer's weights.
+        narrowest: channels beside the image.
     """
     image = keras.Input(image_shape, name="image")
     x = layers.Rescaling(2.0, -1.0, dtype="float32")(image)
-    for index, width in enumerate(_widths(image_shape)):
+    for index, width in enumerate(widths(image_shape, narrowest)):
         normalise = normalised and index > 0
         x = layers.Conv2D(
             width, 4, strides=2, padding="same", use_bias=not normalise, kernel_initializer=initializer()
@@ -67,9 +69,9 @@ def discriminator(
     return keras.Model([image], logit, name="discriminator")
 
 
-def _widths(image_shape: tuple[int, int, int]) -> list[int]:
-    """Channels of the maps between the image and 4x4, the largest map first."""
-    return [min(64 << index, 512) for index in range(doublings(image_shape))]
+def widths(image_shape: tuple[int, int, int], narrowest: int = 64) -> list[int]:
+    """Channels of the maps between the image and 4x4, the largest map first: doubled each time, up to 8 times."""
+    return [narrowest * min(2**index, 8) for index in range(doublings(image_shape))]
 
 
 def _normalisation() -> layers.BatchNormalization:

@@ -5,23 +5,19 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-from training.networks.layers import doublings
+from training.networks import dcgan
 
 WIDTH = 32
-
-
-def _widths(image_shape: tuple[int, int, int]) -> list[int]:
-    """Channels from 4x4 up to half of the image's side."""
-    return [min(WIDTH << place, 8 * WIDTH) for place in reversed(range(doublings(image_shape)))]
+"""Channels beside the image."""
 
 
 def generator(image_shape: tuple[int, int, int], latent: int) -> keras.Model:
     """Dense to 4x4, then transposed convolutions."""
-    widths = _widths(image_shape)
+    first, *others = reversed(dcgan.widths(image_shape, WIDTH))
     z = keras.Input((latent,), name="z")
-    x = layers.Dense(4 * 4 * widths[0], use_bias=False)(z)
-    x = layers.Reshape((4, 4, widths[0]))(x)
-    for width in widths[1:]:
+    x = layers.Dense(4 * 4 * first, use_bias=False)(z)
+    x = layers.Reshape((4, 4, first))(x)
+    for width in others:
         x = layers.BatchNormalization(synchronized=True)(x)
         x = layers.LeakyReLU(0.2)(x)
         x = layers.Conv2DTranspose(width, 4, strides=2, padding="same", use_bias=False)(x)
@@ -34,12 +30,5 @@ def generator(image_shape: tuple[int, int, int], latent: int) -> keras.Model:
 
 
 def discriminator(image_shape: tuple[int, int, int]) -> keras.Model:
-    """Strided convolutions down to 4x4, then Dense."""
-    image = keras.Input(image_shape, name="image")
-    x = layers.Rescaling(2.0, -1.0)(image)
-    for width in reversed(_widths(image_shape)):
-        x = layers.Conv2D(width, 4, strides=2, padding="same")(x)
-        x = layers.LeakyReLU(0.2)(x)
-    x = layers.Flatten()(x)
-    logit = layers.Dense(1, dtype="float32")(x)
-    return keras.Model([image], logit, name="discriminator")
+    """DCGAN's, without normalisation and with Glorot's initialisation."""
+    return dcgan.discriminator(image_shape, False, keras.initializers.GlorotUniform, WIDTH)
