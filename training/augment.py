@@ -43,7 +43,7 @@ def _cutout(images: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
     inside = []
     for axis, size in enumerate((height, width)):
         first = tf.floor(uniform[:, axis : axis + 1] * (size + 1)) - size // 4
-        pixels = tf.range(size, dtype=tf.float32)
+        pixels = tf.range(size, dtype=uniform.dtype)
         inside.append((pixels >= first) & (pixels < first + size // 2))
     hole = inside[0][:, :, None, None] & inside[1][:, None, :, None]
     return tf.where(hole, GREY, images)

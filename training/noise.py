@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 import tensorflow as tf
+from keras.config import floatx
 
 
 class Purpose(IntEnum):
@@ -89,4 +90,4 @@ def _rows_of_uniform(
         counter=counter + tf.stack([start, tf.zeros([], tf.uint64)]),
         alg=1,
     )
-    return tf.reshape(rows[:, :numbers], [count, *shape])
+    return tf.cast(tf.reshape(rows[:, :numbers], [count, *shape]), floatx())

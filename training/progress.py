@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import tensorflow as tf
+from keras.config import floatx
 
 VALUES = 5
 """A step returns D's loss, G's loss, the norms of their gradients, and whether G was updated: float32 [VALUES]."""
@@ -21,7 +22,7 @@ class Progress(tf.Module):
         self.epoch_seconds = tf.Variable(0.0, dtype=tf.float64, trainable=False)
         self.rollbacks = tf.Variable(0, dtype=tf.int64, trainable=False)
         # Both learning rates are multiplied by it.
-        self.lr_scale = tf.Variable(1.0, dtype=tf.float32, trainable=False)
+        self.lr_scale = tf.Variable(1.0, dtype=floatx(), trainable=False)
 
 
 def means(sums: np.ndarray, steps: int) -> tuple[float, float, float, float]:

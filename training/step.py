@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import keras
 import tensorflow as tf
+from keras.config import floatx
 
 from training.augment import augment
 from training.losses import LOSSES
@@ -63,8 +64,8 @@ def _has_penalty(method: Preset) -> bool:
 def left(method: Preset, step: tf.Tensor) -> tf.Tensor:
     """How much is left of the start of every `Ramp` at this step: float32, 1 to 0 along half a cosine."""
     if not method.ramp_kimg:
-        return tf.ones([])
-    done = tf.cast(step, tf.float32) * (method.batch_size / (1000.0 * method.ramp_kimg))
+        return tf.ones([], floatx())
+    done = tf.cast(step, floatx()) * (method.batch_size / (1000.0 * method.ramp_kimg))
     return 0.5 * (1.0 + tf.cos(math.pi * tf.minimum(done, 1.0)))
 
 
@@ -111,7 +112,7 @@ def build(method: Preset, image_shape: tuple[int, int, int], seed: int, progress
 @contextmanager
 def _computing_in(precision: str) -> Iterator[None]:
     before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else precision)
+    keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else floatx())
     try:
         yield
     finally:
@@ -133,7 +134,7 @@ class Game:
 
     def photos(self, pixels: tf.Tensor, noise: Noise, batch: int) -> tf.Tensor:
         """Photos as the game takes them, mirrored or not; `batch` tells apart the batches of one step."""
-        images = tf.cast(pixels, tf.float32) / 255.0
+        images = tf.cast(pixels, floatx()) / 255.0
         if self._method.flip:
             keeps = noise.uniform(Purpose.FLIP, (1, 1, 1), batch) < 0.5
             images = tf.where(keeps, images, tf.reverse(images, [2]))
@@ -268,7 +269,7 @@ def replica_step(
         d_loss, *gradients = _summed(parts, discriminator_part)
         d_norm = _update(pair.discriminator, gradients, method.clip_norm)
         if not turn.updates_generator:
-            zero = tf.zeros([])
+            zero = tf.zeros_like(d_loss)
             return tf.stack([d_loss, zero, d_norm / replicas, zero, zero])
         g_loss, *gradients = _summed(parts, generator_part)
         g_norm = _update(pair.generator, gradients, method.clip_norm)
@@ -308,11 +309,11 @@ def average(strategy: tf.distribute.Strategy, pair: Pair, half_life: tf.Tensor, 
         half_life: in photos; 0 copies.
         images: how many were seen since the last call.
     """
-    keep = tf.pow(0.5, images / tf.maximum(half_life, 1e-3))
+    keep = 0.5 ** (images / tf.maximum(half_life, 1e-3))
     learnt = {id(variable) for variable in pair.shown.trainable_variables}
     for shown, variable in zip(pair.shown.variables, pair.generator.network.variables, strict=True):
         # Statistics of normalisation are averages already.
-        kept = keep if id(shown) in learnt else tf.zeros([])
+        kept = keep if id(shown) in learnt else tf.zeros_like(keep)
         strategy.extended.update(
             shown.value, lambda old, new, kept: old.assign(new + kept * (old - new)), args=(variable.value, kept)
         )

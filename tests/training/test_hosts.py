@@ -115,3 +115,14 @@ def test_a_host_that_dies_ends_the_others_with_a_message_and_the_run_continues(d
     assert code == 0, output
     assert "Continuing from" in output
     assert len(losses(tmp_path / "run")) == epochs + 2
+
+
+def test_hosts_go_back_together_and_give_up_together(data, tmp_path):
+    options = ("--epochs", 100, "--lr-d", 1e30, "--on-nan", "rollback")
+    ended = finish(start([data, data], tmp_path / "run", *options))
+    for output, code in ended:
+        assert code == 1, output
+        assert "was taken back 3 times already" in output
+    assert ended[0][0].count("Taken back to step-0") == 3
+    assert (tmp_path / "run" / "checkpoints" / "step-0-rollback-3.index").exists()
+    assert not list((tmp_path / "run").glob(".partial*"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keras
 from keras import layers
+from keras.config import floatx
 
 from training.networks.layers import Dropout, doublings
 
@@ -19,9 +20,9 @@ def generator(image_shape: tuple[int, int, int], latent: int) -> keras.Model:
         # Synchronized: over several replicas the statistics are those of the global batch, and the moving ones do not
         # drift apart.
         x = layers.BatchNormalization(synchronized=True)(x)
-    image = layers.Conv2DTranspose(
-        image_shape[-1], 3, strides=2, padding="same", activation="sigmoid", dtype="float32"
-    )(x)
+    image = layers.Conv2DTranspose(image_shape[-1], 3, strides=2, padding="same", activation="sigmoid", dtype=floatx())(
+        x
+    )
     return keras.Model(z, image, name="generator")
 
 
@@ -39,5 +40,5 @@ def discriminator(image_shape: tuple[int, int, int]) -> keras.Model:
         noises.append(keras.Input(x.shape[1:], name=f"noise_{index}"))
         x = Dropout(0.4)([x, noises[-1]])
     x = layers.Flatten()(x)
-    logit = layers.Dense(1, dtype="float32")(x)
+    logit = layers.Dense(1, dtype=floatx())(x)
     return keras.Model([image, *noises], logit, name="discriminator")

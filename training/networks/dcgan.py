@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import keras
 from keras import layers
+from keras.config import floatx
 
 from training.networks.layers import doublings
 
@@ -31,9 +32,9 @@ def generator(image_shape: tuple[int, int, int], latent: int) -> keras.Model:
         padding="same",
         activation="tanh",
         kernel_initializer=_normal(),
-        dtype="float32",
+        dtype=floatx(),
     )(x)
-    image = layers.Rescaling(0.5, 0.5, dtype="float32")(image)
+    image = layers.Rescaling(0.5, 0.5, dtype=floatx())(image)
     return keras.Model(z, image, name="generator")
 
 
@@ -56,7 +57,7 @@ def discriminator(
         narrowest: channels beside the image.
     """
     image = keras.Input(image_shape, name="image")
-    x = layers.Rescaling(2.0, -1.0, dtype="float32")(image)
+    x = layers.Rescaling(2.0, -1.0, dtype=floatx())(image)
     for index, width in enumerate(widths(image_shape, narrowest)):
         normalise = normalised and index > 0
         x = layers.Conv2D(
@@ -65,7 +66,7 @@ def discriminator(
         if normalise:
             x = _normalisation()(x)
         x = layers.LeakyReLU(0.2)(x)
-    logit = layers.Dense(1, kernel_initializer=initializer(), dtype="float32")(layers.Flatten()(x))
+    logit = layers.Dense(1, kernel_initializer=initializer(), dtype=floatx())(layers.Flatten()(x))
     return keras.Model([image], logit, name="discriminator")
 
 

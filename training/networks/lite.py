@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keras
 from keras import layers
+from keras.config import floatx
 
 from training.networks import dcgan
 
@@ -23,9 +24,9 @@ def generator(image_shape: tuple[int, int, int], latent: int) -> keras.Model:
         x = layers.Conv2DTranspose(width, 4, strides=2, padding="same", use_bias=False)(x)
     x = layers.BatchNormalization(synchronized=True)(x)
     x = layers.LeakyReLU(0.2)(x)
-    image = layers.Conv2DTranspose(
-        image_shape[-1], 4, strides=2, padding="same", activation="sigmoid", dtype="float32"
-    )(x)
+    image = layers.Conv2DTranspose(image_shape[-1], 4, strides=2, padding="same", activation="sigmoid", dtype=floatx())(
+        x
+    )
     return keras.Model(z, image, name="generator")
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import keras
 from keras import layers
+from keras.config import floatx
 
 from training.networks.layers import blur, doublings, native_groups
 
@@ -34,42 +35,42 @@ def _widths(image_shape: tuple[int, int, int]) -> list[int]:
 
 def _generator(widths: Sequence[int], channels: int, latent: int) -> keras.Model:
     z = keras.Input((latent,), name="z")
-    x = layers.Dense(widths[0], use_bias=False, kernel_initializer=_normal(), dtype="float32")(z)
+    x = layers.Dense(widths[0], use_bias=False, kernel_initializer=_normal(), dtype=floatx())(z)
     # Each channel is its own learned 4x4 pattern times one number.
     x = layers.EinsumDense(
         "bc,hwc->bhwc",
         (4, 4, widths[0]),
         kernel_initializer=keras.initializers.RandomNormal(stddev=1.0),
-        dtype="float32",
+        dtype=floatx(),
     )(x)
-    x = _stage(x, len(widths), "float32")
+    x = _stage(x, len(widths), floatx())
     for width in widths[1:]:
         if width != x.shape[-1]:
             x = _projection(width)(x)
         x = blur()(layers.UpSampling2D(2)(x))
         x = _stage(x, len(widths))
-    image = _projection(channels, "float32")(x)
-    image = layers.Rescaling(0.5, 0.5, dtype="float32")(image)
+    image = _projection(channels, floatx())(x)
+    image = layers.Rescaling(0.5, 0.5, dtype=floatx())(image)
     return keras.Model(z, image, name="generator")
 
 
 def _discriminator(widths: Sequence[int], image_shape: tuple[int, int, int]) -> keras.Model:
     image = keras.Input(image_shape, name="image")
-    x = _projection(widths[-1])(layers.Rescaling(2.0, -1.0, dtype="float32")(image))
+    x = _projection(widths[-1])(layers.Rescaling(2.0, -1.0, dtype=floatx())(image))
     for width in reversed(widths[:-1]):
         x = _stage(x, len(widths))
         x = layers.AveragePooling2D(2)(blur()(x))
         if width != x.shape[-1]:
             x = _projection(width)(x)
-    x = _stage(x, len(widths), "float32")
+    x = _stage(x, len(widths), floatx())
     # A depthwise 4x4 convolution of a 4x4 map, of fan-in 16.
     x = layers.EinsumDense(
         "bhwc,hwc->bc",
         (widths[0],),
         kernel_initializer=keras.initializers.RandomNormal(stddev=1 / 4),
-        dtype="float32",
+        dtype=floatx(),
     )(x)
-    logit = layers.Dense(1, use_bias=False, kernel_initializer=_normal(), dtype="float32")(x)
+    logit = layers.Dense(1, use_bias=False, kernel_initializer=_normal(), dtype=floatx())(x)
     return keras.Model([image], logit, name="discriminator")
 
 

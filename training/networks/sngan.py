@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import keras
 from keras import layers
+from keras.config import floatx
 
 from training.networks.layers import SpectralConv2D, doublings
 
@@ -25,9 +26,9 @@ def generator(image_shape: tuple[int, int, int], latent: int) -> keras.Model:
         x = _up_block(x, width)
     x = layers.ReLU()(_normalisation()(x))
     image = layers.Conv2D(
-        image_shape[-1], 3, padding="same", activation="tanh", kernel_initializer=_glorot(), dtype="float32"
+        image_shape[-1], 3, padding="same", activation="tanh", kernel_initializer=_glorot(), dtype=floatx()
     )(x)
-    image = layers.Rescaling(0.5, 0.5, dtype="float32")(image)
+    image = layers.Rescaling(0.5, 0.5, dtype=floatx())(image)
     return keras.Model(z, image, name="generator")
 
 
@@ -35,14 +36,14 @@ def discriminator(image_shape: tuple[int, int, int]) -> keras.Model:
     """Blocks that each halve the map, down to 2x2, ReLU, the sum over the map, then one logit."""
     first, *widths = _widths(image_shape)
     image = keras.Input(image_shape, name="image")
-    x = _first_down_block(layers.Rescaling(2.0, -1.0, dtype="float32")(image), first)
+    x = _first_down_block(layers.Rescaling(2.0, -1.0, dtype=floatx())(image), first)
     for width in widths:
         x = _down_block(x, width)
     x = layers.ReLU()(x)
     _, height, width, _ = x.shape
-    x = layers.GlobalAveragePooling2D(keepdims=True, dtype="float32")(x)
-    x = layers.Rescaling(height * width, dtype="float32")(x)  # the mean times the area is the sum
-    logit = layers.Flatten(dtype="float32")(SpectralConv2D(1, 1, dtype="float32")(x))
+    x = layers.GlobalAveragePooling2D(keepdims=True, dtype=floatx())(x)
+    x = layers.Rescaling(height * width, dtype=floatx())(x)  # the mean times the area is the sum
+    logit = layers.Flatten(dtype=floatx())(SpectralConv2D(1, 1, dtype=floatx())(x))
     return keras.Model([image], logit, name="discriminator")
 
 
