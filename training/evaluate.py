@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 import numpy as np
-from click import ClickException, UsageError
+from click import UsageError
 
 from training import config as configs
 from training.files import write_text
 from training.grid import tile, write_png
 from training.metrics import METRICS
+from training.options import Names, feature_options, shards_options
 from training.quiet import startup_chatter_hidden
 from training.shards import ShardSet, find
 
@@ -28,38 +29,15 @@ PAIRS = 32
 """Faces that --neighbours shows, each beside its nearest training photo."""
 
 
-def names_of(_context: click.Context, _parameter: click.Parameter, text: str) -> tuple[str, ...]:
-    """Return the metrics in a list like swd,kid."""
-    names = tuple(name.strip() for name in text.split(","))
-    unknown = [name for name in names if name not in METRICS]
-    if unknown:
-        raise click.BadParameter(f"{', '.join(unknown) or 'nothing'}: the metrics are {', '.join(METRICS)}.")
-    return names
-
-
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 110})
 @click.option(
     "--run", "folder", type=click.Path(path_type=Path), required=True, help="A run's folder, finished or running."
 )
-@click.option(
-    "--shards", multiple=True, metavar="SHARDS", help="Shards, a folder of them, or a pattern: --shards data/*.tfrecord"
-)
-@click.argument("more_shards", nargs=-1, metavar="[SHARDS]...")
-@click.option(
-    "--features",
-    type=click.Choice(["attributes", "inception"]),
-    default="attributes",
-    help="Where distances are taken: in the network of training.features, or in the FID's.",
-)
-@click.option(
-    "--inception",
-    "inception_file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="The FID's graph, .pb or .tgz.  [default: fetched once]",
-)
+@shards_options
+@feature_options
 @click.option("--count", type=click.IntRange(min=1), default=5000, help="Faces, and photos of each kind, at most.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, help="Which faces.")
-@click.option("--metrics", "names", callback=names_of, default=",".join(METRICS), help="Which metrics.")
+@click.option("--metrics", type=Names(tuple(METRICS)), default=",".join(METRICS), help="Which metrics.")
 @click.option(
     "--neighbours",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -78,7 +56,7 @@ def main(
     inception_file: Path | None,
     count: int,
     seed: int,
-    names: tuple[str, ...],
+    metrics: str,
     neighbours: Path | None,
     out: Path | None,
 ) -> None:
@@ -88,6 +66,7 @@ def main(
     partly memorised. Every figure takes as many faces as photos, and as many photos of each kind: the smaller kind
     decides. KID apart, figures of different counts do not compare.
     """
+    names = tuple(metrics.split(",") if metrics else METRICS)
     settings, path = configs.load_with_generator(folder)
     out = out or folder / FILE_NAME
     for place in (out, neighbours or out):
@@ -97,9 +76,9 @@ def main(
 
     with startup_chatter_hidden():
         import keras
-        import tensorflow as tf
 
         from training import draw
+        from training.failures import failures_of_files_in_words
         from training.metrics.evaluator import Evaluator, needs_features, open_space
         from training.metrics.space import progress
 
@@ -107,7 +86,7 @@ def main(
     space = None
     if needs_features(names) or neighbours:
         space = open_space(features, photos[TRAIN], inception_file)
-    try:
+    with failures_of_files_in_words():
         evaluator = Evaluator(photos, space, names, count)
         print(describe(folder, evaluator.count, photos, settings, space), flush=True)
         with progress(evaluator.count, "Faces") as bar:
@@ -127,12 +106,6 @@ def main(
         if neighbours:
             write_png(neighbours, pairs(faces[:PAIRS], photos[TRAIN], space))
             print(f"{neighbours}: {min(PAIRS, len(faces))} faces, each with its nearest training photo at its right.")
-    except tf.errors.DataLossError as error:
-        raise ClickException(
-            f"A shard is damaged ({error.message}). Find it with: python -m preprocess.verify FOLDER"
-        ) from None
-    except OSError as error:
-        raise ClickException(f"{error}. Make room or see to its rights; the same command starts again.") from None
 
 
 def divide(shards: ShardSet, settings: dict[str, object]) -> dict[str, ShardSet]:

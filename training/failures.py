@@ -16,8 +16,8 @@ _HOST_LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.Canc
 
 
 @contextmanager
-def failures_in_words(devices: Devices, config: Config) -> Iterator[None]:
-    """Raise ClickException for a damaged shard, a full disk, too little memory, a lost host; let the rest pass."""
+def failures_of_files_in_words() -> Iterator[None]:
+    """Raise ClickException for a damaged shard and for what the disk refuses; let the rest pass."""
     try:
         yield
     except tf.errors.DataLossError as error:
@@ -25,12 +25,18 @@ def failures_in_words(devices: Devices, config: Config) -> Iterator[None]:
             f"A shard is damaged ({error.message}). Find it with: python -m preprocess.verify FOLDER"
         ) from None
     except OSError as error:
-        raise ClickException(
-            _cannot_write(error.filename or "to the run's folder", error.strerror or str(error))
-        ) from None
+        raise ClickException(_refused(error.filename or "A file", error.strerror or str(error))) from None
+
+
+@contextmanager
+def failures_in_words(devices: Devices, config: Config) -> Iterator[None]:
+    """The same, and for too little memory and a lost host."""
+    try:
+        with failures_of_files_in_words():
+            yield
     except tf.errors.ResourceExhaustedError as error:
         if "No space left" in error.message:
-            raise ClickException(_cannot_write("a checkpoint", "no space is left on the disk")) from None
+            raise ClickException(_refused("A checkpoint", "no space is left on the disk")) from None
         a_device = config.micro_batch or config.method.batch_size // devices.replicas
         smaller = next((part for part in range(a_device // 2, 0, -1) if a_device % part == 0), 1)
         raise ClickException(
@@ -46,5 +52,5 @@ def failures_in_words(devices: Devices, config: Config) -> Iterator[None]:
         ) from None
 
 
-def _cannot_write(what: str, why: str) -> str:
-    return f"Cannot write {what}: {why}. Make room or see to its rights; the same command continues."
+def _refused(what: str, why: str) -> str:
+    return f"{what}: {why}. Make room or see to its rights; the same command continues."

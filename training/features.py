@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import click
-from click import ClickException, UsageError
+from click import UsageError
 
+from training.options import shards_options
 from training.quiet import startup_chatter_hidden
 from training.shards import ShardSet, find
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
-@click.option(
-    "--shards", multiple=True, metavar="SHARDS", help="Shards, a folder of them, or a pattern: --shards data/*.tfrecord"
-)
-@click.argument("more_shards", nargs=-1, metavar="[SHARDS]...")
+@shards_options
 @click.option(
     "--kimg", type=click.FloatRange(0.01), default=100.0, help="Thousands of photos to see; 100 take a few minutes."
 )
@@ -33,6 +31,7 @@ def main(shards: tuple[str, ...], more_shards: tuple[str, ...], kimg: float, see
     with startup_chatter_hidden():
         import tensorflow as tf
 
+        from training.failures import failures_of_files_in_words
         from training.metrics import attributes, space
 
         attribute_names = attributes.names(found)
@@ -40,17 +39,11 @@ def main(shards: tuple[str, ...], more_shards: tuple[str, ...], kimg: float, see
     print(f"{len(attribute_names)} attributes of {learnt.count:,} photos, {kimg:g} thousand to see.", flush=True)
     if checked_on is None:
         print("There are no valid and no test photos: the accuracy is that on the photos learnt from, and flatters.")
-    try:
+    with failures_of_files_in_words():
         model, card = attributes.learn(
             learnt, checked, checked_on or "train", kimg, seed, say=lambda line: print(line, flush=True)
         )
         attributes.save(space.folder(found), model, card)
-    except tf.errors.DataLossError as error:
-        raise ClickException(
-            f"A shard is damaged ({error.message}). Find it with: python -m preprocess.verify FOLDER"
-        ) from None
-    except OSError as error:
-        raise ClickException(f"{error}. Make room or see to its rights, and learn again.") from None
     print(
         f"{card.accuracy:.1%} right on the {checked.count:,} {card.checked_on} photos, the mean over attributes; "
         f"{card.commonest:.1%} by always answering what is commoner."

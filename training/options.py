@@ -1,8 +1,9 @@
-"""The command line's options for the parts of a preset, by group."""
+"""Options that several commands have, and those for the parts of a preset, by group."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import get_args
 
 import click
@@ -41,10 +42,11 @@ class Names(click.ParamType):
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Check it."""
-        for name in filter(None, str(value).split(",")):
+        names = [name.strip() for name in str(value).split(",") if name.strip()]
+        for name in names:
             if name not in self._choices:
                 self.fail(f"{name!r} is none of {', '.join(self._choices)}.", param, ctx)
-        return str(value)
+        return ",".join(names)
 
 
 class GroupedOption(click.Option):
@@ -62,12 +64,39 @@ class GroupedCommand(click.Command):
         """Write them, those without a group first."""
         groups: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
-            record = parameter.get_help_record(ctx)
+            record = parameter.get_help_record(ctx) if isinstance(parameter, click.Option) else None
             if record:
                 groups.setdefault(getattr(parameter, "group", "Options"), []).append(record)
         for group, records in groups.items():
             with formatter.section(group):
                 formatter.write_dl(records)
+
+
+def shards_options(command: Callable) -> Callable:
+    """Add --shards. A shell makes several words of --shards data/*.tfrecord: all but the first are `more_shards`."""
+    command = click.argument("more_shards", nargs=-1, metavar="[SHARDS]...")(command)
+    return click.option(
+        "--shards",
+        multiple=True,
+        metavar="SHARDS",
+        help="Shards, a folder of them, or a pattern: --shards data/*.tfrecord",
+    )(command)
+
+
+def feature_options(command: Callable) -> Callable:
+    """Add the options that name a feature space."""
+    command = click.option(
+        "--inception",
+        "inception_file",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="The FID's graph, .pb or .tgz.  [default: fetched once]",
+    )(command)
+    return click.option(
+        "--features",
+        type=click.Choice(["attributes", "inception"]),
+        default="attributes",
+        help="Where metrics but swd are taken: in the network of training.features, or in the FID's.",
+    )(command)
 
 
 _POSITIVE = click.FloatRange(0, min_open=True)

@@ -17,7 +17,7 @@ from click import UsageError
 from training import config as configs
 from training.config import Config
 from training.metrics import METRICS
-from training.options import GroupedCommand, Names, method_options
+from training.options import GroupedCommand, Names, feature_options, method_options, shards_options
 from training.presets import PRESETS
 from training.quiet import startup_chatter_hidden
 from training.shards import ShardSet, find
@@ -31,10 +31,7 @@ if TYPE_CHECKING:
     cls=GroupedCommand,
     context_settings={"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 110},
 )
-@click.option(
-    "--shards", multiple=True, metavar="SHARDS", help="Shards, a folder of them, or a pattern: --shards data/*.tfrecord"
-)
-@click.argument("more_shards", nargs=-1, metavar="[SHARDS]...")
+@shards_options
 @click.option(
     "--train-on",
     type=click.Choice(["train", "valid", "test", "all"]),
@@ -83,18 +80,7 @@ if TYPE_CHECKING:
 @click.option(
     "--metrics-kimg", type=click.FloatRange(0, min_open=True), default=50.0, help="Thousands of photos between scores."
 )
-@click.option(
-    "--features",
-    type=click.Choice(["attributes", "inception"]),
-    default="attributes",
-    help="Where --metrics are taken (swd needs neither): the network of training.features, or the FID's.",
-)
-@click.option(
-    "--inception",
-    "inception_file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="The FID's graph, .pb or .tgz.  [default: fetched once]",
-)
+@feature_options
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, help="Decides weights, order and noise.")
 @click.option(
     "--strategy",

@@ -139,7 +139,7 @@ def test_other_photos_than_the_runs_are_said_to_be_so(place, tmp_path):
 def test_what_is_wrong_is_said_in_one_message(place, tmp_path):
     data = ("--shards", place / "data")
     assert "is not a run" in refused("--run", tmp_path, *data)
-    assert "the metrics are swd, frechet" in refused("--run", place / "run", *data, "--metrics", "fid")
+    assert "'fid' is none of swd, frechet" in refused("--run", place / "run", *data, "--metrics", "fid")
     assert "is not a folder" in refused("--run", place / "run", *data, "--out", tmp_path / "no" / "x.json")
     assert "cannot be read" in refused(
         *("--run", place / "run", *data, "--features", "inception", "--inception", tmp_path / "missing.pb")
