@@ -9,8 +9,8 @@ from pathlib import Path
 import tensorflow as tf
 
 from training.files import publish, write_text
+from training.pair import Pair
 from training.progress import Progress
-from training.step import Pair
 
 KEPT = 3
 

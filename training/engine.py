@@ -15,10 +15,11 @@ from training.config import Config
 from training.files import replacing
 from training.losses import LOSSES
 from training.networks.layers import SpectralConv2D
+from training.pair import Pair, Player, average, build, left
 from training.pipeline import batches
 from training.progress import VALUES, Progress
 from training.shards import ShardSet
-from training.step import Pair, Player, Turn, average, build, left, replica_step, turns
+from training.step import Turn, replica_step, turns
 from training.strategy import Devices
 
 SAMPLES = 64

@@ -16,7 +16,7 @@ class Ramp:
     def at(self, left: float) -> float:
         """The value where `left` of the start is left, 1 to 0; also of a tensor.
 
-        `training.step.left` lets it fall along half a cosine (Huang et al. 2024, R3GAN's `cosine_decay_with_warmup`).
+        `training.pair.left` lets it fall along half a cosine (Huang et al. 2024, R3GAN's `cosine_decay_with_warmup`).
         """
         end = self.start if self.end is None else self.end
         return end + (self.start - end) * left

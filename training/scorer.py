@@ -14,8 +14,8 @@ from training.config import Config
 from training.history import Scores
 from training.metrics import METRICS
 from training.metrics.evaluator import Evaluator, needs_features, open_space
+from training.pair import Pair
 from training.shards import ShardSet
-from training.step import Pair
 
 LEARNT = "train"
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from training.checkpoints import KEPT, Checkpoints
+from training.pair import build
 from training.presets import PRESETS
 from training.progress import Progress
 from training.ramp import Ramp
-from training.step import build
 
 METHOD = replace(PRESETS["classic"], latent=4)
 

@@ -7,10 +7,10 @@ import pytest
 from training.config import Config
 from training.engine import sample
 from training.history import Scores
+from training.pair import build
 from training.presets import PRESETS
 from training.progress import Progress
 from training.scorer import Scorer
-from training.step import build
 
 
 def scores(*values):

@@ -11,16 +11,17 @@ import pytest
 import tensorflow as tf
 from click import UsageError
 
-from training import step as step_module
+from training import pair as pair_module
 from training.augment import AUGMENTATIONS
 from training.config import Config
 from training.engine import build_on, compile_steps
 from training.networks.layers import Dropout
 from training.noise import Noise, Purpose
+from training.pair import Pair, Player, average, build, left
 from training.presets import PRESETS
 from training.progress import Progress, means
 from training.ramp import Ramp
-from training.step import Pair, Player, Turn, average, build, left, replica_step, turns
+from training.step import Turn, replica_step, turns
 from training.strategy import Devices, mirrored
 
 SHAPE = (16, 16, 1)
@@ -172,7 +173,7 @@ def dense_family():
 
 
 def test_micro_batches_add_up_to_the_batch(monkeypatch):
-    monkeypatch.setattr(step_module, "family", lambda name: dense_family())
+    monkeypatch.setattr(pair_module, "family", lambda name: dense_family())
     method = replace(EVERYTHING, critic_steps=1, penalty_every=1)
     results = []
     for micro_batch in (None, 2):

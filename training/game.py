@@ -1,0 +1,96 @@
+"""What the two networks lose by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import keras
+import tensorflow as tf
+from keras.config import floatx
+
+from training.augment import augment
+from training.losses import LOSSES
+from training.noise import Noise, Purpose
+from training.pair import Pair
+from training.penalties import between, judged_with_slope
+from training.presets import Preset
+
+
+class Game:
+    """What both players lose on some examples of a batch; no variable changes here but those of normalisation.
+
+    Images are float32 [batch, height, width, channels] in [0, 1], losses float32 [batch].
+    """
+
+    def __init__(self, pair: Pair, method: Preset, jit: bool = False):
+        self._method, self._loss = method, LOSSES[method.loss]
+        self._generate = _forward(pair.generator.network, jit)
+        self._discriminate = _forward(pair.discriminator.network, jit)
+        self._noise_shapes = [entry.shape[1:] for entry in pair.discriminator.network.inputs[1:]]
+        self._augmentations = [name for name in method.augment.split(",") if name]
+
+    def photos(self, pixels: tf.Tensor, noise: Noise, batch: int) -> tf.Tensor:
+        """Photos as the game takes them, mirrored or not; `batch` tells apart the batches of one step."""
+        images = tf.cast(pixels, floatx()) / 255.0
+        if self._method.flip:
+            keeps = noise.uniform(Purpose.FLIP, (1, 1, 1), batch) < 0.5
+            images = tf.where(keeps, images, tf.reverse(images, [2]))
+        return images
+
+    def fakes(self, noise: Noise) -> tf.Tensor:
+        """Generated images."""
+        return self._generate(noise.latent(self._method.latent, self._method.latent_distribution))
+
+    def discriminator(
+        self, real: tf.Tensor, fake: tf.Tensor, noise: Noise, left: tf.Tensor, penalised: bool
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """D's adversarial loss, and its penalties."""
+        method = self._method
+        real = self._augmented(real, noise, Purpose.DISCRIMINATOR_REAL, left)
+        fake = self._augmented(fake, noise, Purpose.DISCRIMINATOR_FAKE, left)
+        penalties = tf.zeros_like(real[:, 0, 0, 0])
+        logits = []
+        for images, purpose, gamma in (
+            (real, Purpose.DISCRIMINATOR_REAL, method.r1_gamma),
+            (fake, Purpose.DISCRIMINATOR_FAKE, method.r2_gamma),
+        ):
+            judge = self._judge(noise, purpose)
+            if penalised and not gamma.is_zero:
+                seen, squared_slope = judged_with_slope(judge, images)
+                penalties += gamma.at(left) / 2.0 * squared_slope
+            else:
+                seen = judge(images)
+            logits.append(seen)
+        if penalised and method.gradient_penalty:
+            places = noise.uniform(Purpose.BETWEEN, (1, 1, 1))
+            judge = self._judge(noise, Purpose.BETWEEN)
+            penalties += method.gradient_penalty * between(judge, real, fake, places)
+        return self._loss.discriminator(*logits), method.penalty_every * penalties
+
+    def generator(self, real: tf.Tensor | None, fake: tf.Tensor, noise: Noise, left: tf.Tensor) -> tf.Tensor:
+        """G's loss; `real` are photos for a loss that sees them."""
+        real_logits = None
+        if real is not None:
+            real = self._augmented(real, noise, Purpose.GENERATOR_REAL, left)
+            real_logits = self._judge(noise, Purpose.GENERATOR_REAL)(real)
+        fake = self._augmented(fake, noise, Purpose.GENERATOR, left)
+        return self._loss.generator(real_logits, self._judge(noise, Purpose.GENERATOR)(fake))
+
+    def _judge(self, noise: Noise, purpose: Purpose) -> Callable[[tf.Tensor], tf.Tensor]:
+        drawn = [noise.uniform(purpose, shape, index) for index, shape in enumerate(self._noise_shapes)]
+        return lambda images: tf.squeeze(self._discriminate([images, *drawn]), -1)
+
+    def _augmented(self, images: tf.Tensor, noise: Noise, purpose: Purpose, left: tf.Tensor) -> tf.Tensor:
+        streams = len(self._noise_shapes)  # those below are dropout's
+
+        def uniform(place: int) -> tf.Tensor:
+            return noise.uniform(purpose, (3,), streams + place)
+
+        return augment(images, self._augmentations, self._method.augment_probability.at(left), uniform)
+
+
+def _forward(network: keras.Model, jit: bool) -> Callable[[tf.Tensor | list[tf.Tensor]], tf.Tensor]:
+    def forward(inputs: tf.Tensor | list[tf.Tensor]) -> tf.Tensor:
+        return network(inputs, training=True)
+
+    return tf.function(forward, jit_compile=True) if jit else forward

@@ -1,0 +1,113 @@
+"""The two networks, what updates them, and the moving average of the generator."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import keras
+import tensorflow as tf
+from keras.config import floatx
+
+from training.networks import family
+from training.presets import Preset
+from training.progress import Progress
+from training.ramp import Ramp
+
+
+@dataclass(frozen=True)
+class Player:
+    """One of the two networks and what updates it."""
+
+    network: keras.Model
+    optimizer: keras.optimizers.Optimizer
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The generator and the discriminator."""
+
+    generator: Player
+    discriminator: Player
+    shown: keras.Model
+    """The generator that samples come from: the moving average where the preset has one, else the generator itself."""
+
+
+def build(method: Preset, image_shape: tuple[int, int, int], seed: int, progress: Progress) -> Pair:
+    """Build both networks and their optimizers, initialised from `seed`. Call it within the strategy's scope."""
+    # Keras takes its initialisers' seeds from Python's generator. `keras.utils.set_random_seed` would set TensorFlow's
+    # global seed too, which tf.data then mixes into its own: the order of photos would no longer be a function of
+    # (seed, epoch) alone.
+    random.seed(seed)
+    networks = family(method.network)
+    with _computing_in(method.precision):
+        generator = networks.generator(image_shape, method.latent)
+        discriminator = networks.discriminator(image_shape)
+        shown = generator if method.ema_kimg.is_zero else networks.generator(image_shape, method.latent)
+    if shown is not generator:
+        for average, variable in zip(shown.variables, generator.variables, strict=True):
+            average.assign(variable)
+
+    def player(network: keras.Model, rate: Ramp) -> Player:
+        optimizer = Adam(
+            lambda: rate.at(left(method, progress.step)) * progress.lr_scale,
+            method.beta_1,
+            lambda: method.beta_2.at(left(method, progress.step)),
+        )
+        optimizer.build(network.trainable_variables)  # before tracing: variables cannot be made inside a tf.function
+        return Player(network, optimizer)
+
+    return Pair(player(generator, method.lr_g), player(discriminator, method.lr_d), shown)
+
+
+@contextmanager
+def _computing_in(precision: str) -> Iterator[None]:
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else floatx())
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+class Adam(keras.optimizers.Adam):
+    """Keras's Adam whose beta_2 may change with every step, as its learning rate may already."""
+
+    def __init__(self, learning_rate: Callable[[], tf.Tensor], beta_1: float, beta_2: Callable[[], tf.Tensor]):
+        super().__init__(learning_rate, beta_1)
+        self._beta_2_now = beta_2
+
+    def update_step(self, gradient: tf.Tensor, variable: keras.Variable, learning_rate: tf.Tensor) -> None:
+        """Update one variable."""
+        self.beta_2 = self._beta_2_now()
+        super().update_step(gradient, variable, learning_rate)
+
+
+def left(method: Preset, step: tf.Tensor) -> tf.Tensor:
+    """How much is left of the start of every `Ramp` at this step: float32, 1 to 0 along half a cosine."""
+    if not method.ramp_kimg:
+        return tf.ones([], floatx())
+    done = tf.cast(step, floatx()) * (method.batch_size / (1000.0 * method.ramp_kimg))
+    return 0.5 * (1.0 + tf.cos(math.pi * tf.minimum(done, 1.0)))
+
+
+def average(strategy: tf.distribute.Strategy, pair: Pair, half_life: tf.Tensor, images: int) -> None:
+    """Move `pair.shown` towards the generator by what `images` photos are worth; in cross-replica context.
+
+    Args:
+        strategy: where the networks are.
+        pair: the networks.
+        half_life: in photos; 0 copies.
+        images: how many were seen since the last call.
+    """
+    keep = 0.5 ** (images / tf.maximum(half_life, 1e-3))
+    learnt = {id(variable) for variable in pair.shown.trainable_variables}
+    for shown, variable in zip(pair.shown.variables, pair.generator.network.variables, strict=True):
+        # Statistics of normalisation are averages already.
+        kept = keep if id(shown) in learnt else tf.zeros_like(keep)
+        strategy.extended.update(
+            shown.value, lambda old, new, kept: old.assign(new + kept * (old - new)), args=(variable.value, kept)
+        )
