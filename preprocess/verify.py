@@ -13,22 +13,14 @@ from typing import BinaryIO, NamedTuple
 import click
 
 from preprocess import crop, dataset, staging
+from preprocess.command import failing_in_words, stopping_in_words, workers_option
 from preprocess.dataset import Document
 from preprocess.files import read_json, sha256_of, write_json
 from preprocess.lock import held
-from preprocess.run import (
-    Work,
-    annotate,
-    describe,
-    failing_in_words,
-    make_missing,
-    settings_of,
-    stopping_in_words,
-    workers_option,
-)
 from preprocess.shard import Shard
 from preprocess.sources import open_source
 from preprocess.tfrecord import Record, parse, records
+from preprocess.work import Work, annotate, describe, make_missing, settings_of
 from preprocess.workers import Crew
 
 _LISTED = 20  # findings a file that are told in full; the rest is counted

@@ -1,0 +1,130 @@
+"""What there is to do: settings, the photos with what the lists say of them, and the shards that they make."""
+
+from collections.abc import Collection, Container, Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+
+import click
+
+from preprocess import crop as crops
+from preprocess import dataset
+from preprocess.annotations import Attributes, read_attributes, read_partitions
+from preprocess.crop import Crop, Rejection
+from preprocess.dataset import Document
+from preprocess.files import sha256_of
+from preprocess.plan import ShardSpec, plan
+from preprocess.shard import Photo, Shard, Task, made, make
+from preprocess.sources import Listing, Location, Source
+from preprocess.workers import Crew
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What decides the bytes, but for the source: the lists, the crop, how photos are dealt to shards."""
+
+    attributes: Path | None
+    partitions: Path | None
+    crop: Crop
+    shard_images: int
+    limit: int | None
+    seed: int
+
+
+@dataclass(frozen=True)
+class Annotated:
+    """Photos that are to be used, with what the lists say of them, and those that a list does not have."""
+
+    photos: dict[str, Location]
+    attributes: Attributes | None
+    partition: dict[str, str] | None
+    rejected: tuple[Rejection, ...]
+
+    def pick(self, ids: Sequence[str]) -> list[Photo]:
+        """Return these photos as a shard takes them."""
+        rows = self.attributes.rows if self.attributes else {}
+        return [Photo(photo_id, self.photos[photo_id], rows.get(photo_id)) for photo_id in ids]
+
+
+def describe(source: Source, listing: Listing, settings: Settings) -> Document:
+    """Return the recipe: what decides the bytes, and where the photos are."""
+    return dataset.recipe(
+        {
+            "attributes": _list(settings.attributes),
+            "partitions": _list(settings.partitions),
+            "crop": asdict(settings.crop),
+            "shard_images": settings.shard_images,
+            "limit": settings.limit,
+            "seed": settings.seed,
+        },
+        {
+            "paths": [str(path) for path in source.paths],
+            "photos": len(listing.photos),
+            "fingerprint": listing.fingerprint,
+        },
+    )
+
+
+def settings_of(manifest: Document) -> Settings:
+    """Return the settings that `describe` wrote into a manifest."""
+    settings = manifest["settings"]
+    attributes, partitions = (settings[name] and Path(settings[name]["path"]) for name in ("attributes", "partitions"))
+    crop = crops.parse(settings["crop"]["name"], settings["crop"]["filter"])
+    return Settings(attributes, partitions, crop, settings["shard_images"], settings["limit"], settings["seed"])
+
+
+def annotate(listing: Listing, settings: Settings) -> Annotated:
+    """Return the photos within the limit, with their rows in the lists; those without a row are rejected."""
+    photos = dict(islice(listing.photos.items(), settings.limit))
+    rejected = list(listing.rejected)
+    attributes = settings.attributes and read_attributes(settings.attributes, photos)
+    partition = settings.partitions and read_partitions(settings.partitions, photos)
+    if attributes:
+        rejected += _drop_unlisted(photos, attributes.rows, settings.attributes)
+    if partition is not None:
+        rejected += _drop_unlisted(photos, partition, settings.partitions)
+    return Annotated(photos, attributes, partition, tuple(rejected))
+
+
+class Work:
+    """What there is to do: which photos make which shard in `folder`."""
+
+    def __init__(self, annotated: Annotated, source: Source, settings: Settings, folder: Path):
+        self.planned = plan(annotated.photos, annotated.partition, settings.seed, settings.shard_images)
+        self.folder = folder
+        self._annotated, self._source, self._crop = annotated, source, settings.crop
+
+    def task(self, spec: ShardSpec) -> Task:
+        """Return what a worker needs to make one shard."""
+        return Task(spec, self._annotated.pick(self.planned[spec]), self._source, self._crop, self.folder)
+
+
+def make_missing(work: Work, specs: Collection[ShardSpec], crew: Crew) -> list[Shard]:
+    """Make each of these shards that an earlier run did not; return all of them in the order of `specs`."""
+    from tqdm import tqdm  # 0.1 s that the workers, who import this module too, need not spend
+
+    shards = {spec: made(work.folder, spec) for spec in specs}
+    missing = [spec for spec in specs if shards[spec] is None]
+    photos = sum(len(work.planned[spec]) for spec in specs)
+    done = photos - sum(len(work.planned[spec]) for spec in missing)
+    click.echo(
+        f"{photos:,} photos make {len(specs)} shards" + (f"; {len(specs) - len(missing)} are there." if done else ".")
+    )
+    with tqdm(total=photos, initial=done, unit=" photos", disable=None) as bar:
+        # A task is made when a worker is free to take it: all 50 of CelebA at once would keep the first one waiting.
+        for task, shard in crew.completed(make, map(work.task, missing)):
+            shards[task.spec] = shard
+            bar.set_postfix(rejected=sum(len(shard.rejected) for shard in shards.values() if shard), refresh=False)
+            bar.update(len(task.photos))
+    return list(shards.values())
+
+
+def _drop_unlisted(photos: dict[str, Location], listed: Container[str], path: Path) -> list[Rejection]:
+    unlisted = [photo_id for photo_id in photos if photo_id not in listed]
+    for photo_id in unlisted:
+        del photos[photo_id]
+    return [Rejection(photo_id, f"no row in {path.name}") for photo_id in unlisted]
+
+
+def _list(path: Path | None) -> Document | None:
+    return path and {"path": str(path.absolute()), "sha256": sha256_of(path)}
