@@ -5,30 +5,16 @@ import json
 import keras
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from PIL import Image
 
+from tests.command import Command
 from tests.training.shards_by_tensorflow import numbered_images, write_shards
 from training.evaluate import main, pairs
 from training.metrics.space import FeatureSpace
-from training.sample import main as sample
+from training.sample import main as sample_command
 from training.shards import find
 
-
-def evaluate(*arguments):
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
-
-
-def succeed(*arguments):
-    result = evaluate(*arguments)
-    assert result.exit_code == 0, result.output
-    return result.output
-
-
-def refused(*arguments):
-    result = evaluate(*arguments)
-    assert result.exit_code == 2, result.output
-    return result.output
+evaluate, sample = Command(main), Command(sample_command)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +43,7 @@ def place(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def evaluated(place):
-    return succeed("--run", place / "run", "--shards", *sorted((place / "data").glob("*.tfrecord")))
+    return evaluate.succeeds("--run", place / "run", "--shards", *sorted((place / "data").glob("*.tfrecord")))
 
 
 def test_the_table_has_every_metric_against_train_held_out_and_the_floor(place, evaluated):
@@ -79,7 +65,7 @@ def test_the_same_seed_gives_the_same_figures_and_another_gives_others(place, ev
     scores = []
     for number, seed in enumerate((0, 1)):
         out = tmp_path / f"{number}.json"
-        succeed(
+        evaluate.succeeds(
             "--run", place / "run", "--shards", place / "data", "--metrics", "frechet", "--seed", seed, "--out", out
         )
         scores.append(json.loads(out.read_text())["scores"])
@@ -90,13 +76,13 @@ def test_the_same_seed_gives_the_same_figures_and_another_gives_others(place, ev
 
 
 def test_neighbours_show_the_faces_that_sample_draws_beside_photos(place, tmp_path):
-    succeed(
+    evaluate.succeeds(
         *("--run", place / "run", "--shards", place / "data", "--count", 9),
         *("--metrics", "frechet", "--neighbours", tmp_path / "grid.png", "--out", tmp_path / "scores.json"),
     )
     grid = np.asarray(Image.open(tmp_path / "grid.png"))
     assert grid.shape == (3 * 20, 3 * 36)
-    CliRunner().invoke(sample, ["--run", str(place / "run"), "--count", "9", "--out", str(tmp_path / "faces.png")])
+    sample.succeeds("--run", place / "run", "--count", 9, "--out", tmp_path / "faces.png")
     faces = np.asarray(Image.open(tmp_path / "faces.png"))
     photos = numbered_images(40)[..., 0]
     for row in range(3):
@@ -117,19 +103,19 @@ def test_a_copied_photo_is_beside_its_original(place):
 
 def test_swd_alone_needs_no_network_of_attributes(place, tmp_path):
     write_shards(tmp_path / "data", numbered_images(40), (25, 15))
-    output = succeed(
+    output = evaluate.succeeds(
         *("--run", place / "run", "--shards", tmp_path / "data", "--metrics", "swd"),
         *("--out", tmp_path / "scores.json"),
     )
     assert "No photos were held out" in output
     assert list(json.loads((tmp_path / "scores.json").read_text())["scores"]) == ["train"]
-    message = refused("--run", place / "run", "--shards", tmp_path / "data", "--metrics", "kid")
+    message = evaluate.is_refused("--run", place / "run", "--shards", tmp_path / "data", "--metrics", "kid")
     assert f"python -m training.features --shards {tmp_path / 'data'}" in message
 
 
 def test_other_photos_than_the_runs_are_said_to_be_so(place, tmp_path):
     write_shards(tmp_path / "data", numbered_images(40)[::-1], (40,))
-    output = succeed(
+    output = evaluate.succeeds(
         *("--run", place / "run", "--shards", tmp_path / "data", "--metrics", "swd"),
         *("--out", tmp_path / "scores.json"),
     )
@@ -138,11 +124,11 @@ def test_other_photos_than_the_runs_are_said_to_be_so(place, tmp_path):
 
 def test_what_is_wrong_is_said_in_one_message(place, tmp_path):
     data = ("--shards", place / "data")
-    assert "is not a run" in refused("--run", tmp_path, *data)
-    assert "'fid' is none of swd, frechet" in refused("--run", place / "run", *data, "--metrics", "fid")
-    assert "is not a folder" in refused("--run", place / "run", *data, "--out", tmp_path / "no" / "x.json")
-    assert "cannot be read" in refused(
+    assert "is not a run" in evaluate.is_refused("--run", tmp_path, *data)
+    assert "'fid' is none of swd, frechet" in evaluate.is_refused("--run", place / "run", *data, "--metrics", "fid")
+    assert "is not a folder" in evaluate.is_refused("--run", place / "run", *data, "--out", tmp_path / "no" / "x.json")
+    assert "cannot be read" in evaluate.is_refused(
         *("--run", place / "run", *data, "--features", "inception", "--inception", tmp_path / "missing.pb")
     )
     write_shards(tmp_path / "small", numbered_images(9, side=8), (9,))
-    assert "[16, 16, 1]" in refused("--run", place / "run", "--shards", tmp_path / "small")
+    assert "[16, 16, 1]" in evaluate.is_refused("--run", place / "run", "--shards", tmp_path / "small")

@@ -4,33 +4,27 @@ import json
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 from preprocess.run import main as preprocess
 from preprocess.sample_photos import main as sample_photos
+from tests.command import Command
 from training.features import main
 from training.metrics import attributes
 from training.shards import find
 
-
-def learn(*arguments):
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+learn = Command(main)
 
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory):
     """Shards of 100 drawn photos with attributes: 80 train, 10 valid, 10 test."""
     place = tmp_path_factory.mktemp("drawn")
-    assert CliRunner().invoke(sample_photos, ["--out", str(place / "photos"), "--count", "100"]).exit_code == 0
-    lists = [
-        "--attributes",
-        str(place / "photos/list_attr_celeba.txt"),
-        "--partitions",
-        str(place / "photos/list_eval_partition.txt"),
-    ]
-    photos = str(place / "photos/img_align_celeba")
-    made = CliRunner().invoke(preprocess, ["--source", photos, "--out", str(place / "data"), "--workers", "1", *lists])
-    assert made.exit_code == 0, made.output
+    Command(sample_photos).succeeds("--out", place / "photos", "--count", 100)
+    Command(preprocess).succeeds(
+        "--source", place / "photos/img_align_celeba", "--out", place / "data", "--workers", 1,
+        "--attributes", place / "photos/list_attr_celeba.txt",
+        "--partitions", place / "photos/list_eval_partition.txt",
+    )  # fmt: skip
     return place / "data"
 
 

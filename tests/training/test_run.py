@@ -13,9 +13,9 @@ import time
 import keras
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from PIL import Image
 
+from tests.command import Command
 from tests.training.shards_by_tensorflow import numbered_images, write_shards
 from training.run import main as run_command
 from training.sample import main as sample_command
@@ -23,21 +23,7 @@ from training.sample import main as sample_command
 SMALL = ["--batch-size", "10", "--strategy", "one"]
 
 
-def run(*arguments):
-    return CliRunner().invoke(run_command, [str(argument) for argument in arguments])
-
-
-def succeed(*arguments):
-    result = run(*arguments)
-    assert result.exit_code == 0, result.output
-    return result.output
-
-
-def refused(*arguments):
-    result = run(*arguments)
-    assert result.exit_code == 2, result.output
-    assert result.output.startswith("Error: ") or "\nError: " in result.output
-    return result.output
+run, sample = Command(run_command), Command(sample_command)
 
 
 def history(folder):
@@ -65,7 +51,7 @@ def finished(tmp_path_factory):
     place = tmp_path_factory.mktemp("finished")
     write_shards(place / "data", numbered_images(60), (20, 20, 20))
     write_shards(place / "data", numbered_images(20), (20,), split="valid")
-    output = succeed(
+    output = run.succeeds(
         "--shards", *sorted((place / "data").glob("*.tfrecord")), *SMALL, "--epochs", 3, "--out", place / "run"
     )
     return place, output
@@ -98,26 +84,13 @@ def test_plain_keras_loads_the_generator_that_drew_the_last_grid(finished):
     folder = finished[0] / "run"
     generator = keras.saving.load_model(folder / "generator.keras", compile=False)
     assert generator.output_shape == (None, 16, 16, 1)
-    drawn = CliRunner().invoke(
-        sample_command, ["--run", str(folder), "--seed", "0", "--out", str(folder / "faces.png")]
-    )
-    assert drawn.exit_code == 0, drawn.output
+    sample.succeeds("--run", folder, "--seed", 0, "--out", folder / "faces.png")
     assert np.array_equal(np.asarray(Image.open(folder / "faces.png")), np.asarray(Image.open(folder / "final.png")))
 
 
 def test_sample_draws_other_faces_for_another_seed_and_count(finished, tmp_path):
     for seed in (1, 2):
-        arguments = [
-            "--run",
-            str(finished[0] / "run"),
-            "--count",
-            "9",
-            "--seed",
-            str(seed),
-            "--out",
-            str(tmp_path / f"{seed}.png"),
-        ]
-        assert CliRunner().invoke(sample_command, arguments).exit_code == 0
+        sample.succeeds("--run", finished[0] / "run", "--count", 9, "--seed", seed, "--out", tmp_path / f"{seed}.png")
     first, second = (np.asarray(Image.open(tmp_path / f"{seed}.png")) for seed in (1, 2))
     assert first.shape == (48, 48)
     assert not np.array_equal(first, second)
@@ -125,8 +98,8 @@ def test_sample_draws_other_faces_for_another_seed_and_count(finished, tmp_path)
 
 def test_a_longer_run_goes_on_where_the_shorter_one_ended(finished, tmp_path):
     data = finished[0] / "data"
-    succeed("--shards", data, *SMALL, "--epochs", 1, "--out", tmp_path / "run")
-    output = succeed("--shards", data, *SMALL, "--epochs", 3, "--out", tmp_path / "run")
+    run.succeeds("--shards", data, *SMALL, "--epochs", 1, "--out", tmp_path / "run")
+    output = run.succeeds("--shards", data, *SMALL, "--epochs", 3, "--out", tmp_path / "run")
     assert "Continuing from" in output
     assert "6 of 18 steps are done" in output
     assert history(tmp_path / "run") == history(finished[0] / "run")
@@ -194,7 +167,7 @@ def test_a_run_that_is_killed_again_and_again_ends_bit_for_bit_as_an_undisturbed
 
 
 def test_a_run_goes_on_over_another_number_of_devices(finished, tmp_path):
-    succeed("--shards", finished[0] / "data", *SMALL, "--epochs", 1, "--out", tmp_path / "run")
+    run.succeeds("--shards", finished[0] / "data", *SMALL, "--epochs", 1, "--out", tmp_path / "run")
     process = start(finished[0] / "data", tmp_path / "run", 3, "--strategy", "auto", "--devices", 2)
     output, _ = process.communicate(timeout=240)
     assert process.returncode == 0, output
@@ -218,7 +191,7 @@ def test_a_signal_saves_and_says_how_to_continue(finished, tmp_path, number, cod
 
 def test_other_settings_are_refused_with_a_list(finished):
     before = (finished[0] / "run" / "config.json").read_bytes()
-    message = refused(
+    message = run.is_refused(
         "--shards", finished[0] / "data", "--batch-size", 12, "--lr-g", 0.01, "--out", finished[0] / "run"
     )
     assert "batch_size: 10 in the run, 12 asked for" in message
@@ -227,37 +200,39 @@ def test_other_settings_are_refused_with_a_list(finished):
 
 
 def test_micro_batches_that_do_not_divide_are_refused(finished, tmp_path):
-    output = refused("--shards", finished[0] / "data", *SMALL, "--micro-batch", 4, "--out", tmp_path / "run")
+    output = run.is_refused("--shards", finished[0] / "data", *SMALL, "--micro-batch", 4, "--out", tmp_path / "run")
     assert "--micro-batch 4 does not divide the 10 photos of a device. Use --micro-batch 2." in output
     assert not (tmp_path / "run").exists()
 
 
 def test_a_folder_of_something_else_is_refused(finished, tmp_path):
     (tmp_path / "thesis.txt").write_text("precious")
-    assert "not a run" in refused("--shards", finished[0] / "data", *SMALL, "--out", tmp_path)
+    assert "not a run" in run.is_refused("--shards", finished[0] / "data", *SMALL, "--out", tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
 def test_wrong_input_is_one_message(finished, tmp_path):
     data = finished[0] / "data"
-    assert "no shards there" in refused("--shards", tmp_path / "*.tfrecord")
-    assert "--batch-size 60" in refused("--shards", data, "--batch-size", 1000, "--out", tmp_path / "run")
-    assert "No test shards" in refused("--shards", data, "--train-on", "test")
-    assert "not a run" in CliRunner().invoke(sample_command, ["--run", str(tmp_path)]).output
+    assert "no shards there" in run.is_refused("--shards", tmp_path / "*.tfrecord")
+    assert "--batch-size 60" in run.is_refused("--shards", data, "--batch-size", 1000, "--out", tmp_path / "run")
+    assert "No test shards" in run.is_refused("--shards", data, "--train-on", "test")
+    assert "not a run" in sample.is_refused("--run", tmp_path)
     assert not list(tmp_path.iterdir())
 
 
 def test_runs_are_numbered(finished, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs" / "00007-classic").mkdir(parents=True)
-    succeed("--shards", finished[0] / "data", *SMALL, "--epochs", 1, "--limit", 20)
+    run.succeeds("--shards", finished[0] / "data", *SMALL, "--epochs", 1, "--limit", 20)
     assert (tmp_path / "runs" / "00008-classic" / "final.png").exists()
 
 
 def test_a_dry_run_measures_and_writes_nothing(finished, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     data = finished[0] / "data"
-    output = succeed("--shards", data, *SMALL, "--dry-run", "--cache", "none", "--train-on", "all", "--metrics", "swd")
+    output = run.succeeds(
+        "--shards", data, *SMALL, "--dry-run", "--cache", "none", "--train-on", "all", "--metrics", "swd"
+    )
     assert re.search(r"generator: 100 -> 16x16x1, [\d,]+ parameters", output)
     assert re.search(r"discriminator: 16x16x1, .* -> 1, [\d,]+ parameters", output)
     assert re.search(r"images/s, with 10 images a device; [\d,]+ MB at most", output)
@@ -274,7 +249,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_what_was_good(finishe
     assert "--clip-norm" in result.output
     assert not (tmp_path / "run" / "final.png").exists()
     # It has saved nothing, so it may begin again with what the message says to try.
-    succeed("--shards", finished[0] / "data", *SMALL, "--lr-d", 1e-4, "--epochs", 1, "--out", tmp_path / "run")
+    run.succeeds("--shards", finished[0] / "data", *SMALL, "--lr-d", 1e-4, "--epochs", 1, "--out", tmp_path / "run")
 
 
 def test_a_run_is_taken_back_three_times_at_most_even_where_it_is_killed_after_one(finished, tmp_path):
@@ -295,7 +270,7 @@ def test_a_run_is_taken_back_three_times_at_most_even_where_it_is_killed_after_o
 
 def test_metrics_are_taken_while_training_and_the_best_is_kept(finished, tmp_path):
     data, out = finished[0] / "data", tmp_path / "run"
-    output = succeed(
+    output = run.succeeds(
         "--shards", data, *SMALL, "--epochs", 3, "--metrics", "swd", "--metrics-kimg", 0.05, "--save-kimg", 0.02,
         "--out", out,
     )  # fmt: skip
@@ -311,8 +286,8 @@ def test_metrics_are_taken_while_training_and_the_best_is_kept(finished, tmp_pat
 
 def test_metrics_that_cannot_be_taken_are_refused_before_anything_is_written(finished, tmp_path):
     data, out = finished[0] / "data", tmp_path / "run"
-    assert "frechet" in refused("--shards", data, *SMALL, "--out", out, "--metrics", "swd,fid")
-    assert "training.features" in refused("--shards", data, *SMALL, "--out", out, "--metrics", "swd,frechet")
+    assert "frechet" in run.is_refused("--shards", data, *SMALL, "--out", out, "--metrics", "swd,fid")
+    assert "training.features" in run.is_refused("--shards", data, *SMALL, "--out", out, "--metrics", "swd,frechet")
     assert not out.exists()
 
 
