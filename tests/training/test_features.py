@@ -30,9 +30,7 @@ def drawn(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def learnt(drawn):
-    result = learn("--shards", drawn, "--kimg", 1.6)
-    assert result.exit_code == 0, result.output
-    return drawn, result.output
+    return drawn, learn.succeeds("--shards", drawn, "--kimg", 1.6)
 
 
 def test_it_learns_and_says_how_well(learnt):
@@ -113,17 +111,14 @@ def test_without_held_out_photos_it_says_so(tmp_path):
     shards_with_attributes(
         tmp_path / "data", rng.integers(0, 256, (20, 8, 8, 3), dtype=np.uint8), rng.integers(0, 2, (20, 2))
     )
-    result = learn("--shards", tmp_path / "data", "--kimg", 0.1)
-    assert result.exit_code == 0, result.output
-    assert "no valid and no test photos" in result.output
+    assert "no valid and no test photos" in learn.succeeds("--shards", tmp_path / "data", "--kimg", 0.1)
     assert json.loads((tmp_path / "data/features/attributes.json").read_text())["checked_on"] == "train"
 
 
 def test_shards_without_attributes_are_refused_with_the_command_that_makes_them(shard_folder):
-    result = learn("--shards", shard_folder)
-    assert result.exit_code == 2
-    assert "carry no attributes" in result.output
-    assert "--attributes list_attr_celeba.txt" in result.output
+    said = learn.is_refused("--shards", shard_folder)
+    assert "carry no attributes" in said
+    assert "--attributes list_attr_celeba.txt" in said
     assert not (shard_folder / "features").exists()
 
 
