@@ -46,7 +46,7 @@ def _cutout(images: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
         pixels = tf.range(size, dtype=uniform.dtype)
         inside.append((pixels >= first) & (pixels < first + size // 2))
     hole = inside[0][:, :, None, None] & inside[1][:, None, :, None]
-    return tf.where(hole, GREY, images)
+    return tf.where(hole, tf.cast(GREY, images.dtype), images)
 
 
 AUGMENTATIONS: dict[str, Augmentation] = {

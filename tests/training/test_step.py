@@ -1,6 +1,7 @@
 """The update against the same update written out in float64 NumPy or plain Keras, and over several devices."""
 
 import math
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 from types import SimpleNamespace
@@ -33,8 +34,24 @@ def photos(steps=1, shape=SHAPE):
 
 
 @cache
-def run(method, steps, devices=1, shape=SHAPE, **how):
+def run(method, steps, devices=1, shape=SHAPE, floats="float32", **how):
     """Losses of each step and the final weights, over so many logical devices."""
+    with unrounded_parts_in(floats):
+        return _run(method, steps, devices, shape, **how)
+
+
+@contextmanager
+def unrounded_parts_in(floats):
+    before, policy = keras.config.floatx(), keras.config.dtype_policy()
+    keras.config.set_floatx(floats)
+    try:
+        yield
+    finally:
+        keras.config.set_floatx(before)
+        keras.config.set_dtype_policy(policy)
+
+
+def _run(method, steps, devices, shape, **how):
     names = [device.name for device in tf.config.list_logical_devices("CPU")[:devices]]
     strategy = mirrored(names) if devices > 1 else tf.distribute.OneDeviceStrategy(names[0])
     over = Devices("any", strategy)
@@ -73,11 +90,12 @@ EVERYTHING = replace(
 
 @pytest.mark.parametrize(("method", "devices"), [(METHOD, 4), (EVERYTHING, 2)], ids=["classic", "everything"])
 def test_a_run_is_the_same_run_on_any_number_of_devices(method, devices):
-    losses, final = run(method, 4)
-    losses_there, final_there = run(method, 4, devices)
-    np.testing.assert_allclose(losses_there, losses, rtol=1e-4)
+    # In float32 rounding tips a LeakyReLU now and then, and Adam makes a step of that: 1e-2 of a loss after 20 steps.
+    losses, final = run(method, 4, floats="float64")
+    losses_there, final_there = run(method, 4, devices, floats="float64")
+    np.testing.assert_allclose(losses_there, losses, rtol=1e-12)
     for there, here in zip(final_there, final, strict=True):
-        np.testing.assert_allclose(there, here, atol=2e-4)
+        np.testing.assert_allclose(there, here, atol=1e-12)
 
 
 def with_plain_descent(pair, learning_rate):
