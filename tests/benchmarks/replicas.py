@@ -1,6 +1,6 @@
 """One run is the same run on 1, 2 and 4 devices: how far the losses of every preset part over the first steps.
 
-python tests/benchmarks/replicas.py --shards data/*.tfrecord [--steps 20] [--batch-size 16]
+python tests/benchmarks/replicas.py --shards data [--presets classic,lite] [--steps 20] [--batch-size 16]
 
 Goal: 1e-3 of D's and of G's loss over 20 steps, in float32. Before it stands what the first step alone parts them by.
 Beside it stands the same in float64: what shrinks there by as much as the floats became finer is rounding, and nothing
