@@ -28,7 +28,13 @@ def test_read_images_gives_the_records_as_they_were_written(train):
     assert np.array_equal(pipeline.read_images(train.first(50)), numbered_images(100)[:50])
 
 
-@pytest.mark.parametrize("cache", [True, False])
+@pytest.fixture(params=["in memory", "streamed", "streamed in chunks of 24"])
+def cache(request, monkeypatch, train):
+    if "chunks" in request.param:
+        monkeypatch.setattr(pipeline, "SHUFFLE_BYTES", 30 * train.image_bytes)
+    return request.param == "in memory"
+
+
 class TestBatches:
     def test_an_epoch_has_each_photo_at_most_once_in_an_order_of_its_own(self, train, cache):
         batches = take(train, cache, 0, 2 * STEPS_PER_EPOCH)
