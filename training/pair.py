@@ -37,7 +37,11 @@ class Pair:
 
 
 def build(method: Preset, image_shape: tuple[int, int, int], seed: int, progress: Progress) -> Pair:
-    """Build both networks and their optimizers, initialised from `seed`. Call it within the strategy's scope."""
+    """Build both networks and their optimizers, initialised from `seed`. Call it within the strategy's scope.
+
+    Weights, losses and random numbers are of Keras's floatx: float32, unless `tests/benchmarks/replicas.py` asks for
+    float64.
+    """
     # Keras takes its initialisers' seeds from Python's generator. `keras.utils.set_random_seed` would set TensorFlow's
     # global seed too, which tf.data then mixes into its own: the order of photos would no longer be a function of
     # (seed, epoch) alone.
@@ -48,8 +52,8 @@ def build(method: Preset, image_shape: tuple[int, int, int], seed: int, progress
         discriminator = networks.discriminator(image_shape)
         shown = generator if method.ema_kimg.is_zero else networks.generator(image_shape, method.latent)
     if shown is not generator:
-        for average, variable in zip(shown.variables, generator.variables, strict=True):
-            average.assign(variable)
+        for copy, variable in zip(shown.variables, generator.variables, strict=True):
+            copy.assign(variable)
 
     def player(network: keras.Model, rate: Ramp) -> Player:
         optimizer = Adam(
