@@ -1,6 +1,7 @@
 """Every preset from scratch for the same time on two cores, scored alike. Prints the table of the README.
 
 python tests/benchmarks/presets.py --shards data/*.tfrecord [--presets classic,lite] [--minutes 20] [--seed 0]
+    [--change "--batch-size 128"] [--change --no-flip]
 
 The clock is CPU time: 20 minutes on two cores are 40 CPU minutes of the training's process, from its start, imports
 and compilation included, to the signal that lets it save and end. So what else runs on the machine does not enter, but
@@ -11,18 +12,23 @@ photos in the feature space `attributes`, which is learnt first where it is not 
 the same command goes on where it was: beside the runs the folder keeps the CPU time that each has taken. With more
 minutes the runs go on from what they are. The table is also written there as table.md; the grids of 64 faces are all
 from the same unselected z.
+
+With --change every preset is also trained with each change of its parts, options of training.run, one at a time.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import resource
+import shlex
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -75,34 +81,53 @@ def spend(command: list[str], log: Path, budget: float, note: Callable[[float], 
         raise click.ClickException(f"{' '.join(command)} ended with {process.returncode}. See {log}.")
 
 
-def spent(run: Path) -> float:
-    """CPU seconds that a run has taken so far."""
-    clock = clock_of(run)
-    return float(clock.read_text()) if clock.exists() else 0.0
+@dataclass(frozen=True)
+class Run:
+    """A preset, perhaps changed, and where it is trained."""
+
+    out: Path
+    """The folder of all runs."""
+    method: str
+    """A preset's name, and options of training.run after it: lite --no-flip."""
+
+    @property
+    def name(self) -> str:
+        """As files are called: lite-no-flip."""
+        return re.sub(r"[^\w.]+", "-", self.method)
+
+    @property
+    def folder(self) -> Path:
+        """Its own folder."""
+        return self.out / self.name
+
+    @property
+    def clock(self) -> Path:
+        """Where the CPU seconds that it has taken are kept: beside its folder."""
+        return self.out / f"{self.name}.cpu-seconds"
+
+    def spent(self) -> float:
+        """CPU seconds that it has taken so far."""
+        return float(self.clock.read_text()) if self.clock.exists() else 0.0
 
 
-def clock_of(run: Path) -> Path:
-    """Where they are kept: beside the run's folder."""
-    return run.with_name(f"{run.name}.cpu-seconds")
-
-
-def train(run: Path, shards: tuple[str, ...], seed: int, budget: float) -> None:
-    """Train the preset that the run is named after until its time is over; nothing where it was before."""
-    before = spent(run)
+def train(run: Run, shards: tuple[str, ...], seed: int, budget: float) -> None:
+    """Train until the run's time is over; nothing where it was before."""
+    before = run.spent()
     if before >= budget:
         return
-    (run / "evaluation.json").unlink(missing_ok=True)  # of the generator as it was
-    options = ["--shards", *shards, "--out", str(run), "--preset", run.name, "--seed", str(seed)]
+    (run.folder / "evaluation.json").unlink(missing_ok=True)  # of the generator as it was
+    preset, *changes = shlex.split(run.method)
+    options = ["--shards", *shards, "--out", str(run.folder), "--preset", preset, *changes, "--seed", str(seed)]
     length = ["--kimg", "1e6", "--strategy", "one", "--status-seconds", "60"]
     command = [sys.executable, "-m", "training.run", *options, *length]
-    log = run.with_name(f"{run.name}.log")
-    spend(command, log, budget - before, lambda taken: write_text(clock_of(run), f"{before + taken:.2f}\n"))
+    log = run.out / f"{run.name}.log"
+    spend(command, log, budget - before, lambda taken: write_text(run.clock, f"{before + taken:.2f}\n"))
 
 
-def score(run: Path, shards: tuple[str, ...]) -> None:
+def score(run: Run, shards: tuple[str, ...]) -> None:
     """Score a run's generator; nothing where it was before."""
-    if not (run / "evaluation.json").exists():
-        python("-m", "training.evaluate", "--run", run, "--features", "attributes", "--shards", *shards)
+    if not (run.folder / "evaluation.json").exists():
+        python("-m", "training.evaluate", "--run", run.folder, "--features", "attributes", "--shards", *shards)
 
 
 def learn_features(shards: tuple[str, ...]) -> None:
@@ -111,23 +136,23 @@ def learn_features(shards: tuple[str, ...]) -> None:
         python("-m", "training.features", "--shards", *shards)
 
 
-def row(run: Path) -> tuple[str, ...]:
+def row(run: Run) -> tuple[str, ...]:
     """A run's line of the table."""
-    images = 1000 * json.loads((run / "stats.jsonl").read_text().splitlines()[-1])["kimg"]
+    images = 1000 * json.loads((run.folder / "stats.jsonl").read_text().splitlines()[-1])["kimg"]
     scores = scores_of(run)
     figures = [cells(scores[photos]) for photos in PHOTOS if photos in scores]
     paired = (" / ".join(of_metric) for of_metric in zip(*figures, strict=True))
-    return (f"`{run.name}`", f"{images:,.0f}", f"{images / (spent(run) / CORES):,.0f}", *paired)
+    return (f"`{run.method}`", f"{images:,.0f}", f"{images / (run.spent() / CORES):,.0f}", *paired)
 
 
-def floor(run: Path) -> tuple[str, ...]:
+def floor(run: Run) -> tuple[str, ...]:
     """The line of held-out photos taken for faces, the same for every run."""
     return ("photos that were held out", "", "", *cells(scores_of(run)["floor"]))
 
 
-def scores_of(run: Path) -> dict[str, dict[str, float]]:
+def scores_of(run: Run) -> dict[str, dict[str, float]]:
     """The figures of a run by column: train, held_out, floor."""
-    return json.loads((run / "evaluation.json").read_text())["scores"]
+    return json.loads((run.folder / "evaluation.json").read_text())["scores"]
 
 
 def cells(figures: dict[str, float]) -> list[str]:
@@ -140,7 +165,7 @@ def cells(figures: dict[str, float]) -> list[str]:
     ]
 
 
-def lay_out(runs: list[Path], minutes: float, seed: int) -> str:
+def lay_out(runs: list[Run], minutes: float, seed: int) -> str:
     """The whole table, with what it holds."""
     rows = [row(run) for run in runs]
     if "floor" in scores_of(runs[0]):
@@ -155,6 +180,7 @@ def lay_out(runs: list[Path], minutes: float, seed: int) -> str:
 @click.option("--shards", multiple=True, metavar="SHARDS", help="Shards, or a folder of them: --shards data/*.tfrecord")
 @click.argument("more_shards", nargs=-1, metavar="[SHARDS]...")
 @click.option("--presets", default="classic,dcgan,wgan-gp,sngan,lite", help="Which, in this order.")
+@click.option("--change", "changes", multiple=True, metavar="OPTIONS", help="Of a preset: --batch-size 128, say.")
 @click.option("--minutes", type=click.FloatRange(0.5), default=20.0, help=f"For each, on {CORES} cores.")
 @click.option("--seed", default=0, help="Of the training.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default="runs/presets")
@@ -163,6 +189,7 @@ def main(
     shards: tuple[str, ...],
     more_shards: tuple[str, ...],
     presets: str,
+    changes: tuple[str, ...],
     minutes: float,
     seed: int,
     out: Path,
@@ -172,16 +199,16 @@ def main(
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(STOPPED))
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])  # what is started here inherits it
     shards = (*shards, *more_shards) or ("data",)
-    runs = [out / preset for preset in presets.split(",")]
+    runs = [Run(out, f"{preset} {change}".strip()) for preset in presets.split(",") for change in ("", *changes)]
     for folder in (out, pictures):
         folder.mkdir(parents=True, exist_ok=True)
     learn_features(shards)
     for run in runs:
-        print(f"{run.name} ...", flush=True)
+        print(f"{run.method} ...", flush=True)
         train(run, shards, seed, CORES * 60 * minutes)
         score(run, shards)
         picture = pictures / f"{run.name}.png"
-        python("-m", "training.sample", "--run", run, "--count", 64, "--seed", 0, "--out", picture)
+        python("-m", "training.sample", "--run", run.folder, "--count", 64, "--seed", 0, "--out", picture)
     text = lay_out(runs, minutes, seed)
     write_text(out / "table.md", text)
     print(f"\n{text}")
