@@ -39,8 +39,8 @@ def line(status: Status) -> str:
     minutes, seconds = divmod(round(status.seconds_left), 60)
     parts = [
         f"epoch {status.epoch:.2f}",
-        f"{status.kimg:,.1f} kimg",
-        f"{status.images_per_second:,.0f} img/s",
+        f"{_figure(status.kimg)} kimg",
+        f"{_figure(status.images_per_second)} img/s",
         f"D {status.d_loss:.3f}",
         f"G {status.g_loss:.3f}",
         f"gradients {status.d_gradient:.2g} and {status.g_gradient:.2g}",
@@ -50,6 +50,11 @@ def line(status: Status) -> str:
         *([status.warning] if status.warning else []),
     ]
     return ", ".join(parts)
+
+
+def _figure(value: float) -> str:
+    """Three digits at least: large networks on small machines see less than one photo a second."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def memory_mb() -> float:

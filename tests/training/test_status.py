@@ -11,6 +11,11 @@ def test_a_line_says_how_far_how_fast_and_how_well():
     )
 
 
+def test_a_run_of_less_than_a_photo_a_second_does_not_seem_to_stand_still():
+    status = Status(10, 0.003, 0.042, 0.412, 1.25, 0.75, 0.5, 2.0, 1500.4, 60.0)
+    assert "0.042 kimg, 0.412 img/s" in line(status)
+
+
 def test_rollbacks_and_a_warning_are_said_where_there_are_any():
     status = Status(200, 1.5, 12.8, 1234.5, 1.25, 0.75, 0.5, 2.0, 1500.4, 60.0, rollbacks=2, warning="collapse: why")
     assert line(status).endswith("0:01:00 left, taken back 2x, collapse: why")
