@@ -46,15 +46,13 @@ class Game:
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """D's adversarial loss, and its penalties."""
         method = self._method
-        real = self._augmented(real, noise, Purpose.DISCRIMINATOR_REAL, left)
-        fake = self._augmented(fake, noise, Purpose.DISCRIMINATOR_FAKE, left)
         penalties = tf.zeros_like(real[:, 0, 0, 0])
         logits = []
         for images, purpose, gamma in (
             (real, Purpose.DISCRIMINATOR_REAL, method.r1_gamma),
             (fake, Purpose.DISCRIMINATOR_FAKE, method.r2_gamma),
         ):
-            judge = self._judge(noise, purpose)
+            judge = self._judge(noise, purpose, left)
             if penalised and not gamma.is_zero:
                 seen, squared_slope = judged_with_slope(judge, images)
                 penalties += gamma.at(left) / 2.0 * squared_slope
@@ -63,30 +61,28 @@ class Game:
             logits.append(seen)
         if penalised and method.gradient_penalty:
             places = noise.uniform(Purpose.BETWEEN, (1, 1, 1))
-            judge = self._judge(noise, Purpose.BETWEEN)
+            judge = self._judge(noise, Purpose.BETWEEN, left)
             penalties += method.gradient_penalty * between(judge, real, fake, places)
         return self._loss.discriminator(*logits), method.penalty_every * penalties
 
     def generator(self, real: tf.Tensor | None, fake: tf.Tensor, noise: Noise, left: tf.Tensor) -> tf.Tensor:
         """G's loss; `real` are photos for a loss that sees them."""
-        real_logits = None
-        if real is not None:
-            real = self._augmented(real, noise, Purpose.GENERATOR_REAL, left)
-            real_logits = self._judge(noise, Purpose.GENERATOR_REAL)(real)
-        fake = self._augmented(fake, noise, Purpose.GENERATOR, left)
-        return self._loss.generator(real_logits, self._judge(noise, Purpose.GENERATOR)(fake))
+        real_logits = None if real is None else self._judge(noise, Purpose.GENERATOR_REAL, left)(real)
+        return self._loss.generator(real_logits, self._judge(noise, Purpose.GENERATOR, left)(fake))
 
-    def _judge(self, noise: Noise, purpose: Purpose) -> Callable[[tf.Tensor], tf.Tensor]:
+    def _judge(self, noise: Noise, purpose: Purpose, left: tf.Tensor) -> Callable[[tf.Tensor], tf.Tensor]:
+        """D's logits of images that are augmented on the way, so that penalties are on the images themselves."""
         drawn = [noise.uniform(purpose, shape, index) for index, shape in enumerate(self._noise_shapes)]
-        return lambda images: tf.squeeze(self._discriminate([images, *drawn]), -1)
-
-    def _augmented(self, images: tf.Tensor, noise: Noise, purpose: Purpose, left: tf.Tensor) -> tf.Tensor:
-        streams = len(self._noise_shapes)  # those below are dropout's
+        probability = self._method.augment_probability.at(left)
 
         def uniform(place: int) -> tf.Tensor:
-            return noise.uniform(purpose, (3,), streams + place)
+            return noise.uniform(purpose, (3,), len(drawn) + place)  # the streams below are dropout's
 
-        return augment(images, self._augmentations, self._method.augment_probability.at(left), uniform)
+        def judge(images: tf.Tensor) -> tf.Tensor:
+            augmented = augment(images, self._augmentations, probability, uniform)
+            return tf.squeeze(self._discriminate([augmented, *drawn]), -1)
+
+        return judge
 
 
 def _forward(network: keras.Model, jit: bool) -> Callable[[tf.Tensor | list[tf.Tensor]], tf.Tensor]:

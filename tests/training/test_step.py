@@ -153,6 +153,62 @@ def test_one_step_is_keras_cross_entropy_with_labels_one_and_zero_then_one_for_t
     np.testing.assert_allclose(flat(after[1]), flat(moved), atol=1e-5)
 
 
+PENALISED = replace(
+    METHOD,
+    loss="relativistic",
+    r1_gamma=Ramp(3.0, 1.0),
+    r2_gamma=Ramp(5.0),
+    gradient_penalty=0.7,
+    penalty_every=3,
+    ramp_kimg=0.08,  # 10 steps
+    augment="contrast",
+    augment_probability=Ramp(0.2, 0.8),
+)
+
+
+@pytest.mark.parametrize("penalised", [True, False])
+def test_one_step_has_the_penalties_of_the_images_before_augmentation_at_their_weights_of_the_step(
+    monkeypatch, penalised
+):
+    """Against R3GAN's and WGAN-GP's formulas, gradients through the augmentation; halfway along the ramps."""
+    monkeypatch.setattr(pair_module, "family", lambda name: dense_family())
+    pair = with_plain_descent(build(PENALISED, SHAPE, 5, Progress()), 1.0)
+    generator, discriminator = pair.generator.network, pair.discriminator.network
+    noise = Noise(5, tf.constant(5, tf.int64), 0, METHOD.batch_size)
+    real = tf.constant(photos()[0] / np.float32(255))
+    fake = generator(noise.latent(METHOD.latent, "uniform"))
+
+    def logits(images, purpose):
+        drawn = noise.uniform(purpose, (3,), 1)
+        contrast = AUGMENTATIONS["contrast"](images, drawn[:, :2])
+        images = tf.where(drawn[:, 2, None, None, None] < 0.5, contrast, images)
+        return discriminator([images, noise.uniform(purpose, (16,), 0)], training=True)[:, 0]
+
+    def squared_slope(images, purpose):
+        with tf.GradientTape() as tape:
+            tape.watch(images)
+            value = logits(images, purpose)
+        return tf.reduce_sum(tape.gradient(value, images) ** 2, axis=[1, 2, 3]) / 4  # of pixels in [-1, 1]
+
+    mixed = real + noise.uniform(Purpose.BETWEEN, (1, 1, 1)) * (fake - real)
+    with tf.GradientTape() as tape:
+        loss = tf.nn.softplus(logits(fake, Purpose.DISCRIMINATOR_FAKE) - logits(real, Purpose.DISCRIMINATOR_REAL))
+        penalties = (
+            2.0 / 2 * squared_slope(real, Purpose.DISCRIMINATOR_REAL)
+            + 5.0 / 2 * squared_slope(fake, Purpose.DISCRIMINATOR_FAKE)
+            + 0.7 * (tf.sqrt(squared_slope(mixed, Purpose.BETWEEN)) - 1) ** 2
+        )
+        total = tf.reduce_mean(loss + 3 * penalties if penalised else loss)
+    before = [weight.numpy() for weight in discriminator.trainable_variables]
+    slopes = tape.gradient(total, discriminator.trainable_variables)
+    moved = [weight - slope for weight, slope in zip(before, slopes, strict=True)]
+
+    step = replica_step(pair, PENALISED, 5, 1, Turn(penalised=penalised))
+    values = step([tf.constant(batch) for batch in photos(2)], tf.constant(5, tf.int64)).numpy()
+    np.testing.assert_allclose(values[0], tf.reduce_mean(loss), rtol=1e-5)
+    np.testing.assert_allclose(flat(discriminator.trainable_variables), flat(moved), atol=1e-5)
+
+
 def test_clip_norm_bounds_the_whole_update_of_each_network():
     before, after, _ = one_descent(replace(METHOD, clip_norm=0.01))
     for there, here in zip(after, before, strict=True):
@@ -250,6 +306,26 @@ def test_only_the_generators_turns_change_the_generator_and_count():
     assert all(np.array_equal(there, here) for there, here in zip(after, before, strict=True))
     assert values[[1, 3, 4]].tolist() == [0, 0, 0]
     assert values[0] > 0 < values[2]
+
+
+def test_the_steps_of_a_run_take_the_turns_and_average_at_the_half_life_of_the_step(monkeypatch):
+    """Two critic steps for one of G: only every second step moves it, and with it the average by 16 photos' worth."""
+    monkeypatch.setattr(pair_module, "family", lambda name: dense_family())
+    method = replace(METHOD, critic_steps=2, ema_kimg=Ramp(0.0, 0.064), ramp_kimg=0.032)  # over 4 steps
+    config = Config("any", method, 5, "train", 1000, "abc", SHAPE, cache=True)
+    over = Devices("any", tf.distribute.get_strategy())
+    pair, progress = build_on(over, config)
+    run_steps = compile_steps(pair, progress, config, over)
+    batches = iter(tf.data.Dataset.from_tensor_slices(photos(1)).repeat())
+    expected = flat(pair.shown.weights)
+    for half_life in (None, 64 * (1 - np.cos(np.pi / 4)) / 2, None, 64 * (1 - np.cos(3 * np.pi / 4)) / 2):
+        before = flat(pair.generator.network.weights)
+        run_steps(batches, tf.constant(1, tf.int64))
+        now = flat(pair.generator.network.weights)
+        assert np.array_equal(now, before) == (half_life is None)
+        if half_life is not None:
+            expected = now + 0.5 ** (16 / half_life) * (expected - now)
+        np.testing.assert_allclose(flat(pair.shown.weights), expected, atol=1e-6)
 
 
 def test_ramps_fall_along_half_a_cosine_over_ramp_kimg():
