@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable
+from pathlib import Path
 
 import keras
 import numpy as np
+from click import UsageError
 
 from training.grid import to_pixels
 from training.noise import Purpose, latent
 
 BATCH = 256
+
+
+def load(path: Path) -> keras.Model:
+    """The generator that a run has saved.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    try:
+        return keras.saving.load_model(path, compile=False)
+    except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
+        raise UsageError(
+            f"{path} cannot be read ({error}). The run writes it anew when it ends an epoch: continue it."
+        ) from None
 
 
 def faces(

@@ -75,14 +75,12 @@ def main(
     photos = divide(find([*shards, *more_shards] or ["data"]), settings)
 
     with startup_chatter_hidden():
-        import keras
-
         from training import draw
         from training.failures import failures_of_files_in_words
         from training.metrics.evaluator import Evaluator, needs_features, open_space
         from training.metrics.space import progress
 
-        generator = keras.saving.load_model(path, compile=False)
+        generator = draw.load(path)
     space = None
     if needs_features(names) or neighbours:
         space = open_space(features, photos[TRAIN], inception_file)

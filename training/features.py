@@ -5,16 +5,14 @@ from __future__ import annotations
 import click
 from click import UsageError
 
-from training.options import shards_options
+from training.options import Number, shards_options
 from training.quiet import startup_chatter_hidden
 from training.shards import ShardSet, find
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @shards_options
-@click.option(
-    "--kimg", type=click.FloatRange(0.01), default=100.0, help="Thousands of photos to see; 100 take a few minutes."
-)
+@click.option("--kimg", type=Number(0.01), default=100.0, help="Thousands of photos to see; 100 take a few minutes.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, help="Decides weights, order and flips.")
 def main(shards: tuple[str, ...], more_shards: tuple[str, ...], kimg: float, seed: int) -> None:
     """Learn to tell the attributes of the training photos; what is learnt is what python -m training.evaluate sees by.

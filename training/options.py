@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
@@ -12,13 +13,24 @@ from training.presets import Augmentation, Distribution, Loss, Network, Precisio
 from training.ramp import Ramp
 
 
+class Number(click.FloatRange):
+    """A finite number within a range: click's own lets nan and inf through."""
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Check it."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is no finite number.", param, ctx)
+        return number
+
+
 class RampType(click.ParamType):
-    """START or START:END, no number below 0 nor, where there is a limit, above it."""
+    """START or START:END, both in the range of a `Number`."""
 
     name = "RAMP"
 
-    def __init__(self, limit: float = float("inf")):
-        self._limit = limit
+    def __init__(self, most: float | None = None, below: float | None = None):
+        self._number = Number(0, most if below is None else below, max_open=below is not None)
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Ramp:
         """Read it."""
@@ -26,9 +38,9 @@ class RampType(click.ParamType):
             ramp = Ramp.parse(str(value))
         except ValueError:
             self.fail(f"{value!r} is neither a number nor two with a colon between: 2e-4:5e-5.", param, ctx)
-        if not all(0 <= part <= self._limit for part in (ramp.start, ramp.end) if part is not None):
-            limit = "" if self._limit == float("inf") else f" to {self._limit:g}"
-            self.fail(f"{value!r} is out of range: 0{limit or ' or more'}.", param, ctx)
+        for part in (ramp.start, ramp.end):
+            if part is not None:
+                self._number.convert(part, param, ctx)
         return ramp
 
 
@@ -46,6 +58,8 @@ class Names(click.ParamType):
         for name in names:
             if name not in self._choices:
                 self.fail(f"{name!r} is none of {', '.join(self._choices)}.", param, ctx)
+            if names.count(name) > 1:
+                self.fail(f"{name!r} is named twice.", param, ctx)
         return ",".join(names)
 
 
@@ -99,7 +113,7 @@ def feature_options(command: Callable) -> Callable:
     )(command)
 
 
-_POSITIVE = click.FloatRange(0, min_open=True)
+_POSITIVE = Number(0, min_open=True)
 _COUNT = click.IntRange(min=1)
 
 # Names are the fields of `training.presets.Preset`.
@@ -115,17 +129,17 @@ _OPTIONS = {
         ("--critic-steps", _COUNT, "Updates of the discriminator for each of the generator."),
         ("--r1-gamma", RampType(), "Weight of the gradient penalty on photos."),
         ("--r2-gamma", RampType(), "Weight of the gradient penalty on generated images."),
-        ("--gradient-penalty", click.FloatRange(0), "Weight of WGAN-GP's penalty."),
+        ("--gradient-penalty", Number(0), "Weight of WGAN-GP's penalty."),
         ("--penalty-every", _COUNT, "Updates of the discriminator between penalties."),
     ],
     "Optimizers (default: the preset's)": [
         ("--batch-size", _COUNT, "Photos a step, over all devices together."),
         ("--lr-g", RampType(), "Adam's learning rate for the generator."),
         ("--lr-d", RampType(), "Adam's learning rate for the discriminator."),
-        ("--beta-1", click.FloatRange(0, 1, max_open=True), "Adam's decay of the first moment."),
-        ("--beta-2", RampType(1), "Adam's decay of the second moment."),
+        ("--beta-1", Number(0, 1, max_open=True), "Adam's decay of the first moment."),
+        ("--beta-2", RampType(below=1), "Adam's decay of the second moment."),
         ("--clip-norm", _POSITIVE, "Scale longer gradients down to this norm."),
-        ("--ramp-kimg", click.FloatRange(0), "Thousands of photos over which a RAMP like 2e-4:5e-5 goes its way."),
+        ("--ramp-kimg", Number(0), "Thousands of photos over which a RAMP like 2e-4:5e-5 goes its way."),
         ("--ema-kimg", RampType(), "Half-life of the generator's moving average, in thousands of photos; 0: none."),
     ],
     "Augmentation (default: the preset's)": [

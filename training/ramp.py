@@ -22,6 +22,11 @@ class Ramp:
         return end + (self.start - end) * left
 
     @property
+    def goes(self) -> bool:
+        """Whether it has two values."""
+        return self.end is not None
+
+    @property
     def is_zero(self) -> bool:
         """Whether it is 0 throughout."""
         return not self.start and not self.end

@@ -6,7 +6,7 @@ import json
 import math
 import re
 import sys
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,9 +17,10 @@ from click import UsageError
 from training import config as configs
 from training.config import Config
 from training.metrics import METRICS
-from training.options import GroupedCommand, Names, feature_options, method_options, shards_options
-from training.presets import PRESETS
+from training.options import GroupedCommand, Names, Number, feature_options, method_options, shards_options
+from training.presets import PRESETS, Preset
 from training.quiet import startup_chatter_hidden
+from training.ramp import Ramp
 from training.shards import ShardSet, find
 
 if TYPE_CHECKING:
@@ -53,15 +54,11 @@ if TYPE_CHECKING:
     help="The run's folder; the same command continues it.  [default: the next number under runs/]",
 )
 @click.option("--epochs", type=click.IntRange(min=1), default=20, help="How often every photo is seen.")
-@click.option(
-    "--kimg", type=click.FloatRange(0, min_open=True), help="Length in thousands of photos, instead of --epochs."
-)
+@click.option("--kimg", type=Number(0, min_open=True), help="Length in thousands of photos, instead of --epochs.")
 @click.option("--sample-every", type=click.IntRange(min=1), default=1, help="Epochs between grids of samples.")
-@click.option("--save-minutes", type=click.FloatRange(0), default=10.0, help="Minutes between checkpoints in an epoch.")
-@click.option(
-    "--save-kimg", type=click.FloatRange(0, min_open=True), help="Thousands of photos between checkpoints as well."
-)
-@click.option("--status-seconds", type=click.FloatRange(0), default=10.0, help="Seconds between lines of status.")
+@click.option("--save-minutes", type=Number(0), default=10.0, help="Minutes between checkpoints in an epoch.")
+@click.option("--save-kimg", type=Number(0, min_open=True), help="Thousands of photos between checkpoints as well.")
+@click.option("--status-seconds", type=Number(0), default=10.0, help="Seconds between lines of status.")
 @click.option(
     "--on-nan",
     type=click.Choice(["stop", "rollback"]),
@@ -77,9 +74,7 @@ if TYPE_CHECKING:
     help=f"Judge the generator while it learns, and keep the best by the first named. Separated by commas: "
     f"{', '.join(METRICS)}.",
 )
-@click.option(
-    "--metrics-kimg", type=click.FloatRange(0, min_open=True), default=50.0, help="Thousands of photos between scores."
-)
+@click.option("--metrics-kimg", type=Number(0, min_open=True), default=50.0, help="Thousands of photos between scores.")
 @feature_options
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, help="Decides weights, order and noise.")
 @click.option(
@@ -144,6 +139,7 @@ def main(
     """
     learnt, kept = divide(find([*shards, *more_shards] or ["data"]), train_on, limit)
     method = replace(PRESETS[preset], **{name: value for name, value in overrides.items() if value is not None})
+    refuse_aimless(method)
     names = [name for name in metrics.split(",") if name]
     folder = out or next_folder(Path("runs"), preset)
     saved = configs.load(folder)
@@ -155,9 +151,14 @@ def main(
         from training import forecast, loop, pipeline
         from training import strategy as strategies
         from training.failures import failures_in_words
+        from training.networks.layers import doublings
         from training.scorer import open_scorer
 
         devices = strategies.choose(strategy, split, deterministic)
+    try:
+        doublings(learnt.image_shape)
+    except ValueError as error:
+        raise UsageError(f"{error}. Make shards of such images.") from None
     if devices.hosts > 1 and not out:
         raise UsageError("With several hosts --out must name one folder that all of them see.")
     # A run goes on as it began: what is free now must not change the order of its photos.
@@ -239,6 +240,14 @@ def refuse_foreign(folder: Path, saved: dict[str, object] | None) -> None:
         raise UsageError(
             f"{folder} holds something that is not a run (it has no {configs.FILE_NAME}). Choose another --out."
         )
+
+
+def refuse_aimless(method: Preset) -> None:
+    """Raise UsageError where a part goes from one value to another, and nothing says over how many photos."""
+    parts = {"--" + field.name.replace("_", "-"): getattr(method, field.name) for field in fields(method)}
+    going = [f"{name} {part}" for name, part in parts.items() if isinstance(part, Ramp) and part.goes]
+    if going and not method.ramp_kimg:
+        raise UsageError(f"{', '.join(going)}: over how many thousand photos? Say --ramp-kimg.")
 
 
 def refuse_uneven(images_a_device: int, micro_batch: int | None) -> None:

@@ -25,11 +25,9 @@ def main(folder: Path, count: int, seed: int, out: Path) -> None:
     if not out.parent.is_dir():
         raise UsageError(f"{out.parent} is not a folder: make it first, or choose another --out.")
     with startup_chatter_hidden():
-        import keras
-
         from training import draw
 
-        generator = keras.saving.load_model(path, compile=False)
+        generator = draw.load(path)
     write_png(out, tile(draw.faces(generator, count, seed, settings["latent_distribution"])))
     print(f"{out}: {count} faces.")
 

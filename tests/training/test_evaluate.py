@@ -1,6 +1,7 @@
 """The command as a user types it, on small shards and a small generator."""
 
 import json
+import shutil
 
 import keras
 import numpy as np
@@ -120,6 +121,19 @@ def test_other_photos_than_the_runs_are_said_to_be_so(place, tmp_path):
         *("--out", tmp_path / "scores.json"),
     )
     assert "not the shards that the run learnt from" in output
+
+
+def test_a_damaged_network_of_attributes_is_one_message(place, tmp_path):
+    shutil.copytree(place / "data", tmp_path / "data")
+    path = tmp_path / "data/features/attributes.keras"
+    whole = path.read_bytes()
+    flipped = bytearray(whole)
+    flipped[len(whole) // 2] ^= 1
+    for content in (whole[:-100], bytes(flipped), b"rubbish"):
+        path.write_bytes(content)
+        message = evaluate.is_refused("--run", place / "run", "--shards", tmp_path / "data", "--metrics", "frechet")
+        assert "cannot be read" in message or "is not the network" in message
+        assert "python -m training.features" in message
 
 
 def test_what_is_wrong_is_said_in_one_message(place, tmp_path):

@@ -15,7 +15,7 @@ from training.ramp import Ramp
 @click.option("--shards", help="Not a part of a preset.")
 @method_options
 def command(shards, **parts):
-    print({name: value for name, value in parts.items() if value is not None})
+    print(Preset(**{name: value for name, value in parts.items() if value is not None}))
 
 
 def test_every_part_of_a_preset_is_an_option():
@@ -39,15 +39,18 @@ def test_a_ramp_is_read_and_said_again(text, ramp):
     assert Ramp.parse(str(ramp)) == ramp
 
 
-@pytest.mark.parametrize("text", ["fast", "1:2:3", "", "-1", "0.1:-0.1", "nan"])
+@pytest.mark.parametrize("text", ["fast", "1:2:3", "", "-1", "0.1:-0.1", "nan", "0:inf"])
 def test_what_is_no_ramp_is_refused(text):
-    with pytest.raises(click.BadParameter, match=r"colon|out of range"):
+    with pytest.raises(click.BadParameter, match=r"colon|not in the range|finite"):
         RampType().convert(text, None, None)
 
 
 def test_a_ramp_beyond_its_limit_is_refused():
-    with pytest.raises(click.BadParameter, match="0 to 1"):
+    with pytest.raises(click.BadParameter, match="0<=x<=1"):
         RampType(1).convert("0.9:1.1", None, None)
+    assert RampType(1).convert("0.9:1", None, None).end == 1
+    with pytest.raises(click.BadParameter, match="0<=x<1"):
+        RampType(below=1).convert("0.9:1", None, None)
 
 
 def test_a_name_that_is_none_is_refused():
@@ -55,6 +58,8 @@ def test_a_name_that_is_none_is_refused():
     assert Names(("a", "b")).convert("", None, None) == ""
     with pytest.raises(click.BadParameter, match="'c' is none of a, b"):
         Names(("a", "b")).convert("a,c", None, None)
+    with pytest.raises(click.BadParameter, match="'a' is named twice"):
+        Names(("a", "b")).convert("a,b,a", None, None)
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -68,4 +73,4 @@ def test_what_a_preset_holds_can_be_said_on_the_command_line(name):
         elif value is not None:
             arguments += [option, str(value)]
     outcome = CliRunner().invoke(command, arguments)
-    assert outcome.exit_code == 0, outcome.output
+    assert outcome.output == f"{PRESETS[name]}\n"

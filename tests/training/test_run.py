@@ -5,6 +5,7 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -218,6 +219,44 @@ def test_wrong_input_is_one_message(finished, tmp_path):
     assert "No test shards" in run.is_refused("--shards", data, "--train-on", "test")
     assert "not a run" in sample.is_refused("--run", tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_part_that_goes_from_one_value_to_another_needs_to_know_how_long(finished, tmp_path):
+    arguments = ("--shards", finished[0] / "data", *SMALL, "--lr-g", "4e-4:1e-4", "--out", tmp_path / "run")
+    assert "--lr-g 0.0004:0.0001: over how many thousand photos? Say --ramp-kimg." in run.is_refused(*arguments)
+    assert not (tmp_path / "run").exists()
+    run.succeeds(*arguments, "--ramp-kimg", 0.1, "--epochs", 1)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--kimg", "inf"), ("--save-kimg", "nan"), ("--clip-norm", "nan"), ("--lr-g", "inf"), ("--beta-2", "1")],
+)
+def test_numbers_that_no_run_can_have_are_refused(finished, tmp_path, option, value):
+    arguments = ("--shards", finished[0] / "data", *SMALL, "--out", tmp_path / "run")
+    assert option in run.is_refused(*arguments, option, value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_images_that_no_network_builds_for_are_refused_before_anything_is_written(tmp_path):
+    write_shards(tmp_path / "data", numbered_images(20, side=12), (20,))
+    message = run.is_refused("--shards", tmp_path / "data", *SMALL, "--out", tmp_path / "run")
+    assert "square images of 8, 16, 32, 64, ... pixels" in message
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_damaged_generator_is_one_message(finished, tmp_path):
+    shutil.copytree(finished[0] / "run", tmp_path / "run")
+    path = tmp_path / "run" / "generator.keras"
+    whole = path.read_bytes()
+    flipped = bytearray(whole)
+    flipped[len(whole) // 2] ^= 1
+    for content in (whole[:-100], bytes(flipped), b"rubbish"):
+        path.write_bytes(content)
+        message = sample.is_refused("--run", tmp_path / "run", "--out", tmp_path / "faces.png")
+        assert "generator.keras cannot be read" in message
+        assert "continue it" in message
+    assert not (tmp_path / "faces.png").exists()
 
 
 def test_runs_are_numbered(finished, tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zipfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -205,7 +206,7 @@ def load(shards: ShardSet) -> tuple[FeatureSpace, Card]:
         model = keras.saving.load_model(place / f"{NAME}.keras", compile=False)
     except FileNotFoundError:
         raise UsageError(f"The feature space attributes is not in {place} yet. {how}") from None
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
         raise UsageError(f"{place / NAME}.keras or .json cannot be read ({error}). {how}") from None
     if digest(model) != card.digest:
         raise UsageError(f"{place / NAME}.keras is not the network that {NAME}.json beside it describes. {how}")
