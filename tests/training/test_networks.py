@@ -24,7 +24,7 @@ def test_classic_is_the_network_of_the_specification():
 
 
 @pytest.mark.parametrize("shape", [(8, 8, 1), (16, 16, 3), (64, 64, 1), (128, 128, 3)])
-@pytest.mark.parametrize("name", ["classic", "dcgan", "wgan_gp", "sngan"])
+@pytest.mark.parametrize("name", ["classic", "dcgan", "wgan_gp", "sngan", "lite"])
 def test_networks_build_for_the_shape_of_the_shards(name, shape):
     networks = family(name)
     images = networks.generator(shape, 10)(np.random.default_rng(0).uniform(-1, 1, (2, 10))).numpy()

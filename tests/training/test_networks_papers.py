@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from training.networks import dcgan, family, r3gan, sngan, wgan_gp
+from training.networks import dcgan, family, lite, r3gan, sngan, wgan_gp
 from training.networks.layers import SpectralConv2D
 
 
@@ -19,7 +19,7 @@ def block_diagonal(kernel, groups):
     return tf.concat([tf.concat([c if i == j else zeros for i in range(groups)], 2) for j, c in enumerate(columns)], 3)
 
 
-FAMILIES = ("dcgan", "wgan_gp", "sngan", "r3gan")
+FAMILIES = ("dcgan", "wgan_gp", "sngan", "r3gan", "lite")
 
 
 def trainable(network):
@@ -180,6 +180,15 @@ def test_dcgan_starts_as_in_the_paper():
                 assert gamma.std() == pytest.approx(0.02, rel=0.3)
             elif layer.trainable_variables:
                 assert layer.kernel.numpy().std() == pytest.approx(0.02, rel=0.1)
+
+
+def test_lite_is_dcgan_in_half_its_channels_with_no_normalisation_in_d():
+    generator, discriminator = lite.generator((64, 64, 1), 64), lite.discriminator((64, 64, 1))
+    widths = (256, 128, 64, 32)
+    pairs = 16 * (256 * 128 + 128 * 64 + 64 * 32)
+    assert trainable(generator) == 64 * 16 * 256 + pairs + 2 * sum(widths) + 16 * 32 + 1
+    assert trainable(discriminator) == 16 * 32 + pairs + sum(widths) + 16 * 256 + 1
+    assert {type(layer).__name__ for layer in discriminator.layers if layer.weights} == {"Conv2D", "Dense"}
 
 
 def test_the_critic_of_wgan_gp_sees_each_image_alone():
