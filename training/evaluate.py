@@ -178,7 +178,7 @@ def pairs(faces: np.ndarray, photos: ShardSet, space: FeatureSpace) -> np.ndarra
     from training.metrics.distances import nearest
     from training.metrics.space import features_of_photos, read_rows
 
-    rows = nearest(space.features(faces), features_of_photos(photos, TRAIN, space))
+    rows = nearest(space.features(faces), features_of_photos(photos, np.arange(photos.count), space))
     joined = np.concatenate([faces, read_rows(photos, rows)], axis=2)
     return tile(np.pad(joined, ((0, 0), (2, 2), (2, 2), (0, 0))))  # black between pairs
 

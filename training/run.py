@@ -197,7 +197,7 @@ def main(
         if devices.host == 0:
             if names:
                 with failures_in_words(devices, config):
-                    scorer = open_scorer(names, learnt, features, inception_file)
+                    scorer = open_scorer(names, learnt, kept, features, inception_file)
             folder.mkdir(parents=True, exist_ok=True)
             configs.save(folder, config)
         stopped_by = loop.train(config, learnt, devices, schedule, folder, scorer)

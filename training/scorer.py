@@ -17,8 +17,6 @@ from training.metrics.evaluator import Evaluator, needs_features, open_space
 from training.pair import Pair
 from training.shards import ShardSet
 
-LEARNT = "train"
-
 
 @dataclass(frozen=True)
 class Scorer:
@@ -44,12 +42,18 @@ class Scorer:
         return min(scored, key=lambda entry: sign * entry.values[self.decides], default=None)
 
 
-def open_scorer(names: Sequence[str], learnt: ShardSet, features: str, inception_file: Path | None) -> Scorer:
+def open_scorer(
+    names: Sequence[str], learnt: ShardSet, kept: ShardSet, features: str, inception_file: Path | None
+) -> Scorer:
     """Judge by these metrics against the photos that are learnt from, as papers do; the first one decides.
+
+    Beside each score stands NAME_held_out, the same against the photos that are kept from learning, where there are
+    any: where the first falls and the second does not, photos are being memorised.
 
     Args:
         names: entries of METRICS.
-        learnt: the photos.
+        learnt: the photos that are learnt from.
+        kept: the photos that are not.
         features: the feature space, opened where one of the metrics needs it.
         inception_file: the graph of the feature space `inception`; None to fetch it once.
 
@@ -57,9 +61,14 @@ def open_scorer(names: Sequence[str], learnt: ShardSet, features: str, inception
         UsageError: there is no such feature space yet, or there are too few photos.
     """
     space = open_space(features, learnt, inception_file) if needs_features(names) else None
-    evaluator = Evaluator({LEARNT: learnt}, space, names)
+    photos = {"train": learnt, "held_out": kept}
+    evaluator = Evaluator({split: part for split, part in photos.items() if part.count}, space, names)
 
     def judge(faces: np.ndarray) -> dict[str, float]:
-        return {name.removeprefix(f"{LEARNT}/"): value for name, value in evaluator.score(faces).items()}
+        scores = {}
+        for name, value in evaluator.score(faces).items():
+            split, _, figure = name.partition("/")
+            scores[figure if split == "train" else f"{figure}_{split}"] = value
+        return scores
 
     return Scorer(judge, evaluator.count, names[0], METRICS[names[0]].lower_is_better)

@@ -144,5 +144,8 @@ def test_what_is_wrong_is_said_in_one_message(place, tmp_path):
     assert "cannot be read" in evaluate.is_refused(
         *("--run", place / "run", *data, "--features", "inception", "--inception", tmp_path / "missing.pb")
     )
+    assert "is for --features inception: say both" in evaluate.is_refused(
+        *("--run", place / "run", *data, "--inception", tmp_path / "graph.pb")
+    )
     write_shards(tmp_path / "small", numbered_images(9, side=8), (9,))
     assert "[16, 16, 1]" in evaluate.is_refused("--run", place / "run", "--shards", tmp_path / "small")

@@ -319,6 +319,7 @@ def test_metrics_are_taken_while_training_and_the_best_is_kept(finished, tmp_pat
     assert (out / "checkpoints" / f"step-{best['step']}.index").exists()
     assert keras.saving.load_model(out / "generator-best.keras", compile=False).output_shape == (None, 16, 16, 1)
     assert f"50 images seen: swd {float(scores(out)[0]['swd']):.4g}" in output
+    assert all(float(row["swd_held_out"]) != float(row["swd"]) for row in scores(out))
     assert history(out) == history(finished[0] / "run"), "judging a generator does not change it"
     assert [line["step"] for line in stats(out)] == [2, 4, 5, 6, 8, 10, 12, 14, 15, 16, 18]
 

@@ -12,16 +12,17 @@ from training.metrics import FEWEST, METRICS, Sample, attributes, inception
 from training.metrics.space import FeatureSpace, features_of_photos, read_rows
 from training.shards import ShardSet
 
-SPACES = (attributes.NAME, inception.NAME)
-
 
 def open_space(name: str, shards: ShardSet, inception_file: Path | None = None) -> FeatureSpace:
     """The feature space of this name for the images of these shards.
 
     Raises:
-        UsageError: the network of `attributes` has not been learnt yet, or the file is not the graph of `inception`.
+        UsageError: the network of `attributes` has not been learnt yet, or the file is not the graph of `inception`,
+            or there is one and it is not asked for.
         ClickException: the graph of `inception` cannot be fetched.
     """
+    if inception_file and name != inception.NAME:
+        raise UsageError(f"--inception {inception_file} is for --features {inception.NAME}: say both.")
     return inception.load(shards, inception_file) if name == inception.NAME else attributes.load(shards)[0]
 
 
@@ -60,7 +61,7 @@ class Evaluator:
         """How many faces `score` takes."""
         if self.count < FEWEST:
             raise UsageError(f"{self.count} photos are too few to measure anything: at least {FEWEST} of each split.")
-        self.real = {split: self._choose(split, shards) for split, shards in shards_by_split.items()}
+        self.real = {split: self._choose(shards) for split, shards in shards_by_split.items()}
 
     def score(self, faces: np.ndarray, say: Callable[[str], object] = lambda line: None) -> dict[str, float]:
         """Every figure against every split, by "split/figure".
@@ -89,7 +90,7 @@ class Evaluator:
             figures.update(METRICS[name].compute(real, fake))
         return figures
 
-    def _choose(self, split: str, shards: ShardSet) -> Sample:
+    def _choose(self, shards: ShardSet) -> Sample:
         rows = np.sort(np.random.default_rng(0).choice(shards.count, self.count, replace=False))
-        features = features_of_photos(shards, split, self.space)[rows] if self.space else None
+        features = features_of_photos(shards, rows, self.space) if self.space else None
         return Sample(read_rows(shards, rows), features)

@@ -13,6 +13,7 @@ import time
 import urllib.request
 import zlib
 from collections.abc import Callable
+from http.client import HTTPException
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -30,6 +31,7 @@ URL = "https://download.tensorflow.org/models/image/imagenet/inception-2015-12-0
 FILE = "classify_image_graph_def.pb"
 INPUT = "ExpandDims"
 OUTPUT = "pool_3"
+WIDTH = 2048
 PREFIXES = ("", "FID_Inception_Net/")
 """What stands before the names: nothing as published, the second where a graph was saved again after fid.py."""
 
@@ -95,6 +97,8 @@ def features_of(content: bytes, file: Path, image_shape: tuple[int, int, int]) -
             graph, input_map={f"{prefix}{INPUT}:0": pixels}, return_elements=[f"{prefix}{OUTPUT}:0"]
         )
         features = tf.squeeze(pooled, (1, 2))
+    if features.shape[-1] != WIDTH:
+        raise UsageError(f"{file} is another graph: its {OUTPUT} is {features.shape[-1]} wide. {how_to_get()}")
     session = tf.compat.v1.Session(graph=whole)
     return lambda faces: session.run(features, {images: faces})
 
@@ -116,8 +120,8 @@ def _fetch(path: Path, image_shape: tuple[int, int, int]) -> None:
         features_of(content, path, image_shape)
         with replacing(path) as partial:
             partial.write_bytes(content)
-    except OSError as error:  # urllib's errors are of this kind too
-        raise ClickException(f"The Inception graph cannot be fetched ({error}). {how_to_get()}") from None
+    except (OSError, HTTPException) as error:  # urllib's own errors are OSErrors
+        raise ClickException(f"The Inception graph cannot be fetched ({str(error).strip()}). {how_to_get()}") from None
 
 
 def _download(url: str, path: Path) -> None:

@@ -47,42 +47,46 @@ def folder(shards: ShardSet) -> Path:
     return shards.shards[0].path.parent / "features"
 
 
-def features_of_photos(shards: ShardSet, split: str, space: FeatureSpace) -> np.ndarray:
-    """Features of all photos in the order of the shards: float32 [shards.count, width].
+def features_of_photos(shards: ShardSet, rows: np.ndarray, space: FeatureSpace) -> np.ndarray:
+    """Features of these photos, by their places in the order of the shards: float32 [len(rows), width].
 
-    They are computed once and kept as features/SPACE-SPLIT.npz, which is made anew where the photos or the space have
-    changed. Where it cannot be written they are computed every time.
+    They are computed once and kept as features/SPACE-COUNT-of-PHOTOS.npz, which is made anew where the rows or the
+    space have changed. Where it cannot be written they are computed every time.
+
+    Args:
+        shards: the photos.
+        rows: int64, ascending, each once.
+        space: what computes them.
     """
-    path = folder(shards) / f"{space.name}-{split}.npz"
-    kept = _read(path, shards.fingerprint, space.digest)
+    path = folder(shards) / f"{space.name}-{len(rows)}-of-{shards.fingerprint}.npz"
+    kept = _read(path, rows, space.digest)
     if kept is not None:
         return kept
-    with progress(shards.count, f"Features of the photos ({split})") as bar:
-        features = np.concatenate([space.features(images, bar.update) for images in by_shard(shards)])
+    with progress(len(rows), "Features of photos") as bar:
+        features = np.concatenate([space.features(images, bar.update) for images in _by_shard(shards, rows)])
     try:
         path.parent.mkdir(exist_ok=True)
         with replacing(path) as partial, partial.open("wb") as file:
-            np.savez(file, photos=shards.fingerprint, space=space.digest, features=features)
+            np.savez(file, rows=rows, space=space.digest, features=features)
     except OSError as error:
         print(f"{path} cannot be written ({error.strerror}): these features are computed anew every time.")
     return features
 
 
-def by_shard(shards: ShardSet) -> Iterator[np.ndarray]:
-    """The images a shard at a time, so that memory does not grow with their number: uint8 [its count, ...]."""
-    for shard in shards.shards:
-        yield read_images(replace(shards, shards=(shard,)))
-
-
 def read_rows(shards: ShardSet, rows: np.ndarray) -> np.ndarray:
     """These images, by their places in the order of the shards: uint8 [len(rows), height, width, channels]."""
-    images = np.empty((len(rows), *shards.image_shape), np.uint8)
+    ascending, places = np.unique(rows, return_inverse=True)
+    return np.concatenate(list(_by_shard(shards, ascending)))[places]
+
+
+def _by_shard(shards: ShardSet, rows: np.ndarray) -> Iterator[np.ndarray]:
+    """The images of ascending rows, those of a shard at a time: memory does not grow with the number of shards."""
     first = 0
-    for part in by_shard(shards):
-        here = (first <= rows) & (rows < first + len(part))
-        images[here] = part[rows[here] - first]
-        first += len(part)
-    return images
+    for shard in shards.shards:
+        here = rows[(first <= rows) & (rows < first + shard.count)] - first
+        if len(here):
+            yield read_images(replace(shards, shards=(shard,)))[here]
+        first += shard.count
 
 
 def progress(count: int, what: str) -> tqdm:
@@ -90,11 +94,11 @@ def progress(count: int, what: str) -> tqdm:
     return tqdm(total=count, desc=what, unit="img", mininterval=0.5 if sys.stderr.isatty() else 10.0)
 
 
-def _read(path: Path, photos: str, space: str) -> np.ndarray | None:
-    """Return what is kept there, or None where it is missing, damaged, or of other photos or another space."""
+def _read(path: Path, rows: np.ndarray, space: str) -> np.ndarray | None:
+    """Return what is kept there, or None where it is missing, damaged, or of other rows or another space."""
     try:
         with np.load(path) as kept:
-            is_of_these = kept["photos"] == photos and kept["space"] == space
+            is_of_these = np.array_equal(kept["rows"], rows) and kept["space"] == space
             return kept["features"] if is_of_these else None
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None

@@ -1,7 +1,9 @@
 """The loader on a small frozen graph with the original's names and its oldest habits."""
 
 import io
+import socket
 import tarfile
+import threading
 
 import numpy as np
 import pytest
@@ -12,14 +14,14 @@ from tests.training.shards_by_tensorflow import numbered_images, write_shards
 from training.metrics import inception
 from training.shards import find
 
-WIDTH = 5
+WIDTH = 2048
 
 
-def frozen_graph(prefix=""):
+def frozen_graph(prefix="", width=WIDTH):
     """One JPEG -> a batch of one -> 299x299 -> -1..1 -> convolution -> normalisation as of 2015 -> mean: a GraphDef."""
     graph = tf.Graph()
     rng = np.random.default_rng(0)
-    kernel, beta = rng.normal(size=(3, 3, 3, WIDTH)).astype(np.float32), rng.normal(size=WIDTH).astype(np.float32)
+    kernel, beta = rng.normal(size=(3, 3, 3, width)).astype(np.float32), rng.normal(size=width).astype(np.float32)
     with graph.as_default():
         contents = tf.compat.v1.placeholder(tf.string, (), name="DecodeJpeg/contents")
         decoded = tf.cast(tf.image.decode_jpeg(contents, channels=3, name="DecodeJpeg"), tf.float32, name="Cast")
@@ -106,6 +108,8 @@ def test_what_is_not_the_graph_is_refused(tmp_path, shards):
         tf.compat.v1.placeholder(tf.float32, name="ExpandDims")
     (tmp_path / "other.pb").write_bytes(other.as_graph_def().SerializeToString())
     assert "no ExpandDims and pool_3" in refused(shards, tmp_path / "other.pb")
+    (tmp_path / "narrow.pb").write_bytes(frozen_graph(width=5)[0])
+    assert "pool_3 is 5 wide" in refused(shards, tmp_path / "narrow.pb")
     with tarfile.open(tmp_path / "empty.tgz", "w:gz"):
         pass
     assert "holds no classify_image_graph_def.pb" in refused(shards, tmp_path / "empty.tgz")
@@ -132,6 +136,23 @@ def test_where_it_cannot_be_fetched_one_message_says_how_to_get_it(tmp_path, mon
     with pytest.raises(ClickException, match=r"--inception nowhere\.tgz"):
         inception.load(shards, None)
     assert list((shard_folder / "features").iterdir()) == []
+
+
+def test_a_server_that_answers_in_no_words_of_http_is_one_message(monkeypatch, shards):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setattr(inception, "URL", f"http://127.0.0.1:{server.getsockname()[1]}/inception.tgz")
+
+        def answer():
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(b"what?\r\n\r\n")
+
+        answering = threading.Thread(target=answer, daemon=True)
+        answering.start()
+        with pytest.raises(ClickException, match=r"cannot be fetched.*--inception inception\.tgz"):
+            inception.load(shards, None)
+        answering.join(10)
 
 
 def test_something_else_under_the_address_is_not_kept(tmp_path, monkeypatch, shards, shard_folder):
