@@ -35,7 +35,7 @@ class Preset:
     critic_steps: int = 1
     """Updates of D for each of G."""
     r1_gamma: Ramp = Ramp(0.0)
-    """Weight of the zero-centred gradient penalty on real photos, pixels taken as [-1, 1]."""
+    """Weight of the zero-centred gradient penalty on real photos before augmentation, pixels taken as [-1, 1]."""
     r2_gamma: Ramp = Ramp(0.0)
     """The same on generated ones."""
     gradient_penalty: float = 0.0
@@ -90,7 +90,8 @@ PRESETS = {
         beta_1=0.0,
         beta_2=Ramp(0.9),
     ),
-    # Miyato et al. 2018, "Spectral Normalization for GANs"; optimizer and critic steps as in its ResNet experiments.
+    # Miyato et al. 2018, "Spectral Normalization for GANs"; optimizer and critic steps as in its ResNet experiments,
+    # whose rate falls to 0 over 100,000 updates of G: here it stays, since a run says its own length.
     "sngan": Preset(
         network="sngan",
         latent=128,
@@ -101,7 +102,8 @@ PRESETS = {
         beta_2=Ramp(0.9),
     ),
     # Huang et al. 2024, "The GAN is dead; long live the GAN!", its FFHQ-64. Gamma was chosen for three channels: for
-    # one sweep a quarter to four times of it.
+    # one sweep a quarter to four times of it. Its augmentation is ADA's (turns, scalings, shifts, colours, cutout),
+    # here DiffAugment's set at the same probabilities. G learns from the z that D has just seen; there both draw anew.
     "r3gan": Preset(
         network="r3gan",
         latent=64,

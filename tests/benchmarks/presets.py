@@ -10,8 +10,8 @@ for the caches that it takes.
 The presets are trained one after the other on the train- shards, and scored against as many training and held-out
 photos in the feature space `attributes`, which is learnt first where it is not beside the shards. Whatever ends this,
 the same command goes on where it was: beside the runs the folder keeps the CPU time that each has taken. With more
-minutes the runs go on from what they are. The table is also written there as table.md; the grids of 64 faces are all
-from the same unselected z.
+minutes the runs go on from what they are; less, another seed and other photos are refused. There are also the table,
+table.md, and a grid of 64 faces each, from the same unselected z: PRESET.png.
 
 With --change every preset is also trained with each change of its parts, options of training.run, one at a time.
 """
@@ -32,9 +32,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
-from measure import ROOT, python, table
+from measure import python, table
 
 from training.files import write_text
+from training.options import shards_options
 from training.shards import find
 
 CORES = 2
@@ -110,12 +111,22 @@ class Run:
         return float(self.clock.read_text()) if self.clock.exists() else 0.0
 
 
+def check(run: Run, seed: int, photos: str, budget: float) -> None:
+    """Refuse a run of another seed, of other photos than these, or of more time."""
+    if not (run.folder / "config.json").exists():
+        return
+    settings = json.loads((run.folder / "config.json").read_text())
+    if (settings["seed"], settings["data"]) != (seed, photos):
+        raise click.UsageError(f"{run.folder} was trained with another seed or on other photos: choose another --out.")
+    if run.spent() > budget + 60:  # it saves after its time is over
+        raise click.UsageError(f"{run.folder} has had {run.spent() / CORES / 60:.1f} minutes: say as many, or more.")
+
+
 def train(run: Run, shards: tuple[str, ...], seed: int, budget: float) -> None:
     """Train until the run's time is over; nothing where it was before."""
     before = run.spent()
     if before >= budget:
         return
-    (run.folder / "evaluation.json").unlink(missing_ok=True)  # of the generator as it was
     preset, *changes = shlex.split(run.method)
     options = ["--shards", *shards, "--out", str(run.folder), "--preset", preset, *changes, "--seed", str(seed)]
     length = ["--kimg", "1e6", "--strategy", "one", "--status-seconds", "60"]
@@ -125,9 +136,10 @@ def train(run: Run, shards: tuple[str, ...], seed: int, budget: float) -> None:
 
 
 def score(run: Run, shards: tuple[str, ...]) -> None:
-    """Score a run's generator; nothing where it was before."""
-    if not (run.folder / "evaluation.json").exists():
-        python("-m", "training.evaluate", "--run", run.folder, "--features", "attributes", "--shards", *shards)
+    """Score a run's generator and draw its grid."""
+    python("-m", "training.evaluate", "--run", run.folder, "--features", "attributes", "--shards", *shards)
+    picture = run.out / f"{run.name}.png"
+    python("-m", "training.sample", "--run", run.folder, "--count", 64, "--seed", 0, "--out", picture)
 
 
 def learn_features(shards: tuple[str, ...]) -> None:
@@ -177,14 +189,12 @@ def lay_out(runs: list[Run], minutes: float, seed: int) -> str:
 
 
 @click.command()
-@click.option("--shards", multiple=True, metavar="SHARDS", help="Shards, or a folder of them: --shards data/*.tfrecord")
-@click.argument("more_shards", nargs=-1, metavar="[SHARDS]...")
+@shards_options
 @click.option("--presets", default="classic,dcgan,wgan-gp,sngan,lite", help="Which, in this order.")
 @click.option("--change", "changes", multiple=True, metavar="OPTIONS", help="Of a preset: --batch-size 128, say.")
 @click.option("--minutes", type=click.FloatRange(0.5), default=20.0, help=f"For each, on {CORES} cores.")
 @click.option("--seed", default=0, help="Of the training.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default="runs/presets")
-@click.option("--pictures", type=click.Path(path_type=Path, file_okay=False), default=ROOT / "docs" / "presets")
 def main(
     shards: tuple[str, ...],
     more_shards: tuple[str, ...],
@@ -193,22 +203,21 @@ def main(
     minutes: float,
     seed: int,
     out: Path,
-    pictures: Path,
 ) -> None:
     """Train presets for the same time, and score them."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(STOPPED))
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])  # what is started here inherits it
     shards = (*shards, *more_shards) or ("data",)
     runs = [Run(out, f"{preset} {change}".strip()) for preset in presets.split(",") for change in ("", *changes)]
-    for folder in (out, pictures):
-        folder.mkdir(parents=True, exist_ok=True)
+    out.mkdir(parents=True, exist_ok=True)
+    photos, budget = find(shards).only({"train"}).fingerprint, CORES * 60 * minutes
+    for run in runs:
+        check(run, seed, photos, budget)
     learn_features(shards)
     for run in runs:
         print(f"{run.method} ...", flush=True)
-        train(run, shards, seed, CORES * 60 * minutes)
+        train(run, shards, seed, budget)
         score(run, shards)
-        picture = pictures / f"{run.name}.png"
-        python("-m", "training.sample", "--run", run.folder, "--count", 64, "--seed", 0, "--out", picture)
     text = lay_out(runs, minutes, seed)
     write_text(out / "table.md", text)
     print(f"\n{text}")
