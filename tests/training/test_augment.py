@@ -39,11 +39,18 @@ def test_translation_moves_by_up_to_an_eighth_and_leaves_grey():
         np.testing.assert_array_equal(found, expected)
 
 
-def test_cutout_leaves_a_grey_square_of_half_the_side():
-    centred = np.full((6, 2), 0.5, np.float32)
-    for found, image in zip(applied("cutout", centred), IMAGES, strict=True):
+@pytest.mark.parametrize(
+    ("place", "rows", "columns"),
+    [
+        ((0.5, 0.5), slice(4, 12), slice(4, 12)),
+        ((0.0, 0.5), slice(0, 4), slice(4, 12)),  # its centre may be on any edge, and half of it outside
+        ((0.5, 0.999), slice(4, 12), slice(12, 16)),
+    ],
+)
+def test_cutout_leaves_a_grey_square_of_half_the_side(place, rows, columns):
+    for found, image in zip(applied("cutout", np.tile(np.float32(place), (6, 1))), IMAGES, strict=True):
         expected = image.copy()
-        expected[4:12, 4:12] = 0.5
+        expected[rows, columns] = 0.5
         np.testing.assert_array_equal(found, expected)
 
 

@@ -2,6 +2,7 @@
 
 import json
 
+import keras
 import numpy as np
 import pytest
 
@@ -10,6 +11,7 @@ from preprocess.sample_photos import main as sample_photos
 from tests.command import Command
 from training.features import main
 from training.metrics import attributes
+from training.pipeline import read_images
 from training.shards import find
 
 learn = Command(main)
@@ -44,23 +46,34 @@ def test_it_learns_and_says_how_well(learnt):
     assert card["accuracy"] == pytest.approx(np.mean(card["accuracies"]), abs=1e-3)
 
 
+def whole_network(place):
+    return keras.saving.load_model(place / "features/attributes.keras", compile=False)
+
+
 def test_the_accuracy_is_that_of_the_network_on_the_held_out_photos(learnt):
-    shards = find([str(learnt[0])])
+    place, _ = learnt
+    shards = find([str(place)])
     card = attributes.load(shards)[1]
     labels = {split: attributes.read_attributes(shards.only({split}), 40) for split in ("train", "valid")}
+    assert set(np.unique(labels["valid"])) == {0, 1}
+    says = whole_network(place)(read_images(shards.only({"valid"})), training=False).numpy() > 0
+    assert card.accuracy == pytest.approx((says == labels["valid"]).mean())
     commoner = labels["train"].mean(axis=0) > 0.5
     assert card.commonest == pytest.approx((commoner == labels["valid"]).mean())
-    assert set(np.unique(labels["valid"])) == {0, 1}
 
 
 def test_features_are_the_penultimate_layer_and_the_same_after_loading(learnt):
-    shards = find([str(learnt[0])])
+    place, _ = learnt
+    shards = find([str(place)])
     space, _ = attributes.load(shards)
     images = np.random.default_rng(0).integers(0, 256, (5, *shards.image_shape), dtype=np.uint8)
     features = space.features(images)
     assert features.shape == (5, attributes.WIDTH)
     assert np.array_equal(features, attributes.load(shards)[0].features(images))
     np.testing.assert_allclose(features[2:3], space.features(images[2:3]), rtol=1e-4, atol=1e-5)
+    network = whole_network(place)
+    kernel, bias = network.layers[-1].get_weights()
+    np.testing.assert_allclose(features @ kernel + bias, network(images, training=False), rtol=1e-3, atol=1e-4)
 
 
 def test_the_same_seed_learns_the_same_weights(drawn):
