@@ -5,12 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.training.arrays import block_diagonal, random
 from training.networks.layers import SpectralConv2D, blur, native_groups
 from training.strategy import mirrored
-
-
-def random(*shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape)
 
 
 def spectral(kernel_size=3, channels=4, filters=6, dtype="float64", iterations=0):
@@ -145,16 +142,6 @@ def grouped(dtype="float32"):
     layer = native_groups(keras.layers.Conv2D(12, 3, padding="same", groups=4, dtype=dtype))
     layer.build((None, 5, 5, 8))
     return layer
-
-
-def block_diagonal(kernel, groups):
-    """The grouped kernel [h, w, in / groups, out] as an ungrouped one with zeros between the groups."""
-    inputs, outputs = kernel.shape[2], kernel.shape[3] // groups
-    full = []
-    for group in range(groups):
-        columns = kernel[..., group * outputs : (group + 1) * outputs]
-        full.append(tf.pad(columns, [[0, 0], [0, 0], [group * inputs, (groups - 1 - group) * inputs], [0, 0]]))
-    return tf.concat(full, -1)
 
 
 def test_a_grouped_convolution_is_one_with_zeros_between_the_groups():

@@ -8,26 +8,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.training.arrays import block_diagonal, random
 from training.networks import dcgan, family, lite, r3gan, sngan, wgan_gp
 from training.networks.layers import SpectralConv2D
-
-
-def block_diagonal(kernel, groups):
-    """A grouped kernel [height, width, in / groups, out] as an ungrouped one, with zeros between the groups."""
-    columns = tf.split(tf.convert_to_tensor(kernel), groups, axis=-1)
-    zeros = tf.zeros_like(columns[0])
-    return tf.concat([tf.concat([c if i == j else zeros for i in range(groups)], 2) for j, c in enumerate(columns)], 3)
-
 
 FAMILIES = ("dcgan", "wgan_gp", "sngan", "r3gan", "lite")
 
 
 def trainable(network):
     return sum(int(np.prod(v.shape)) for v in network.trainable_variables)
-
-
-def random(*shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
 def small(name):
