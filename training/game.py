@@ -12,7 +12,7 @@ from training.augment import augment
 from training.losses import LOSSES
 from training.noise import Noise, Purpose
 from training.pair import Pair
-from training.penalties import between, judged_with_slope
+from training.penalties import gradient_penalty, logits_and_squared_gradient
 from training.presets import Preset
 
 
@@ -54,15 +54,15 @@ class Game:
         ):
             judge = self._judge(noise, purpose, left)
             if penalised and not gamma.is_zero:
-                seen, squared_slope = judged_with_slope(judge, images)
-                penalties += gamma.at(left) / 2.0 * squared_slope
+                seen, squared_gradient = logits_and_squared_gradient(judge, images)
+                penalties += gamma.at(left) / 2.0 * squared_gradient
             else:
                 seen = judge(images)
             logits.append(seen)
         if penalised and method.gradient_penalty:
-            places = noise.uniform(Purpose.BETWEEN, (1, 1, 1))
-            judge = self._judge(noise, Purpose.BETWEEN, left)
-            penalties += method.gradient_penalty * between(judge, real, fake, places)
+            mix = noise.uniform(Purpose.INTERPOLATION, (1, 1, 1))
+            judge = self._judge(noise, Purpose.INTERPOLATION, left)
+            penalties += method.gradient_penalty * gradient_penalty(judge, real, fake, mix)
         return self._loss.discriminator(*logits), method.penalty_every * penalties
 
     def generator(self, real: tf.Tensor | None, fake: tf.Tensor, noise: Noise, left: tf.Tensor) -> tf.Tensor:

@@ -44,7 +44,7 @@ def _wasserstein_discriminator(real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
     return fake - real
 
 
-def _raise_fake(real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
+def _linear_generator(real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
     return -fake
 
 
@@ -60,9 +60,9 @@ LOSSES = {
     # Goodfellow et al. 2014, "Generative Adversarial Nets", with the non-saturating generator of its section 3.
     "cross_entropy": Loss(_cross_entropy_discriminator, _cross_entropy_generator, chance=2.0 * math.log(2.0)),
     # Lim and Ye 2017, "Geometric GAN"; Miyato et al. 2018.
-    "hinge": Loss(_hinge_discriminator, _raise_fake, chance=2.0),
+    "hinge": Loss(_hinge_discriminator, _linear_generator, chance=2.0),
     # Arjovsky et al. 2017, "Wasserstein GAN".
-    "wasserstein": Loss(_wasserstein_discriminator, _raise_fake, chance=None),
+    "wasserstein": Loss(_wasserstein_discriminator, _linear_generator, chance=None),
     # Jolicoeur-Martineau 2019, "The relativistic discriminator", pair by pair as in R3GAN (Huang et al. 2024).
     "relativistic": Loss(
         _relativistic_discriminator, _relativistic_generator, chance=math.log(2.0), generator_sees_photos=True

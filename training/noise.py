@@ -23,7 +23,7 @@ class Purpose(IntEnum):
     GENERATOR = 4
     SAMPLE = 5
     GENERATOR_REAL = 6
-    BETWEEN = 7
+    INTERPOLATION = 7
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import tensorflow as tf
 Judge = Callable[[tf.Tensor], tf.Tensor]
 
 
-def judged_with_slope(judge: Judge, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def logits_and_squared_gradient(judge: Judge, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Logits and the squared length of their gradient, both float32 [batch].
 
     R1 of Mescheder et al. 2018, "Which Training Methods for GANs do actually Converge?", on photos, R2 on generated
@@ -25,11 +25,12 @@ def judged_with_slope(judge: Judge, images: tf.Tensor) -> tuple[tf.Tensor, tf.Te
     return logits, tf.reduce_sum(tf.square(tape.gradient(logits, images) / 2.0), axis=[1, 2, 3])
 
 
-def between(judge: Judge, real: tf.Tensor, fake: tf.Tensor, places: tf.Tensor) -> tf.Tensor:
-    """WGAN-GP's (length of the gradient - 1)^2, float32 [batch], at `places` [batch, 1, 1, 1] of the way to the fakes.
+def gradient_penalty(judge: Judge, real: tf.Tensor, fake: tf.Tensor, mix: tf.Tensor) -> tf.Tensor:
+    """WGAN-GP's (length of the gradient - 1)^2, float32 [batch], `mix` of the way from photos to fakes.
 
-    Gulrajani et al. 2017, "Improved Training of Wasserstein GANs", equation 3.
+    Gulrajani et al. 2017, "Improved Training of Wasserstein GANs", equation 3. `mix` is float32 [batch, 1, 1, 1] in
+    [0, 1).
     """
-    _, squared = judged_with_slope(judge, real + places * (fake - real))
+    _, squared = logits_and_squared_gradient(judge, real + mix * (fake - real))
     # The square root has no finite slope at 0, where a critic that is flat begins.
     return tf.square(tf.sqrt(squared + 1e-12) - 1.0)

@@ -190,13 +190,13 @@ def test_one_step_has_the_penalties_of_the_images_before_augmentation_at_their_w
             value = logits(images, purpose)
         return tf.reduce_sum(tape.gradient(value, images) ** 2, axis=[1, 2, 3]) / 4  # of pixels in [-1, 1]
 
-    mixed = real + noise.uniform(Purpose.BETWEEN, (1, 1, 1)) * (fake - real)
+    mixed = real + noise.uniform(Purpose.INTERPOLATION, (1, 1, 1)) * (fake - real)
     with tf.GradientTape() as tape:
         loss = tf.nn.softplus(logits(fake, Purpose.DISCRIMINATOR_FAKE) - logits(real, Purpose.DISCRIMINATOR_REAL))
         penalties = (
             2.0 / 2 * squared_slope(real, Purpose.DISCRIMINATOR_REAL)
             + 5.0 / 2 * squared_slope(fake, Purpose.DISCRIMINATOR_FAKE)
-            + 0.7 * (tf.sqrt(squared_slope(mixed, Purpose.BETWEEN)) - 1) ** 2
+            + 0.7 * (tf.sqrt(squared_slope(mixed, Purpose.INTERPOLATION)) - 1) ** 2
         )
         total = tf.reduce_mean(loss + 3 * penalties if penalised else loss)
     before = [weight.numpy() for weight in discriminator.trainable_variables]
