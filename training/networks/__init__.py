@@ -1,6 +1,7 @@
 """One module a family; each has `generator(image_shape, latent)` and `discriminator(image_shape)`.
 
-A generator is a `keras.Model` from z [batch, latent] to images [batch, height, width, channels] in [0, 1].
+A generator is a `keras.Model` from z [batch, latent] to images [batch, height, width, channels] in [0, 1]; those of
+r3gan may leave that, and are clipped where they are drawn.
 A discriminator is a `keras.Model` from [images, *noise] to logits [batch, 1]: whatever randomness it needs (dropout)
 comes in as further inputs, uniform in [0, 1), so that it is a pure function and the caller decides what is drawn.
 Networks know no losses.
