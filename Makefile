@@ -8,8 +8,10 @@ PYTHON ?= python3
 VENV ?= .venv
 
 STAND_INS := $(DATA)/sample_photos
-SOURCE := $(if $(CELEBA),$(CELEBA:~/%=$(HOME)/%),$(STAND_INS)/img_align_celeba)
-RUN ?= runs/$(PRESET)-$(if $(CELEBA),$(basename $(notdir $(CELEBA:%/=%))),sample_photos)
+# Shards that are there stay, where no photos are named: MADE_FROM is what they were made from.
+MADE_FROM := $(if $(CELEBA),,$(shell $(PYTHON) -c "import json; print(json.load(open('$(DATA)/manifest.json'))['source']['paths'][0])" 2>/dev/null))
+SOURCE := $(or $(CELEBA:~/%=$(HOME)/%),$(MADE_FROM),$(STAND_INS)/img_align_celeba)
+RUN ?= runs/$(PRESET)-$(if $(findstring $(STAND_INS),$(SOURCE)),sample_photos,$(basename $(notdir $(SOURCE:%/=%))))
 
 # VENV= (empty) uses the Python at hand, with what is installed there: on Colab, or in an environment of your own.
 RUNNER := $(if $(VENV),$(VENV)/bin/python,$(PYTHON))
@@ -23,6 +25,9 @@ help: ## This list
 	@grep -E '^[a-z]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:[^#]*## /\t/' | awk -F '\t' '{printf "  make %-8s %s\n", $$1, $$2}'
 
 shards: $(RUN_READY) ## Crop the photos of CELEBA=photos.zip|folder to shards in data/ (drawn stand-ins where there are none)
+ifneq ($(MADE_FROM),)
+	@echo "The shards in $(DATA) are used, made from $(MADE_FROM). Others: make $(or $(MAKECMDGOALS),shards) CELEBA=photos.zip|folder"
+else
 ifeq ($(CELEBA),)
 	@echo "No CelebA found: stand-in photos are drawn. Your own: make $(or $(MAKECMDGOALS),shards) CELEBA=photos.zip|folder"
 	@$(RUNNER) -m preprocess.sample_photos --out $(STAND_INS) --count 3000
@@ -32,6 +37,7 @@ endif
 	partitions=$$(ls "$$beside/list_eval_partition.txt" "$$beside/list_eval_partition.csv" 2>/dev/null | head -n 1); \
 	$(RUNNER) -m preprocess.run --source "$(SOURCE)" --out "$(DATA)" --overwrite \
 	  $${attributes:+--attributes "$$attributes"} $${partitions:+--partitions "$$partitions"}
+endif
 
 train: shards ## Train PRESET=classic for EPOCHS=20 on the shards; goes on where it was stopped
 	@$(RUNNER) -m training.run --shards $(DATA)/*.tfrecord --preset $(PRESET) --epochs $(EPOCHS) --out "$(RUN)" $(ARGS)
