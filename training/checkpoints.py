@@ -9,7 +9,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from training.files import publish, write_text
-from training.pair import Pair
+from training.gan import GAN
 from training.progress import Progress
 
 KEPT = 3
@@ -24,25 +24,25 @@ class Checkpoints:
     No name is ever written twice with other content, which a death between the two files would spoil.
     """
 
-    def __init__(self, folder: Path, pair: Pair, progress: Progress, written: Path | None = None):
+    def __init__(self, folder: Path, gan: GAN, progress: Progress, written: Path | None = None):
         """Open a run's checkpoints.
 
         Args:
             folder: the run's folder, which is read.
-            pair: the networks.
+            gan: the networks.
             progress: the counters.
             written: what is written to in its stead, by hosts that have to save and whose files nobody needs.
         """
         self._folder, self._written = folder / "checkpoints", (written or folder) / "checkpoints"
         self._progress = progress
         parts = {
-            "generator": pair.generator.network,
-            "generator_optimizer": pair.generator.optimizer,
-            "discriminator": pair.discriminator.network,
-            "discriminator_optimizer": pair.discriminator.optimizer,
+            "generator": gan.generator.network,
+            "generator_optimizer": gan.generator.optimizer,
+            "discriminator": gan.discriminator.network,
+            "discriminator_optimizer": gan.discriminator.optimizer,
         }
-        if pair.shown is not pair.generator.network:
-            parts["shown"] = pair.shown
+        if gan.generator_ema is not gan.generator.network:
+            parts["generator_ema"] = gan.generator_ema
         self._state = tf.train.Checkpoint(**parts, progress=progress)
         variables = [variable for part in parts.values() for variable in part.variables]
         self._floats = [variable.value for variable in variables if tf.as_dtype(variable.dtype).is_floating]

@@ -1,4 +1,4 @@
-"""Signs that a pair has stopped learning: faces that are alike whatever z, and a D that G cannot reach.
+"""Signs that a GAN has stopped learning: faces that are alike whatever z, and a D that G cannot reach.
 
 Neither stops a run: some recover, and whether the faces are still worth something is for a person to see.
 """

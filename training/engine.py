@@ -13,9 +13,9 @@ from click import UsageError
 from training import draw
 from training.config import Config
 from training.files import replacing
+from training.gan import GAN, Player, build, cosine_decay, update_ema
 from training.losses import LOSSES
 from training.networks.layers import SpectralConv2D
-from training.pair import Pair, Player, average, build, left
 from training.pipeline import batches
 from training.progress import VALUES, Progress
 from training.shards import ShardSet
@@ -28,20 +28,20 @@ Steps = Callable[[Iterator, tf.Tensor], tf.Tensor]
 """(iterator, count int64) -> float64 [VALUES]: takes `count` steps and sums what they returned."""
 
 
-def build_on(devices: Devices, config: Config) -> tuple[Pair, Progress]:
+def build_on(devices: Devices, config: Config) -> tuple[GAN, Progress]:
     """The networks, optimizers and counters of a new run."""
     with devices.strategy.scope():
         progress = Progress()
         return build(config.method, config.image_shape, config.seed, progress), progress
 
 
-def compile_steps(pair: Pair, progress: Progress, config: Config, devices: Devices) -> Steps:
+def compile_steps(gan: GAN, progress: Progress, config: Config, devices: Devices) -> Steps:
     """Several steps in one call into TensorFlow.
 
     Raises:
         UsageError: these networks cannot be compiled with XLA over several devices.
     """
-    if config.jit and devices.replicas > 1 and any(map(_shares_statistics, (pair.generator, pair.discriminator))):
+    if config.jit and devices.replicas > 1 and any(map(_shares_statistics, (gan.generator, gan.discriminator))):
         raise UsageError(
             "--jit cannot compile what devices share within a network: BatchNormalization, spectral normalisation. "
             "Leave it out, or use --strategy one."
@@ -53,13 +53,13 @@ def compile_steps(pair: Pair, progress: Progress, config: Config, devices: Devic
     batches_a_step = _batches_a_step(config)
 
     def taking(turn: Turn, global_batches: list[tf.Tensor]) -> Callable[[], tf.Tensor]:
-        replica = replica_step(pair, method, config.seed, devices.replicas, turn, config.micro_batch, config.jit)
+        replica = replica_step(gan, method, config.seed, devices.replicas, turn, config.micro_batch, config.jit)
 
         def take() -> tf.Tensor:
             values = strategy.run(replica, args=(global_batches, tf.identity(progress.step)))
-            if turn.updates_generator and pair.shown is not pair.generator.network:
-                half_life = 1000.0 * method.ema_kimg.at(left(method, progress.step))
-                average(strategy, pair, half_life, method.batch_size * method.critic_steps)
+            if turn.updates_generator and gan.generator_ema is not gan.generator.network:
+                half_life = 1000.0 * method.ema_kimg.at(cosine_decay(method, progress.step))
+                update_ema(strategy, gan, half_life, method.batch_size * method.critic_steps)
             return strategy.reduce(tf.distribute.ReduceOp.SUM, values, axis=None)
 
         return take
@@ -96,12 +96,12 @@ def _batches_a_step(config: Config) -> int:
     return 2 if LOSSES[config.method.loss].generator_sees_photos else 1
 
 
-def sample(pair: Pair, config: Config) -> np.ndarray:
+def sample(gan: GAN, config: Config) -> np.ndarray:
     """Faces from the run's fixed z: uint8 [SAMPLES, height, width, channels]."""
-    return draw.faces(pair.shown, SAMPLES, config.seed, config.method.latent_distribution)
+    return draw.faces(gan.generator_ema, SAMPLES, config.seed, config.method.latent_distribution)
 
 
-def save_generator(path: Path, pair: Pair) -> None:
-    """Write the shown generator as a .keras file, which plain Keras loads."""
+def save_generator(path: Path, gan: GAN) -> None:
+    """Write the generator that samples come from as a .keras file, which plain Keras loads."""
     with replacing(path) as partial:
-        pair.shown.save(partial)
+        gan.generator_ema.save(partial)

@@ -110,11 +110,10 @@ def divide(shards: ShardSet, settings: dict[str, object]) -> dict[str, ShardSet]
     """Return the photos that the run learnt from, and, where there are any, those that it did not."""
     if list(shards.image_shape) != settings["image_shape"]:
         raise UsageError(f"The run draws {settings['image_shape']} and the shards hold {list(shards.image_shape)}.")
-    splits = {shard.split for shard in shards.shards}
-    learnt = splits if settings["train_on"] == "all" else splits & {settings["train_on"]}
-    if not learnt:
+    learnt, held_out = shards.divide(settings["train_on"])
+    if not learnt.count:
         raise UsageError(f"The run learnt from {settings['train_on']} shards, and none are among those given.")
-    parts = {TRAIN: shards.only(learnt).first(settings["photos"]), HELD_OUT: shards.only(splits - learnt)}
+    parts = {TRAIN: learnt.first(settings["photos"]), HELD_OUT: held_out}
     return {split: part for split, part in parts.items() if part.count}
 
 

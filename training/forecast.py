@@ -44,8 +44,8 @@ class Forecast:
 def measure(config: Config, shards: ShardSet, devices: Devices) -> Forecast:
     """Build everything, take one step to compile and some to time; write nothing."""
     with failures_in_words(devices, config):
-        pair, progress = build_on(devices, config)
-        take_steps = compile_steps(pair, progress, config, devices)
+        gan, progress = build_on(devices, config)
+        take_steps = compile_steps(gan, progress, config, devices)
         iterator = feed(config, shards, devices, 0)
         take_steps(iterator, tf.constant(1, tf.int64))
         # Not every step updates G or has penalties: whole rounds are timed.
@@ -54,7 +54,7 @@ def measure(config: Config, shards: ShardSet, devices: Devices) -> Forecast:
         began = time.monotonic()
         take_steps(iterator, tf.constant(count, tf.int64)).numpy()
         seconds = (time.monotonic() - began) / count
-    networks = [_describe(pair.generator.network), _describe(pair.discriminator.network)]
+    networks = [_describe(gan.generator.network), _describe(gan.discriminator.network)]
     return Forecast(networks, config.method.batch_size // devices.replicas, seconds, statuses.memory_mb())
 
 

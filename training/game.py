@@ -9,9 +9,9 @@ import tensorflow as tf
 from keras.config import floatx
 
 from training.augment import augment
+from training.gan import GAN
 from training.losses import LOSSES
 from training.noise import Noise, Purpose
-from training.pair import Pair
 from training.penalties import gradient_penalty, logits_and_squared_gradient
 from training.presets import Preset
 
@@ -22,11 +22,11 @@ class Game:
     Images are float32 [batch, height, width, channels] in [0, 1], losses float32 [batch].
     """
 
-    def __init__(self, pair: Pair, method: Preset, jit: bool = False):
+    def __init__(self, gan: GAN, method: Preset, jit: bool = False):
         self._method, self._loss = method, LOSSES[method.loss]
-        self._generate = _forward(pair.generator.network, jit)
-        self._discriminate = _forward(pair.discriminator.network, jit)
-        self._noise_shapes = [entry.shape[1:] for entry in pair.discriminator.network.inputs[1:]]
+        self._generate = _forward(gan.generator.network, jit)
+        self._discriminate = _forward(gan.discriminator.network, jit)
+        self._noise_shapes = [entry.shape[1:] for entry in gan.discriminator.network.inputs[1:]]
         self._augmentations = [name for name in method.augment.split(",") if name]
 
     def photos(self, pixels: tf.Tensor, noise: Noise, batch: int) -> tf.Tensor:
@@ -42,7 +42,7 @@ class Game:
         return self._generate(noise.latent(self._method.latent, self._method.latent_distribution))
 
     def discriminator(
-        self, real: tf.Tensor, fake: tf.Tensor, noise: Noise, left: tf.Tensor, penalised: bool
+        self, real: tf.Tensor, fake: tf.Tensor, noise: Noise, decay: tf.Tensor, penalised: bool
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """D's adversarial loss, and its penalties."""
         method = self._method
@@ -52,37 +52,37 @@ class Game:
             (real, Purpose.DISCRIMINATOR_REAL, method.r1_gamma),
             (fake, Purpose.DISCRIMINATOR_FAKE, method.r2_gamma),
         ):
-            judge = self._judge(noise, purpose, left)
+            discriminate = self._discriminator(noise, purpose, decay)
             if penalised and not gamma.is_zero:
-                seen, squared_gradient = logits_and_squared_gradient(judge, images)
-                penalties += gamma.at(left) / 2.0 * squared_gradient
+                seen, squared_gradient = logits_and_squared_gradient(discriminate, images)
+                penalties += gamma.at(decay) / 2.0 * squared_gradient
             else:
-                seen = judge(images)
+                seen = discriminate(images)
             logits.append(seen)
         if penalised and method.gradient_penalty:
             mix = noise.uniform(Purpose.INTERPOLATION, (1, 1, 1))
-            judge = self._judge(noise, Purpose.INTERPOLATION, left)
-            penalties += method.gradient_penalty * gradient_penalty(judge, real, fake, mix)
+            discriminate = self._discriminator(noise, Purpose.INTERPOLATION, decay)
+            penalties += method.gradient_penalty * gradient_penalty(discriminate, real, fake, mix)
         return self._loss.discriminator(*logits), method.penalty_every * penalties
 
-    def generator(self, real: tf.Tensor | None, fake: tf.Tensor, noise: Noise, left: tf.Tensor) -> tf.Tensor:
+    def generator(self, real: tf.Tensor | None, fake: tf.Tensor, noise: Noise, decay: tf.Tensor) -> tf.Tensor:
         """G's loss; `real` are photos for a loss that sees them."""
-        real_logits = None if real is None else self._judge(noise, Purpose.GENERATOR_REAL, left)(real)
-        return self._loss.generator(real_logits, self._judge(noise, Purpose.GENERATOR, left)(fake))
+        real_logits = None if real is None else self._discriminator(noise, Purpose.GENERATOR_REAL, decay)(real)
+        return self._loss.generator(real_logits, self._discriminator(noise, Purpose.GENERATOR, decay)(fake))
 
-    def _judge(self, noise: Noise, purpose: Purpose, left: tf.Tensor) -> Callable[[tf.Tensor], tf.Tensor]:
+    def _discriminator(self, noise: Noise, purpose: Purpose, decay: tf.Tensor) -> Callable[[tf.Tensor], tf.Tensor]:
         """D's logits of images that are augmented on the way, so that penalties are on the images themselves."""
         drawn = [noise.uniform(purpose, shape, index) for index, shape in enumerate(self._noise_shapes)]
-        probability = self._method.augment_probability.at(left)
+        probability = self._method.augment_probability.at(decay)
 
         def uniform(place: int) -> tf.Tensor:
             return noise.uniform(purpose, (3,), len(drawn) + place)  # the streams below are dropout's
 
-        def judge(images: tf.Tensor) -> tf.Tensor:
+        def discriminate(images: tf.Tensor) -> tf.Tensor:
             augmented = augment(images, self._augmentations, probability, uniform)
             return tf.squeeze(self._discriminate([augmented, *drawn]), -1)
 
-        return judge
+        return discriminate
 
 
 def _forward(network: keras.Model, jit: bool) -> Callable[[tf.Tensor | list[tf.Tensor]], tf.Tensor]:

@@ -135,11 +135,11 @@ class Run:
         """
         self.config, self.shards, self.devices, self.schedule = config, shards, devices, schedule
         self.written, self.scorer = written, scorer
-        self.pair, self.progress = build_on(devices, config)
-        self.take_steps = compile_steps(self.pair, self.progress, config, devices)
+        self.gan, self.progress = build_on(devices, config)
+        self.take_steps = compile_steps(self.gan, self.progress, config, devices)
         photos = read_images(shards.first(PHOTOS_TO_COMPARE))
         self.photo_spread = max(collapse.spread(photos), 1.0)  # a grey level, where all photos are the same
-        self.checkpoints = Checkpoints(folder, self.pair, self.progress, written)
+        self.checkpoints = Checkpoints(folder, self.gan, self.progress, written)
         self.saved = self._restore()
         self._go_on()
         if self.saved:
@@ -169,7 +169,7 @@ class Run:
                     self._say()
                 if stopped_by:
                     return stopped_by
-        write_png(self.written / "final.png", tile(sample(self.pair, self.config)))
+        write_png(self.written / "final.png", tile(sample(self.gan, self.config)))
         return 0
 
     # Where a run stands.
@@ -294,13 +294,13 @@ class Run:
 
     def _save(self) -> None:
         """Record all that is known at this step, then the step itself: what comes after it is done again."""
-        faces = sample(self.pair, self.config)
+        faces = sample(self.gan, self.config)
         self._say(collapse.spread(faces) / self.photo_spread)
         if self._ends_epoch():
             self._end_epoch(faces)
         if self._is_due(self.schedule.score_steps):
             self._score()
-        save_generator(self.written / "generator.keras", self.pair)
+        save_generator(self.written / "generator.keras", self.gan)
         self.saved, self.saved_at = self.checkpoints.save(), time.monotonic()
         self._keep_if_best()
 
@@ -327,7 +327,7 @@ class Run:
     def _score(self) -> None:
         """Let the first host judge G; the others wait for it where they next compute together."""
         if self.devices.host == 0:
-            values = self.scorer.score(self.pair, self.config)
+            values = self.scorer.score(self.gan, self.config)
             self.history.add_scores(Scores(self.step, self._images() / 1000, values))
             tqdm.write(f"{self._images():,} images seen: {_listed(values)}")
 
@@ -335,7 +335,7 @@ class Run:
         """Keep what was just saved, or restored, where no scores are better than those of its step."""
         best = self.scorer.best(self.history.scores) if self.scorer else None
         if self.devices.agreed([best is not None and best.step == self.step])[0]:
-            save_generator(self.written / "generator-best.keras", self.pair)
+            save_generator(self.written / "generator-best.keras", self.gan)
             self.checkpoints.mark_best(self.saved)
 
     def _new_bar(self) -> tqdm:

@@ -1,7 +1,7 @@
 """Penalties on the gradient of the discriminator with respect to the pixels.
 
 Images come as [0, 1]; gradients are those with respect to [-1, 1], on which the papers' weights rest: half as large.
-`judge` takes images [batch, height, width, channels] to logits [batch], each a function of its own image alone.
+`discriminate` takes images [batch, height, width, channels] to logits [batch], each a function of its own image alone.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-Judge = Callable[[tf.Tensor], tf.Tensor]
+Discriminate = Callable[[tf.Tensor], tf.Tensor]
 
 
-def logits_and_squared_gradient(judge: Judge, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def logits_and_squared_gradient(discriminate: Discriminate, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Logits and the squared length of their gradient, both float32 [batch].
 
     R1 of Mescheder et al. 2018, "Which Training Methods for GANs do actually Converge?", on photos, R2 on generated
@@ -21,16 +21,16 @@ def logits_and_squared_gradient(judge: Judge, images: tf.Tensor) -> tuple[tf.Ten
     """
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(images)
-        logits = judge(images)
+        logits = discriminate(images)
     return logits, tf.reduce_sum(tf.square(tape.gradient(logits, images) / 2.0), axis=[1, 2, 3])
 
 
-def gradient_penalty(judge: Judge, real: tf.Tensor, fake: tf.Tensor, mix: tf.Tensor) -> tf.Tensor:
+def gradient_penalty(discriminate: Discriminate, real: tf.Tensor, fake: tf.Tensor, mix: tf.Tensor) -> tf.Tensor:
     """WGAN-GP's (length of the gradient - 1)^2, float32 [batch], `mix` of the way from photos to fakes.
 
     Gulrajani et al. 2017, "Improved Training of Wasserstein GANs", equation 3. `mix` is float32 [batch, 1, 1, 1] in
     [0, 1).
     """
-    _, squared = logits_and_squared_gradient(judge, real + mix * (fake - real))
+    _, squared = logits_and_squared_gradient(discriminate, real + mix * (fake - real))
     # The square root has no finite slope at 0, where a critic that is flat begins.
     return tf.square(tf.sqrt(squared + 1e-12) - 1.0)

@@ -13,13 +13,13 @@ class Ramp:
     end: float | None = None
     """None: it stays at `start`."""
 
-    def at(self, left: float) -> float:
-        """The value where `left` of the start is left, 1 to 0; also of a tensor.
+    def at(self, decay: float) -> float:
+        """The value where `start` counts for `decay` and `end` for the rest, 1 to 0; also of a tensor.
 
-        `training.pair.left` lets it fall along half a cosine (Huang et al. 2024, R3GAN's `cosine_decay_with_warmup`).
+        `training.gan.cosine_decay` falls along half a cosine (Huang et al. 2024, R3GAN's `cosine_decay_with_warmup`).
         """
         end = self.start if self.end is None else self.end
-        return end + (self.start - end) * left
+        return end + (self.start - end) * decay
 
     @property
     def goes(self) -> bool:

@@ -137,7 +137,7 @@ def main(
 
     Where training is unstable, try --clip-norm 1, or half of --lr-g and --lr-d.
     """
-    learnt, kept = divide(find([*shards, *more_shards] or ["data"]), train_on, limit)
+    learnt, held_out = divide(find([*shards, *more_shards] or ["data"]), train_on, limit)
     method = replace(PRESETS[preset], **{name: value for name, value in overrides.items() if value is not None})
     refuse_aimless(method)
     names = [name for name in metrics.split(",") if name]
@@ -188,7 +188,7 @@ def main(
             f"Run {folder}: {schedule.total_steps:,} steps, {schedule.total_steps / config.steps_per_epoch:.4g} epochs"
         )
         print(configs.table(configs.rows(config)))
-        print(describe_photos(learnt, kept, config))
+        print(describe_photos(learnt, held_out, config))
         print(strategies.describe(devices, method.batch_size), flush=True)
         if dry_run:
             print(forecast.measure(config, learnt, devices).text(config, schedule.total_steps))
@@ -197,7 +197,7 @@ def main(
         if devices.host == 0:
             if names:
                 with failures_in_words(devices, config):
-                    scorer = open_scorer(names, learnt, kept, features, inception_file)
+                    scorer = open_scorer(names, learnt, held_out, features, inception_file)
             folder.mkdir(parents=True, exist_ok=True)
             configs.save(folder, config)
         stopped_by = loop.train(config, learnt, devices, schedule, folder, scorer)
@@ -219,13 +219,12 @@ def agrees(devices: Devices, config: Config, schedule: Schedule) -> bool:
 
 
 def divide(shards: ShardSet, train_on: str, limit: int | None) -> tuple[ShardSet, ShardSet]:
-    """Return what is learnt from, and what is kept for evaluation."""
-    splits = {shard.split for shard in shards.shards}
-    wanted = splits if train_on == "all" else {train_on}
-    if not wanted & splits:
-        raise UsageError(f"No {train_on} shards among those given, only {', '.join(sorted(splits))}. Use --train-on.")
-    learnt = shards.only(wanted)
-    return (learnt.first(limit) if limit else learnt), shards.only(splits - wanted)
+    """Return what is learnt from, and what is held out for evaluation."""
+    learnt, held_out = shards.divide(train_on)
+    if not learnt.count:
+        there = ", ".join(sorted(shards.splits))
+        raise UsageError(f"No {train_on} shards among those given, only {there}. Use --train-on.")
+    return (learnt.first(limit) if limit else learnt), held_out
 
 
 def next_folder(runs: Path, preset: str) -> Path:
@@ -274,9 +273,9 @@ def steps_of(config: Config, kimg: float | None) -> int | None:
     return math.ceil(kimg * 1000 / config.method.batch_size) if kimg else None
 
 
-def describe_photos(learnt: ShardSet, kept: ShardSet, config: Config) -> str:
-    """Say what is learnt from, what is kept for evaluation, and where the decoded photos are."""
-    counts = {split: kept.only({split}).count for split in ("train", "valid", "test")}
+def describe_photos(learnt: ShardSet, held_out: ShardSet, config: Config) -> str:
+    """Say what is learnt from, what is held out for evaluation, and where the decoded photos are."""
+    counts = {split: held_out.only({split}).count for split in ("train", "valid", "test")}
     evaluation = ", ".join(f"{count:,} {split}" for split, count in counts.items() if count) or "none"
     memory = f"kept in memory ({learnt.count * learnt.image_bytes / 1e6:,.0f} MB)"
     return (

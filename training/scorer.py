@@ -11,10 +11,10 @@ import numpy as np
 
 from training import draw
 from training.config import Config
+from training.gan import GAN
 from training.history import Scores
 from training.metrics import METRICS
 from training.metrics.evaluator import Evaluator, needs_features, open_space
-from training.pair import Pair
 from training.shards import ShardSet
 
 
@@ -31,9 +31,9 @@ class Scorer:
     lower_is_better: bool
     """Of that score."""
 
-    def score(self, pair: Pair, config: Config) -> dict[str, float]:
-        """Judge the shown generator by faces from the run's fixed z, so that only the generator differs."""
-        return self.judge(draw.faces(pair.shown, self.faces, config.seed, config.method.latent_distribution))
+    def score(self, gan: GAN, config: Config) -> dict[str, float]:
+        """Score the generator by faces from the run's fixed z, so that only the generator differs."""
+        return self.judge(draw.faces(gan.generator_ema, self.faces, config.seed, config.method.latent_distribution))
 
     def best(self, scores: list[Scores]) -> Scores | None:
         """Return the first of those that nothing surpasses, or None where none has the score that decides."""
@@ -43,7 +43,7 @@ class Scorer:
 
 
 def open_scorer(
-    names: Sequence[str], learnt: ShardSet, kept: ShardSet, features: str, inception_file: Path | None
+    names: Sequence[str], learnt: ShardSet, held_out: ShardSet, features: str, inception_file: Path | None
 ) -> Scorer:
     """Judge by these metrics against the photos that are learnt from, as papers do; the first one decides.
 
@@ -53,7 +53,7 @@ def open_scorer(
     Args:
         names: entries of METRICS.
         learnt: the photos that are learnt from.
-        kept: the photos that are not.
+        held_out: the photos that are not.
         features: the feature space, opened where one of the metrics needs it.
         inception_file: the graph of the feature space `inception`; None to fetch it once.
 
@@ -61,7 +61,7 @@ def open_scorer(
         UsageError: there is no such feature space yet, or there are too few photos.
     """
     space = open_space(features, learnt, inception_file) if needs_features(names) else None
-    photos = {"train": learnt, "held_out": kept}
+    photos = {"train": learnt, "held_out": held_out}
     evaluator = Evaluator({split: part for split, part in photos.items() if part.count}, space, names)
 
     def judge(faces: np.ndarray) -> dict[str, float]:

@@ -50,10 +50,20 @@ class ShardSet:
         lines = [f"{shard.path.name} {shard.count} {shard.sha256}" for shard in self.shards]
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
+    @property
+    def splits(self) -> set[str]:
+        """The splits that the shards are of."""
+        return {shard.split for shard in self.shards}
+
     def only(self, splits: Iterable[str]) -> ShardSet:
         """The shards of these splits."""
         wanted = set(splits)
         return replace(self, shards=tuple(shard for shard in self.shards if shard.split in wanted))
+
+    def divide(self, train_on: str) -> tuple[ShardSet, ShardSet]:
+        """What is learnt from, the shards of one split or "all", and what is held out; either may be empty."""
+        learnt = self.splits if train_on == "all" else {train_on}
+        return self.only(learnt), self.only(self.splits - learnt)
 
     def first(self, limit: int) -> ShardSet:
         """The first `limit` images: whole shards in order, the last one cut short."""

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from training.game import Game
+from training.gan import GAN, Player, cosine_decay
 from training.noise import Noise
-from training.pair import Pair, Player, left
 from training.presets import Preset
 
 
@@ -36,7 +36,7 @@ def _has_penalty(method: Preset) -> bool:
 
 
 def replica_step(
-    pair: Pair,
+    gan: GAN,
     method: Preset,
     seed: int,
     replicas: int,
@@ -47,7 +47,7 @@ def replica_step(
     """The update that every replica runs on its share of a global batch.
 
     Args:
-        pair: the networks.
+        gan: the networks.
         method: the preset.
         seed: with the step it decides all noise.
         replicas: how many take part.
@@ -62,14 +62,14 @@ def replica_step(
         replica's share of D's loss without penalties, of G's loss, of the norm of D's gradient, of G's, and of 1 where
         G was updated. Summed over the replicas they are the values of the global batch.
     """
-    game = Game(pair, method, jit)
+    game = Game(gan, method, jit)
 
     def step(batches: Sequence[tf.Tensor], step_number: tf.Tensor) -> tf.Tensor:
         local_batch = batches[0].shape[0]
         size = micro_batch or local_batch
         parts = range(0, local_batch, size)
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-        start_left = left(method, step_number)
+        decay = cosine_decay(method, step_number)
 
         def noise(first: int) -> Noise:
             return Noise(seed, step_number, tf.cast(replica, tf.int64) * local_batch + first, size)
@@ -91,24 +91,24 @@ def replica_step(
         def discriminator_part(first: int) -> list[tf.Tensor]:
             fake, _ = kept or generated(first)
             with tf.GradientTape() as tape:
-                loss, penalty = game.discriminator(photos(0, first), fake, noise(first), start_left, turn.penalised)
+                loss, penalty = game.discriminator(photos(0, first), fake, noise(first), decay, turn.penalised)
                 total = share(loss + penalty)
-            return [share(loss), *tape.gradient(total, pair.discriminator.network.trainable_variables)]
+            return [share(loss), *tape.gradient(total, gan.discriminator.network.trainable_variables)]
 
         def generator_part(first: int) -> list[tf.Tensor]:
             fake, tape = kept or generated(first)
             with tape:
                 real = photos(1, first) if len(batches) > 1 else None
-                loss = share(game.generator(real, fake, noise(first), start_left))
-            return [loss, *tape.gradient(loss, pair.generator.network.trainable_variables)]
+                loss = share(game.generator(real, fake, noise(first), decay))
+            return [loss, *tape.gradient(loss, gan.generator.network.trainable_variables)]
 
         d_loss, *gradients = _summed(parts, discriminator_part)
-        d_norm = _update(pair.discriminator, gradients, method.clip_norm)
+        d_norm = _update(gan.discriminator, gradients, method.clip_norm)
         if not turn.updates_generator:
             zero = tf.zeros_like(d_loss)
             return tf.stack([d_loss, zero, d_norm / replicas, zero, zero])
         g_loss, *gradients = _summed(parts, generator_part)
-        g_norm = _update(pair.generator, gradients, method.clip_norm)
+        g_norm = _update(gan.generator, gradients, method.clip_norm)
         return tf.stack([d_loss, g_loss, d_norm / replicas, g_norm / replicas, 1.0 / replicas])
 
     return step

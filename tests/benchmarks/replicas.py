@@ -54,8 +54,8 @@ def losses(preset: str, shards: Path, shrink: int, steps: int, batch_size: int, 
     height, width, channels = photos.image_shape
     shape = (height // shrink, width // shrink, channels)
     config = Config(preset, method, 0, "train", photos.count, photos.fingerprint, shape, False, way.micro_batch)
-    pair, progress = build_on(over, config)
-    run_steps = compile_steps(pair, progress, config, over)
+    gan, progress = build_on(over, config)
+    run_steps = compile_steps(gan, progress, config, over)
     shrunk = batches(photos, batch_size, 0, 0, cache=False).map(lambda pixels: pixels[:, ::shrink, ::shrink])
     fed = over.batches(shrunk)
     found = [means(run_steps(fed, tf.constant(1, tf.int64)).numpy(), 1)[:2] for _ in range(steps)]

@@ -73,8 +73,8 @@ def on_constant_batch(shards: ShardSet, images: np.ndarray) -> Callable[[int], o
     """The steps of training.run, compiled as it compiles them, on the same batch again and again."""
     devices = strategy.choose("one")
     config = Config("classic", PRESET, 0, "train", shards.count, shards.fingerprint, shards.image_shape, cache=True)
-    pair, progress = engine.build_on(devices, config)
-    run_steps = engine.compile_steps(pair, progress, config, devices)
+    gan, progress = engine.build_on(devices, config)
+    run_steps = engine.compile_steps(gan, progress, config, devices)
     iterator = devices.batches(tf.data.Dataset.from_tensors(images[:BATCH]).repeat())
     return lambda steps: run_steps(iterator, tf.constant(steps, tf.int64)).numpy()
 

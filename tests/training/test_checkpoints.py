@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from training.checkpoints import KEPT, Checkpoints
-from training.pair import build
+from training.gan import build
 from training.presets import PRESETS
 from training.progress import Progress
 from training.ramp import Ramp
@@ -14,19 +14,19 @@ METHOD = replace(PRESETS["classic"], latent=4)
 
 def state(folder, seed=0, method=METHOD):
     progress = Progress()
-    pair = build(method, (8, 8, 1), seed, progress)
-    return Checkpoints(folder, pair, progress), pair, progress
+    gan = build(method, (8, 8, 1), seed, progress)
+    return Checkpoints(folder, gan, progress), gan, progress
 
 
-def values(pair):
-    players = (pair.generator, pair.discriminator)
+def values(gan):
+    players = (gan.generator, gan.discriminator)
     return [v.numpy() for player in players for v in (*player.network.variables, *player.optimizer.variables)]
 
 
-def moved(pair, progress, step):
+def moved(gan, progress, step):
     """Give every variable a value of its own, as training would."""
     rng = np.random.default_rng(step)
-    for player in (pair.generator, pair.discriminator):
+    for player in (gan.generator, gan.discriminator):
         for variable in player.network.variables:
             variable.assign(rng.normal(size=variable.shape))
         for variable in player.optimizer.variables:
@@ -37,21 +37,21 @@ def moved(pair, progress, step):
 @pytest.fixture
 def saved(tmp_path):
     """A folder with checkpoints of steps 10 and 20, and the values at step 10."""
-    checkpoints, pair, progress = state(tmp_path)
-    moved(pair, progress, 10)
+    checkpoints, gan, progress = state(tmp_path)
+    moved(gan, progress, 10)
     checkpoints.save()
-    at_ten = values(pair)
-    moved(pair, progress, 20)
+    at_ten = values(gan)
+    moved(gan, progress, 20)
     checkpoints.save()
-    return tmp_path, at_ten, values(pair)
+    return tmp_path, at_ten, values(gan)
 
 
 def test_everything_comes_back(saved):
     folder, _, at_twenty = saved
-    checkpoints, pair, progress = state(folder, seed=1)
+    checkpoints, gan, progress = state(folder, seed=1)
     path, damaged = checkpoints.restore()
     assert (path.name, damaged, int(progress.step)) == ("step-20", [], 20)
-    for here, there in zip(values(pair), at_twenty, strict=True):
+    for here, there in zip(values(gan), at_twenty, strict=True):
         assert np.array_equal(here, there)
 
 
@@ -67,10 +67,10 @@ def test_a_damaged_newest_falls_back_to_the_one_before_and_says_so(saved, suffix
         middle = len(content) // 2
         content[middle] ^= 1
         path.write_bytes({"cut": content[:middle], "flipped": content, "empty": b""}[damage])
-    checkpoints, pair, progress = state(folder, seed=1)
+    checkpoints, gan, progress = state(folder, seed=1)
     restored, passed_over = checkpoints.restore()
     assert (restored.name, int(progress.step)) == ("step-10", 10)
-    for here, there in zip(values(pair), at_ten, strict=True):
+    for here, there in zip(values(gan), at_ten, strict=True):
         assert np.array_equal(here, there)
     if (suffix, damage) != (".index", "missing"):  # without its index it is not visible
         assert len(passed_over) == 1
@@ -153,20 +153,20 @@ def test_what_was_saved_after_a_rollback_is_newer_than_all_before(tmp_path):
 @pytest.mark.parametrize("poison", [np.nan, np.inf])
 @pytest.mark.parametrize("part", ["network", "optimizer"])
 def test_what_is_not_finite_is_seen_wherever_it_is(tmp_path, part, poison):
-    checkpoints, pair, _ = state(tmp_path)
+    checkpoints, gan, _ = state(tmp_path)
     assert checkpoints.finite()
-    variable = getattr(pair.discriminator, part).variables[-1]
+    variable = getattr(gan.discriminator, part).variables[-1]
     variable.assign(np.full(variable.shape, poison))
     assert not checkpoints.finite()
 
 
 def test_the_average_of_the_generator_comes_back(tmp_path):
     method = replace(METHOD, ema_kimg=Ramp(10.0))
-    checkpoints, pair, progress = state(tmp_path, method=method)
-    for variable in pair.shown.variables:
+    checkpoints, gan, progress = state(tmp_path, method=method)
+    for variable in gan.generator_ema.variables:
         variable.assign(np.full(variable.shape, 7.0))
     save_at(checkpoints, progress, 1)
-    checkpoints, pair, _ = state(tmp_path, method=method)
+    checkpoints, gan, _ = state(tmp_path, method=method)
     checkpoints.restore()
-    assert all((variable.numpy() == 7.0).all() for variable in pair.shown.variables)
-    assert not any((variable.numpy() == 7.0).all() for variable in pair.generator.network.variables)
+    assert all((variable.numpy() == 7.0).all() for variable in gan.generator_ema.variables)
+    assert not any((variable.numpy() == 7.0).all() for variable in gan.generator.network.variables)

@@ -25,14 +25,14 @@ def config_of(method, side=8, channels=1):
 
 def test_samples_scores_and_the_saved_generator_are_the_moving_average(tmp_path):
     config = config_of(replace(PRESETS["classic"], latent=4, ema_kimg=Ramp(1.0)))
-    pair, _ = build_on(OVER, config)
-    for weight in pair.shown.trainable_weights:
+    gan, _ = build_on(OVER, config)
+    for weight in gan.generator_ema.trainable_weights:
         weight.assign(tf.zeros_like(weight))  # a sigmoid of 0: middle grey
-    assert set(np.unique(sample(pair, config))) == {128}
+    assert set(np.unique(sample(gan, config))) == {128}
     judged = []
-    Scorer(lambda faces: judged.append(faces) or {}, 10, "swd", True).score(pair, config)
+    Scorer(lambda faces: judged.append(faces) or {}, 10, "swd", True).score(gan, config)
     assert set(np.unique(judged)) == {128}
-    save_generator(tmp_path / "generator.keras", pair)
+    save_generator(tmp_path / "generator.keras", gan)
     drawn = keras.saving.load_model(tmp_path / "generator.keras", compile=False)(np.ones((2, 4)), training=False)
     np.testing.assert_array_equal(drawn, 0.5)
 
@@ -42,13 +42,13 @@ def test_every_preset_learns_as_it_stands(name):
     """Two rounds of its turns, in its own precision: losses are finite, and every kernel has moved."""
     method = replace(PRESETS[name], batch_size=4)
     config = config_of(method)
-    pair, progress = build_on(OVER, config)
-    networks = (pair.generator.network, pair.discriminator.network)
+    gan, progress = build_on(OVER, config)
+    networks = (gan.generator.network, gan.discriminator.network)
     kernels = [weight for network in networks for weight in network.trainable_weights if len(weight.shape) > 1]
     before = [kernel.numpy() for kernel in kernels]
     images = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 1), dtype=np.uint8)
     steps = 2 * len(turns(method))  # the first moves only the zeros at the end of R3GAN's blocks
-    run_steps = compile_steps(pair, progress, config, OVER)
+    run_steps = compile_steps(gan, progress, config, OVER)
     sums = run_steps(iter(tf.data.Dataset.from_tensors(images).repeat()), tf.constant(steps, tf.int64))
     assert np.all(np.isfinite(means(sums.numpy(), steps)))
     for kernel, old in zip(kernels, before, strict=True):

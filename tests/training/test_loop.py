@@ -31,15 +31,15 @@ def shards(tmp_path_factory):
 
 @pytest.fixture
 def trained(shards, tmp_path, monkeypatch):
-    """Run 18 steps, 6 an epoch; after each call into TensorFlow `disturb(pair, progress)` may change the state."""
+    """Run 18 steps, 6 an epoch; after each call into TensorFlow `disturb(gan, progress)` may change the state."""
 
-    def trained(disturb=lambda pair, progress: None, schedule=SCHEDULE, scorer=None):
-        def compile_steps(pair, progress, config, devices):
-            take = real(pair, progress, config, devices)
+    def trained(disturb=lambda gan, progress: None, schedule=SCHEDULE, scorer=None):
+        def compile_steps(gan, progress, config, devices):
+            take = real(gan, progress, config, devices)
 
             def take_and_disturb(iterator, count):
                 sums = take(iterator, count)
-                disturb(pair, progress)
+                disturb(gan, progress)
                 return sums
 
             return take_and_disturb
@@ -55,9 +55,9 @@ def trained(shards, tmp_path, monkeypatch):
 
 
 def test_a_weight_that_is_infinite_in_the_last_step_before_a_save_is_not_saved(trained, tmp_path, capsys):
-    def poison(pair, progress):
+    def poison(gan, progress):
         if progress.step.numpy() == 12 and progress.lr_scale.numpy() == 1.0:
-            pair.discriminator.network.trainable_variables[0].assign_add(tf.fill([3, 3, 1, 64], np.inf))
+            gan.discriminator.network.trainable_variables[0].assign_add(tf.fill([3, 3, 1, 64], np.inf))
 
     stats = trained(poison, replace(SCHEDULE, rollbacks=3))
     assert "Taken back to step-6 (1 of at most 3 times); the learning rates are now 0.5" in capsys.readouterr().out
@@ -74,9 +74,9 @@ def test_a_weight_that_is_infinite_in_the_last_step_before_a_save_is_not_saved(t
 
 
 def test_a_continued_run_that_stops_on_a_loss_names_the_checkpoint_that_it_continued_from(trained, tmp_path):
-    def poison(pair, progress):
+    def poison(gan, progress):
         if progress.step.numpy() > 6:
-            pair.discriminator.network.trainable_variables[0].assign(tf.fill([3, 3, 1, 64], np.nan))
+            gan.discriminator.network.trainable_variables[0].assign(tf.fill([3, 3, 1, 64], np.nan))
 
     trained(poison, replace(SCHEDULE, total_steps=6))
     with pytest.raises(ClickException) as stopped:
@@ -101,8 +101,8 @@ def test_a_run_that_died_before_it_marked_the_best_marks_it_when_it_goes_on(trai
 def test_a_generator_that_draws_one_face_is_warned_of(trained, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(collapse, "FIRST_KIMG", 0.1)
 
-    def flatten(pair, progress):
-        for variable in pair.generator.network.trainable_variables:
+    def flatten(gan, progress):
+        for variable in gan.generator.network.trainable_variables:
             variable.assign(tf.zeros_like(variable))
 
     stats = trained(flatten)

@@ -6,8 +6,8 @@ import pytest
 
 from training.config import Config
 from training.engine import sample
+from training.gan import build
 from training.history import Scores
-from training.pair import build
 from training.presets import PRESETS
 from training.progress import Progress
 from training.scorer import Scorer
@@ -32,10 +32,10 @@ def test_what_has_no_such_score_is_not_the_best():
 
 def test_the_faces_that_are_judged_begin_with_those_that_are_shown():
     config = Config("classic", replace(PRESETS["classic"], latent=4), 3, "train", 1000, "abc", (8, 8, 1), cache=True)
-    pair = build(config.method, config.image_shape, config.seed, Progress())
+    gan = build(config.method, config.image_shape, config.seed, Progress())
     judged = []
-    Scorer(lambda faces: judged.append(faces) or {}, 300, "swd", True).score(pair, config)
+    Scorer(lambda faces: judged.append(faces) or {}, 300, "swd", True).score(gan, config)
     assert (judged[0].shape, judged[0].dtype) == ((300, 8, 8, 1), np.uint8)
-    shown = sample(pair, config)
+    shown = sample(gan, config)
     np.testing.assert_allclose(judged[0][:64].astype(int), shown.astype(int), atol=1)  # batches round otherwise
     assert len({face.tobytes() for face in judged[0]}) > 250

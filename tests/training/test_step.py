@@ -12,13 +12,13 @@ import pytest
 import tensorflow as tf
 from click import UsageError
 
-from training import pair as pair_module
+from training import gan as gan_module
 from training.augment import AUGMENTATIONS
 from training.config import Config
 from training.engine import build_on, compile_steps
+from training.gan import GAN, Player, build, cosine_decay, update_ema
 from training.networks.layers import Dropout
 from training.noise import Noise, Purpose
-from training.pair import Pair, Player, average, build, left
 from training.presets import PRESETS
 from training.progress import Progress, means
 from training.ramp import Ramp
@@ -56,15 +56,15 @@ def _run(method, steps, devices, shape, **how):
     strategy = mirrored(names) if devices > 1 else tf.distribute.OneDeviceStrategy(names[0])
     over = Devices("any", strategy)
     config = Config("any", method, 5, "train", 1000, "abc", shape, cache=True, **how)
-    pair, progress = build_on(over, config)
-    run_steps = compile_steps(pair, progress, config, over)
+    gan, progress = build_on(over, config)
+    run_steps = compile_steps(gan, progress, config, over)
     batches = over.batches(tf.data.Dataset.from_tensor_slices(photos(2 * steps, shape)).repeat())
     losses = [means(run_steps(batches, tf.constant(1, tf.int64)), 1) for _ in range(steps)]
-    return np.array(losses), weights(pair)
+    return np.array(losses), weights(gan)
 
 
-def weights(pair):
-    networks = (pair.generator.network, pair.discriminator.network, pair.shown)
+def weights(gan):
+    networks = (gan.generator.network, gan.discriminator.network, gan.generator_ema)
     return [weight.numpy() for network in networks for weight in network.weights]
 
 
@@ -98,13 +98,13 @@ def test_a_run_is_the_same_run_on_any_number_of_devices(method, devices):
         np.testing.assert_allclose(there, here, atol=1e-12)
 
 
-def with_plain_descent(pair, learning_rate):
+def with_plain_descent(gan, learning_rate):
     """The same networks, updated by SGD, so that an update is the gradient."""
-    players = (pair.generator, pair.discriminator)
+    players = (gan.generator, gan.discriminator)
     for player in players:
         assert isinstance(player.optimizer, keras.optimizers.Adam)
     descending = (Player(player.network, keras.optimizers.SGD(learning_rate)) for player in players)
-    return Pair(*descending, pair.shown)
+    return GAN(*descending, gan.generator_ema)
 
 
 def flat(arrays):
@@ -113,10 +113,10 @@ def flat(arrays):
 
 def one_descent(method):
     """Trainable weights of D and G before and after one step of SGD with rate 1."""
-    pair = with_plain_descent(build(method, SHAPE, 5, Progress()), 1.0)
-    players = (pair.discriminator, pair.generator)
+    gan = with_plain_descent(build(method, SHAPE, 5, Progress()), 1.0)
+    players = (gan.discriminator, gan.generator)
     before = [[v.numpy() for v in player.network.trainable_variables] for player in players]
-    losses = replica_step(pair, method, 5, 1)([tf.constant(photos()[0])], tf.constant(0, tf.int64)).numpy()
+    losses = replica_step(gan, method, 5, 1)([tf.constant(photos()[0])], tf.constant(0, tf.int64)).numpy()
     after = [[v.numpy() for v in player.network.trainable_variables] for player in players]
     return before, after, losses
 
@@ -171,9 +171,9 @@ def test_one_step_has_the_penalties_of_the_images_before_augmentation_at_their_w
     monkeypatch, penalised
 ):
     """Against R3GAN's and WGAN-GP's formulas, gradients through the augmentation; halfway along the ramps."""
-    monkeypatch.setattr(pair_module, "family", lambda name: dense_family())
-    pair = with_plain_descent(build(PENALISED, SHAPE, 5, Progress()), 1.0)
-    generator, discriminator = pair.generator.network, pair.discriminator.network
+    monkeypatch.setattr(gan_module, "family", lambda name: dense_family())
+    gan = with_plain_descent(build(PENALISED, SHAPE, 5, Progress()), 1.0)
+    generator, discriminator = gan.generator.network, gan.discriminator.network
     noise = Noise(5, tf.constant(5, tf.int64), 0, METHOD.batch_size)
     real = tf.constant(photos()[0] / np.float32(255))
     fake = generator(noise.latent(METHOD.latent, "uniform"))
@@ -203,7 +203,7 @@ def test_one_step_has_the_penalties_of_the_images_before_augmentation_at_their_w
     slopes = tape.gradient(total, discriminator.trainable_variables)
     moved = [weight - slope for weight, slope in zip(before, slopes, strict=True)]
 
-    step = replica_step(pair, PENALISED, 5, 1, Turn(penalised=penalised))
+    step = replica_step(gan, PENALISED, 5, 1, Turn(penalised=penalised))
     values = step([tf.constant(batch) for batch in photos(2)], tf.constant(5, tf.int64)).numpy()
     np.testing.assert_allclose(values[0], tf.reduce_mean(loss), rtol=1e-5)
     np.testing.assert_allclose(flat(discriminator.trainable_variables), flat(moved), atol=1e-5)
@@ -219,12 +219,12 @@ def test_flip_mirrors_about_half_of_the_photos():
     method = replace(METHOD, flip=True, batch_size=64)
     left_to_right = np.tile(np.linspace(0, 255, 16, dtype=np.uint8)[None, None, :, None], (64, 16, 1, 1))
     seen = []
-    pair = build(method, SHAPE, 0, Progress())
-    network = pair.discriminator.network
+    gan = build(method, SHAPE, 0, Progress())
+    network = gan.discriminator.network
     spy = keras.Model(network.inputs, network.outputs)
     spy.call = lambda inputs, **kwargs: (seen.append(inputs[0].numpy()), network(inputs, **kwargs))[1]
-    pair = Pair(pair.generator, Player(spy, pair.discriminator.optimizer), pair.shown)
-    replica_step(pair, method, 0, 1)([tf.constant(left_to_right)], tf.constant(0, tf.int64))
+    gan = GAN(gan.generator, Player(spy, gan.discriminator.optimizer), gan.generator_ema)
+    replica_step(gan, method, 0, 1)([tf.constant(left_to_right)], tf.constant(0, tf.int64))
     mirrored = seen[0][:, 0, 0, 0] > 0.5
     assert 16 < mirrored.sum() < 48
     np.testing.assert_allclose(seen[0][mirrored], left_to_right[mirrored][:, :, ::-1] / 255, rtol=1e-6)
@@ -247,14 +247,14 @@ def dense_family():
 
 
 def test_micro_batches_add_up_to_the_batch(monkeypatch):
-    monkeypatch.setattr(pair_module, "family", lambda name: dense_family())
+    monkeypatch.setattr(gan_module, "family", lambda name: dense_family())
     method = replace(EVERYTHING, critic_steps=1, penalty_every=1)
     results = []
     for micro_batch in (None, 2):
-        pair = with_plain_descent(build(method, SHAPE, 5, Progress()), 0.1)
-        step = replica_step(pair, method, 5, 1, micro_batch=micro_batch)
+        gan = with_plain_descent(build(method, SHAPE, 5, Progress()), 0.1)
+        step = replica_step(gan, method, 5, 1, micro_batch=micro_batch)
         values = step([tf.constant(batch) for batch in photos(2)], tf.constant(3, tf.int64)).numpy()
-        results.append((values, flat(weights(pair))))
+        results.append((values, flat(weights(gan))))
     (values, final), (values_there, final_there) = results
     np.testing.assert_allclose(values_there, values, rtol=1e-4)
     np.testing.assert_allclose(final_there, final, atol=1e-6)
@@ -272,14 +272,14 @@ def test_xla_compiles_the_same_step():
 def test_xla_is_refused_over_devices_that_share_statistics():
     over = Devices("any", mirrored([device.name for device in tf.config.list_logical_devices("CPU")[:2]]))
     config = Config("any", METHOD, 5, "train", 1000, "abc", SHAPE, cache=True, jit=True)
-    pair, progress = build_on(over, config)
+    gan, progress = build_on(over, config)
     with pytest.raises(UsageError, match=r"BatchNormalization.*--strategy one"):
-        compile_steps(pair, progress, config, over)
+        compile_steps(gan, progress, config, over)
 
 
 def test_bfloat16_keeps_weights_and_outputs_in_float32_and_learns_nearly_the_same():
-    pair = build(replace(METHOD, precision="bfloat16"), SHAPE, 5, Progress())
-    for network in (pair.generator.network, pair.discriminator.network):
+    gan = build(replace(METHOD, precision="bfloat16"), SHAPE, 5, Progress())
+    for network in (gan.generator.network, gan.discriminator.network):
         assert {str(weight.dtype) for weight in network.weights} == {"float32"}
         assert network.output.dtype == "float32"
         assert any(layer.compute_dtype == "bfloat16" for layer in network.layers)
@@ -298,11 +298,11 @@ def test_steps_take_turns():
 
 
 def test_only_the_generators_turns_change_the_generator_and_count():
-    pair = build(METHOD, SHAPE, 5, Progress())
-    step = replica_step(pair, METHOD, 5, 1, Turn(updates_generator=False))
-    before = [weight.numpy() for weight in pair.generator.network.trainable_variables]
+    gan = build(METHOD, SHAPE, 5, Progress())
+    step = replica_step(gan, METHOD, 5, 1, Turn(updates_generator=False))
+    before = [weight.numpy() for weight in gan.generator.network.trainable_variables]
     values = step([tf.constant(photos()[0])], tf.constant(0, tf.int64)).numpy()
-    after = [weight.numpy() for weight in pair.generator.network.trainable_variables]
+    after = [weight.numpy() for weight in gan.generator.network.trainable_variables]
     assert all(np.array_equal(there, here) for there, here in zip(after, before, strict=True))
     assert values[[1, 3, 4]].tolist() == [0, 0, 0]
     assert values[0] > 0 < values[2]
@@ -310,31 +310,31 @@ def test_only_the_generators_turns_change_the_generator_and_count():
 
 def test_the_steps_of_a_run_take_the_turns_and_average_at_the_half_life_of_the_step(monkeypatch):
     """Two critic steps for one of G: only every second step moves it, and with it the average by 16 photos' worth."""
-    monkeypatch.setattr(pair_module, "family", lambda name: dense_family())
+    monkeypatch.setattr(gan_module, "family", lambda name: dense_family())
     method = replace(METHOD, critic_steps=2, ema_kimg=Ramp(0.0, 0.064), ramp_kimg=0.032)  # over 4 steps
     config = Config("any", method, 5, "train", 1000, "abc", SHAPE, cache=True)
     over = Devices("any", tf.distribute.get_strategy())
-    pair, progress = build_on(over, config)
-    run_steps = compile_steps(pair, progress, config, over)
+    gan, progress = build_on(over, config)
+    run_steps = compile_steps(gan, progress, config, over)
     batches = iter(tf.data.Dataset.from_tensor_slices(photos(1)).repeat())
-    expected = flat(pair.shown.weights)
+    expected = flat(gan.generator_ema.weights)
     for half_life in (None, 64 * (1 - np.cos(np.pi / 4)) / 2, None, 64 * (1 - np.cos(3 * np.pi / 4)) / 2):
-        before = flat(pair.generator.network.weights)
+        before = flat(gan.generator.network.weights)
         run_steps(batches, tf.constant(1, tf.int64))
-        now = flat(pair.generator.network.weights)
+        now = flat(gan.generator.network.weights)
         assert np.array_equal(now, before) == (half_life is None)
         if half_life is not None:
             expected = now + 0.5 ** (16 / half_life) * (expected - now)
-        np.testing.assert_allclose(flat(pair.shown.weights), expected, atol=1e-6)
+        np.testing.assert_allclose(flat(gan.generator_ema.weights), expected, atol=1e-6)
 
 
 def test_ramps_fall_along_half_a_cosine_over_ramp_kimg():
     method = replace(METHOD, ramp_kimg=0.8)  # 100 steps of 8
     ramp = Ramp(2e-4, 5e-5)
-    values = [float(ramp.at(left(method, tf.constant(step, tf.int64)))) for step in (0, 25, 50, 100, 1000)]
+    values = [float(ramp.at(cosine_decay(method, tf.constant(step, tf.int64)))) for step in (0, 25, 50, 100, 1000)]
     cosine = [5e-5 + 1.5e-4 * (1 + np.cos(np.pi * part)) / 2 for part in (0, 0.25, 0.5, 1, 1)]
     np.testing.assert_allclose(values, cosine, rtol=1e-5)
-    assert float(left(METHOD, tf.constant(7, tf.int64))) == 1.0
+    assert float(cosine_decay(METHOD, tf.constant(7, tf.int64))) == 1.0
     assert Ramp(0.3).at(0.5) == 0.3
 
 
@@ -359,18 +359,18 @@ def test_adam_takes_rate_and_beta_2_of_the_step():
     np.testing.assert_allclose(variable.numpy(), weight, rtol=1e-4)
 
 
-def test_the_shown_generator_follows_with_the_half_life():
+def test_the_moving_average_follows_with_the_half_life():
     method = replace(METHOD, ema_kimg=Ramp(1.0))
-    pair = build(method, SHAPE, 5, Progress())
+    gan = build(method, SHAPE, 5, Progress())
     strategy = tf.distribute.get_strategy()
-    start = [weight.numpy() for weight in pair.shown.weights]
-    for weight in pair.generator.network.weights:
+    start = [weight.numpy() for weight in gan.generator_ema.weights]
+    for weight in gan.generator.network.weights:
         weight.assign_add(tf.ones_like(weight))
-    average(strategy, pair, tf.constant(1000.0), 1000)
-    learnt = {weight.path for weight in pair.shown.trainable_weights}
-    for weight, before in zip(pair.shown.weights, start, strict=True):
+    update_ema(strategy, gan, tf.constant(1000.0), 1000)
+    learnt = {weight.path for weight in gan.generator_ema.trainable_weights}
+    for weight, before in zip(gan.generator_ema.weights, start, strict=True):
         moved = 0.5 if weight.path in learnt else 1.0  # statistics are copied
         np.testing.assert_allclose(weight.numpy(), before + moved, rtol=1e-5)
-    average(strategy, pair, tf.constant(0.0), 8)
-    for shown, weight in zip(pair.shown.weights, pair.generator.network.weights, strict=True):
+    update_ema(strategy, gan, tf.constant(0.0), 8)
+    for shown, weight in zip(gan.generator_ema.weights, gan.generator.network.weights, strict=True):
         np.testing.assert_allclose(shown.numpy(), weight.numpy(), rtol=1e-6)

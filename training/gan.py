@@ -27,16 +27,16 @@ class Player:
 
 
 @dataclass(frozen=True)
-class Pair:
+class GAN:
     """The generator and the discriminator."""
 
     generator: Player
     discriminator: Player
-    shown: keras.Model
-    """The generator that samples come from: the moving average where the preset has one, else the generator itself."""
+    generator_ema: keras.Model
+    """What samples come from: the generator's moving average where the preset has one, else the generator itself."""
 
 
-def build(method: Preset, image_shape: tuple[int, int, int], seed: int, progress: Progress) -> Pair:
+def build(method: Preset, image_shape: tuple[int, int, int], seed: int, progress: Progress) -> GAN:
     """Build both networks and their optimizers, initialised from `seed`. Call it within the strategy's scope.
 
     Weights, losses and random numbers are of Keras's floatx: float32, unless `tests/benchmarks/replicas.py` asks for
@@ -50,21 +50,21 @@ def build(method: Preset, image_shape: tuple[int, int, int], seed: int, progress
     with _computing_in(method.precision):
         generator = networks.generator(image_shape, method.latent)
         discriminator = networks.discriminator(image_shape)
-        shown = generator if method.ema_kimg.is_zero else networks.generator(image_shape, method.latent)
-    if shown is not generator:
-        for copy, variable in zip(shown.variables, generator.variables, strict=True):
+        generator_ema = generator if method.ema_kimg.is_zero else networks.generator(image_shape, method.latent)
+    if generator_ema is not generator:
+        for copy, variable in zip(generator_ema.variables, generator.variables, strict=True):
             copy.assign(variable)
 
     def player(network: keras.Model, rate: Ramp) -> Player:
         optimizer = Adam(
-            lambda: rate.at(left(method, progress.step)) * progress.lr_scale,
+            lambda: rate.at(cosine_decay(method, progress.step)) * progress.lr_scale,
             method.beta_1,
-            lambda: method.beta_2.at(left(method, progress.step)),
+            lambda: method.beta_2.at(cosine_decay(method, progress.step)),
         )
         optimizer.build(network.trainable_variables)  # before tracing: variables cannot be made inside a tf.function
         return Player(network, optimizer)
 
-    return Pair(player(generator, method.lr_g), player(discriminator, method.lr_d), shown)
+    return GAN(player(generator, method.lr_g), player(discriminator, method.lr_d), generator_ema)
 
 
 @contextmanager
@@ -90,7 +90,7 @@ class Adam(keras.optimizers.Adam):
         super().update_step(gradient, variable, learning_rate)
 
 
-def left(method: Preset, step: tf.Tensor) -> tf.Tensor:
+def cosine_decay(method: Preset, step: tf.Tensor) -> tf.Tensor:
     """How much is left of the start of every `Ramp` at this step: float32, 1 to 0 along half a cosine."""
     if not method.ramp_kimg:
         return tf.ones([], floatx())
@@ -98,20 +98,20 @@ def left(method: Preset, step: tf.Tensor) -> tf.Tensor:
     return 0.5 * (1.0 + tf.cos(math.pi * tf.minimum(done, 1.0)))
 
 
-def average(strategy: tf.distribute.Strategy, pair: Pair, half_life: tf.Tensor, images: int) -> None:
-    """Move `pair.shown` towards the generator by what `images` photos are worth; in cross-replica context.
+def update_ema(strategy: tf.distribute.Strategy, gan: GAN, half_life: tf.Tensor, images: int) -> None:
+    """Move `gan.generator_ema` towards the generator by what `images` photos are worth; in cross-replica context.
 
     Args:
         strategy: where the networks are.
-        pair: the networks.
+        gan: the networks.
         half_life: in photos; 0 copies.
         images: how many were seen since the last call.
     """
     keep = 0.5 ** (images / tf.maximum(half_life, 1e-3))
-    learnt = {id(variable) for variable in pair.shown.trainable_variables}
-    for shown, variable in zip(pair.shown.variables, pair.generator.network.variables, strict=True):
+    learnt = {id(variable) for variable in gan.generator_ema.trainable_variables}
+    for average, variable in zip(gan.generator_ema.variables, gan.generator.network.variables, strict=True):
         # Statistics of normalisation are averages already.
-        kept = keep if id(shown) in learnt else tf.zeros_like(keep)
+        kept = keep if id(average) in learnt else tf.zeros_like(keep)
         strategy.extended.update(
-            shown.value, lambda old, new, kept: old.assign(new + kept * (old - new)), args=(variable.value, kept)
+            average.value, lambda old, new, kept: old.assign(new + kept * (old - new)), args=(variable.value, kept)
         )
