@@ -43,7 +43,7 @@ train: shards ## Train PRESET=classic for EPOCHS=20 on the shards; goes on where
 	@$(RUNNER) -m training.run --shards $(DATA)/*.tfrecord --preset $(PRESET) --epochs $(EPOCHS) --out "$(RUN)" $(ARGS)
 
 test: $(TEST_READY) ## Run every test
-	@$(RUNNER) -m pytest
+	@$(RUNNER) -m pytest --numprocesses 2 --dist loadfile
 
 lint: $(TEST_READY) ## Check style
 	@$(RUNNER) -m ruff check .
