@@ -194,7 +194,7 @@ class Run:
         self.watch = collapse.Watch(LOSSES[self.config.method.loss].chance)
         self.warning = ""
         for status in self.history.statuses:
-            self.warning = self.watch.see(status.kimg, status.d_loss, status.spread)
+            self.warning = self.watch.see(status.kimg, status.d_loss, status.g_loss, status.spread)
         self.iterator = feed(self.config, self.shards, self.devices, self.step)
         self.interval, self.saved_at = Interval(self.step), time.monotonic()
 
@@ -269,7 +269,7 @@ class Run:
         steps, kimg = self.step - self.interval.first_step, self._images() / 1000
         steps_per_second = steps / (time.monotonic() - self.interval.began)
         d_loss, g_loss, d_gradient, g_gradient = means(self.interval.sums, steps)
-        warning, warned = self.watch.see(kimg, d_loss, spread), self.warning
+        warning, warned = self.watch.see(kimg, d_loss, g_loss, spread), self.warning
         status = Status(
             step=self.step,
             epoch=self.step / self.config.steps_per_epoch,

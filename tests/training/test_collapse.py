@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from training.collapse import FACES_ALIKE, OUT_OF_REACH, Watch, spread
+from training.collapse import FACES_ALIKE, OUT_OF_REACH, RAN_AWAY, Watch, spread
 from training.losses import LOSSES
 
 
@@ -17,24 +17,34 @@ def test_spread_is_the_deviation_over_images_and_not_over_pixels():
 
 def test_faces_that_are_alike_are_warned_of_once_g_has_had_time_to_learn():
     watch = Watch(chance=1.0)
-    assert watch.see(10.0, 1.0, relative_spread=0.0) == ""
-    assert watch.see(20.0, 1.0, relative_spread=0.09) == FACES_ALIKE
-    assert watch.see(21.0, 1.0, relative_spread=None) == FACES_ALIKE
-    assert watch.see(22.0, 1.0, relative_spread=0.11) == ""
+    assert watch.see(10.0, 1.0, 1.0, relative_spread=0.0) == ""
+    assert watch.see(20.0, 1.0, 1.0, relative_spread=0.09) == FACES_ALIKE
+    assert watch.see(21.0, 1.0, 1.0, relative_spread=None) == FACES_ALIKE
+    assert watch.see(22.0, 1.0, 1.0, relative_spread=0.11) == ""
 
 
 @pytest.mark.parametrize("name", ["cross_entropy", "hinge", "relativistic"])
 def test_a_loss_near_zero_is_warned_of_when_it_lasts(name):
     chance = LOSSES[name].chance
     watch = Watch(chance)
-    assert watch.see(10.0, 0.5 * chance, None) == ""
-    assert watch.see(25.0, 0.019 * chance, None) == ""
-    assert watch.see(44.9, 0.019 * chance, None) == ""
-    assert watch.see(45.0, 0.019 * chance, None) == OUT_OF_REACH
-    assert watch.see(46.0, 0.021 * chance, None) == ""
-    assert watch.see(50.0, 0.019 * chance, None) == ""
-    assert watch.see(69.9, 0.019 * chance, None) == ""
-    assert watch.see(70.0, 0.019 * chance, None) == OUT_OF_REACH
+    assert watch.see(10.0, 0.5 * chance, 1.0, None) == ""
+    assert watch.see(25.0, 0.019 * chance, 1.0, None) == ""
+    assert watch.see(44.9, 0.019 * chance, 1.0, None) == ""
+    assert watch.see(45.0, 0.019 * chance, 1.0, None) == OUT_OF_REACH
+    assert watch.see(46.0, 0.021 * chance, 1.0, None) == ""
+    assert watch.see(50.0, 0.019 * chance, 1.0, None) == ""
+    assert watch.see(69.9, 0.019 * chance, 1.0, None) == ""
+    assert watch.see(70.0, 0.019 * chance, 1.0, None) == OUT_OF_REACH
+
+
+@pytest.mark.parametrize("name", ["cross_entropy", "hinge", "relativistic"])
+def test_losses_that_run_away_are_warned_of_until_they_return(name):
+    chance = LOSSES[name].chance
+    watch = Watch(chance)
+    assert watch.see(1.0, 199 * chance, -500 * chance, None) == ""
+    assert watch.see(2.0, chance, 201 * chance, None) == RAN_AWAY
+    assert watch.see(3.0, 201 * chance, math.nan, None) == RAN_AWAY
+    assert watch.see(4.0, chance, math.nan, None) == ""
 
 
 def test_chance_is_the_loss_of_logits_of_zero():
@@ -46,10 +56,11 @@ def test_chance_is_the_loss_of_logits_of_zero():
 
 def test_a_wasserstein_distance_may_be_zero_for_long():
     watch = Watch(LOSSES["wasserstein"].chance)
-    assert [watch.see(kimg, 0.0, 1.0) for kimg in (50.0, 100.0)] == ["", ""]
+    assert [watch.see(kimg, 0.0, 1.0, 1.0) for kimg in (50.0, 100.0)] == ["", ""]
+    assert watch.see(101.0, 1e6, 1e6, 1.0) == ""
 
 
 def test_both_are_said():
     watch = Watch(chance=1.0)
-    watch.see(10.0, 0.0, 0.0)
-    assert watch.see(30.0, 0.0, 0.0) == f"{FACES_ALIKE}; {OUT_OF_REACH}"
+    watch.see(10.0, 0.0, 1.0, 0.0)
+    assert watch.see(30.0, 0.0, 1.0, 0.0) == f"{FACES_ALIKE}; {OUT_OF_REACH}"
