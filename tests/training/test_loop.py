@@ -112,6 +112,15 @@ def test_a_generator_that_draws_one_face_is_warned_of(trained, tmp_path, monkeyp
     assert capsys.readouterr().out.count(collapse.FACES_ALIKE) == 2  # in its line of status, where there is no bar
 
 
+def test_losses_that_have_run_away_are_warned_of(trained, capsys):
+    def outweigh(gan, progress):
+        gan.discriminator.network.trainable_variables[-1].assign([1e4])  # photos and fakes are real beyond doubt
+
+    stats = trained(outweigh, schedule=replace(SCHEDULE, total_steps=12))
+    assert [line["warning"] for line in stats] == [collapse.RAN_AWAY] * 2
+    assert capsys.readouterr().out.count(collapse.RAN_AWAY) == 2
+
+
 def test_a_discriminator_that_is_always_right_is_warned_of_and_still_after_a_restart(trained, monkeypatch):
     monkeypatch.setattr(collapse, "LONG_KIMG", 0.1)
     monkeypatch.setattr(collapse, "NEAR_ZERO", 10.0)  # of chance: whatever D's loss is counts as near zero
