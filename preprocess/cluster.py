@@ -1,18 +1,19 @@
 """Task after task on the workers of a Dask cluster that somebody started. Only --cluster imports this module.
 
 The client lives in the main thread, in an event loop that turns only while something is awaited: so every wait has an
-end, and Ctrl-C ends any.
+end, and Ctrl-C ends any, between two steps of the loop.
 """
 
 import asyncio
 import logging
 import pickle
+import signal
 import socket
 import uuid
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import suppress
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import click
 from distributed import CancelledError, Client, KilledWorker
@@ -47,7 +48,7 @@ class Cluster:
         self._address = address
         self._loop = asyncio.new_event_loop()
         try:
-            self._client = self._loop.run_until_complete(_connected(address))
+            self._client = self._turn(_connected(address))
         except Exception as error:  # from OSError to TypeError: a wrong address has many
             raise click.UsageError(
                 f"No Dask scheduler answers at {address}: {str(error) or f'silent for {_TO_ANSWER} s'}. Start one with "
@@ -58,7 +59,7 @@ class Cluster:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._loop.run_until_complete(_leave(self._client))
+        self._turn(_leave(self._client))
         self._loop.close()
 
     def completed(self, work: Callable[[T], R], tasks: Iterable[T]) -> Iterator[tuple[T, R]]:
@@ -69,15 +70,40 @@ class Cluster:
         takes four along (Dask's allowed-failures) is named in a click.ClickException, as is the reason why no more can
         be done: the scheduler is gone, there are no workers, or they cannot run this program.
         """
-        waiting = {self._loop.create_task(self._result(work, task)) for task in tasks}
+        waiting = self._turn(self._begin(work, tasks))
         while waiting:
-            done, waiting = self._loop.run_until_complete(
+            done, waiting = self._turn(
                 asyncio.wait(waiting, timeout=_BETWEEN_LOOKS, return_when=asyncio.FIRST_COMPLETED)
             )
             if not done:
                 self._look_for_workers()
             for result in done:
                 yield result.result()
+
+    def _turn(self, wait: Coroutine[Any, Any, R]) -> R:
+        """Turn the loop until this wait has ended, and return what it gives.
+
+        A signal ends the wait, and its handler is called when the loop stands still: what a handler raises amid the
+        steps of asyncio and Dask leaves them half done, with warnings of what was never awaited.
+        """
+        waiting = self._loop.create_task(wait)
+        caught = []
+
+        def end(number, frame):
+            caught.append(number)
+            self._loop.call_soon_threadsafe(waiting.cancel)  # which also wakes the loop
+
+        before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            return self._loop.run_until_complete(waiting)
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            for number in caught:
+                signal.raise_signal(number)
+
+    async def _begin(self, work: Callable[[T], R], tasks: Iterable[T]) -> set[asyncio.Task[tuple[T, R]]]:
+        return {asyncio.create_task(self._result(work, task)) for task in tasks}
 
     async def _result(self, work: Callable[[T], R], task: T) -> tuple[T, R]:
         call = pickle.dumps(_Call(_do, (work, task, crop.versions())))
@@ -102,7 +128,7 @@ class Cluster:
     def _look_for_workers(self) -> None:
         look = self._client.wait_for_workers(1, timeout=_TO_FIND_WORKERS)
         try:
-            self._loop.run_until_complete(asyncio.wait_for(look, _TO_FIND_WORKERS + _TO_ANSWER))
+            self._turn(asyncio.wait_for(look, _TO_FIND_WORKERS + _TO_ANSWER))
         except WorkerStartTimeoutError:
             raise click.ClickException(
                 f"The cluster at {self._address} has had no workers for {_TO_FIND_WORKERS} s. Start some with "
