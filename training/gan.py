@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import keras
 import tensorflow as tf
@@ -47,10 +48,11 @@ def build(method: Preset, image_shape: tuple[int, int, int], seed: int, progress
     # (seed, epoch) alone.
     random.seed(seed)
     networks = family(method.network)
+    new_generator = partial(networks.generator, image_shape, method.latent, method.width)
     with _computing_in(method.precision):
-        generator = networks.generator(image_shape, method.latent)
-        discriminator = networks.discriminator(image_shape)
-        generator_ema = generator if method.ema_kimg.is_zero else networks.generator(image_shape, method.latent)
+        generator = new_generator()
+        discriminator = networks.discriminator(image_shape, method.width)
+        generator_ema = generator if method.ema_kimg.is_zero else new_generator()
     if generator_ema is not generator:
         for copy, variable in zip(generator_ema.variables, generator.variables, strict=True):
             copy.assign(variable)

@@ -120,6 +120,7 @@ _COUNT = click.IntRange(min=1)
 _OPTIONS = {
     "Networks (default: the preset's)": [
         ("--network", click.Choice(get_args(Network)), "Both networks."),
+        ("--width", _POSITIVE, "Multiple of the networks' channels."),
         ("--latent", _COUNT, "Length of z."),
         ("--latent-distribution", click.Choice(get_args(Distribution)), "U(-1, 1) or N(0, 1)."),
         ("--precision", click.Choice(get_args(Precision)), "What layers compute in; weights and losses stay float32."),

@@ -25,6 +25,8 @@ class Preset:
 
     network: Network
     """What builds both networks."""
+    width: float = 1.0
+    """Multiplies the channels of every layer inside both networks."""
     latent: int = 100
     """Length of z."""
     latent_distribution: Distribution = "uniform"

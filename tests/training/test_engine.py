@@ -56,6 +56,13 @@ def test_every_preset_learns_as_it_stands(name):
         assert not np.array_equal(kernel, old), kernel.path
 
 
+def test_all_three_networks_are_of_the_width_that_was_asked_for():
+    gan, _ = build_on(OVER, config_of(replace(PRESETS["lite"], width=0.5), side=16))
+    networks = (gan.generator.network, gan.generator_ema, gan.discriminator.network)
+    filters = [[layer.filters for layer in network.layers if hasattr(layer, "filters")] for network in networks]
+    assert filters == [[16, 1], [16, 1], [16, 32]]
+
+
 def test_presets_are_those_of_their_papers():
     """Radford et al. 2016, section 4; Gulrajani et al. 2017, algorithm 1; Miyato et al. 2018; R3GAN's FFHQ-64."""
     dcgan, wgan_gp, sngan, r3gan = (PRESETS[name] for name in ("dcgan", "wgan-gp", "sngan", "r3gan"))

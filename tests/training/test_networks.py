@@ -1,9 +1,12 @@
+from typing import get_args
+
 import keras
 import numpy as np
 import pytest
 
 from training.networks import classic, family
-from training.networks.layers import Dropout, doublings
+from training.networks.layers import Dropout, doublings, scaled
+from training.presets import Network
 
 
 def test_classic_is_the_network_of_the_specification():
@@ -33,6 +36,19 @@ def test_networks_build_for_the_shape_of_the_shards(name, shape):
     discriminator = networks.discriminator(shape)
     noise = [np.full((2, *entry.shape[1:]), 0.5, np.float32) for entry in discriminator.inputs[1:]]
     assert discriminator([images, *noise]).shape == (2, 1)
+
+
+@pytest.mark.parametrize("name", get_args(Network))
+def test_width_multiplies_the_channels_of_every_layer(name):
+    def filters(width):
+        networks = family(name).generator((16, 16, 1), 10, width), family(name).discriminator((16, 16, 1), width)
+        return [layer.filters for network in networks for layer in network.layers if hasattr(layer, "filters")]
+
+    assert filters(0.25) == [count if count == 1 else count // 4 for count in filters(1.0)]
+
+
+def test_channels_are_whole_eights_and_one_of_them_at_least():
+    assert [scaled(64, width) for width in (0.001, 0.125, 0.2, 0.3, 1.0, 1.51)] == [8, 8, 16, 16, 64, 96]
 
 
 @pytest.mark.parametrize("shape", [(4, 4, 1), (63, 63, 1), (96, 96, 1), (64, 32, 1), (64, 64, 2)])

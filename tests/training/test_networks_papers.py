@@ -225,7 +225,7 @@ def test_the_logit_of_sngan_is_of_the_sum_over_the_map():
 
 @pytest.mark.parametrize(("size", "widths"), [(8, [768] * 2), (64, [768] * 4 + [384]), (128, [768] * 4 + [384] * 2)])
 def test_r3gan_is_768_wide_up_to_32_pixels(size, widths):
-    assert r3gan._widths((size, size, 3)) == widths
+    assert r3gan._widths((size, size, 3), 1.0) == widths
 
 
 def r3gan_stages(widths):

@@ -1,5 +1,6 @@
-"""One module a family; each has `generator(image_shape, latent)` and `discriminator(image_shape)`.
+"""One module a family; each has `generator(image_shape, latent, width)` and `discriminator(image_shape, width)`.
 
+`width` multiplies the channels of every layer inside, 1 as in the family's source (Howard et al. 2017, section 3.3).
 A generator is a `keras.Model` from z [batch, latent] to images [batch, height, width, channels] in [0, 1]; those of
 r3gan may leave that, and are clipped where they are drawn.
 A discriminator is a `keras.Model` from [images, *noise] to logits [batch, 1]: whatever randomness it needs (dropout)

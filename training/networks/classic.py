@@ -6,16 +6,17 @@ import keras
 from keras import layers
 from keras.config import floatx
 
-from training.networks.layers import Dropout, doublings
+from training.networks.layers import Dropout, doublings, scaled
 
 
-def generator(image_shape: tuple[int, int, int], latent: int) -> keras.Model:
+def generator(image_shape: tuple[int, int, int], latent: int, width: float = 1.0) -> keras.Model:
     """Dense, Reshape, then Conv2DTranspose with LeakyReLU and BatchNormalization: 256, 128 and 64 wide for 64x64."""
     z = keras.Input((latent,), name="z")
-    x = layers.Dense(4 * 4 * 256)(z)
-    x = layers.Reshape((4, 4, 256))(x)
+    first = scaled(256, width)
+    x = layers.Dense(4 * 4 * first)(z)
+    x = layers.Reshape((4, 4, first))(x)
     for doubling in range(doublings(image_shape) - 1):
-        x = layers.Conv2DTranspose(max(256 >> doubling, 32), 3, strides=2, padding="same")(x)
+        x = layers.Conv2DTranspose(scaled(max(256 >> doubling, 32), width), 3, strides=2, padding="same")(x)
         x = layers.LeakyReLU(0.2)(x)
         # Synchronized: over several replicas the statistics are those of the global batch, and the moving ones do not
         # drift apart.
@@ -26,7 +27,7 @@ def generator(image_shape: tuple[int, int, int], latent: int) -> keras.Model:
     return keras.Model(z, image, name="generator")
 
 
-def discriminator(image_shape: tuple[int, int, int]) -> keras.Model:
+def discriminator(image_shape: tuple[int, int, int], width: float = 1.0) -> keras.Model:
     """Two Conv2D of 64 with LeakyReLU and dropout, then Dense to one logit.
 
     The specification's sigmoid is part of the loss (`training.losses`), where it cannot overflow.
@@ -35,7 +36,7 @@ def discriminator(image_shape: tuple[int, int, int]) -> keras.Model:
     x = image = keras.Input(image_shape, name="image")
     noises = []
     for index in range(2):
-        x = layers.Conv2D(64, 3, strides=2, padding="same")(x)
+        x = layers.Conv2D(scaled(64, width), 3, strides=2, padding="same")(x)
         x = layers.LeakyReLU(0.2)(x)
         noises.append(keras.Input(x.shape[1:], name=f"noise_{index}"))
         x = Dropout(0.4)([x, noises[-1]])

@@ -12,18 +12,20 @@ import keras
 from keras import layers
 from keras.config import floatx
 
-from training.networks.layers import doublings
+from training.networks.layers import doublings, scaled
 
 
-def generator(image_shape: tuple[int, int, int], latent: int) -> keras.Model:
+def generator(image_shape: tuple[int, int, int], latent: int, width: float = 1.0) -> keras.Model:
     """From z through 4x4x512 to the image: 4x4 transposed convolutions of stride 2, ReLU, tanh."""
-    first, *others = reversed(widths(image_shape))
+    first, *others = reversed(widths(image_shape, width))
     z = keras.Input((latent,), name="z")
     # The paper's transposed convolution from 1x1 to 4x4 is this product.
     x = layers.Dense(4 * 4 * first, use_bias=False, kernel_initializer=_normal())(z)
     x = layers.ReLU()(_normalisation()(layers.Reshape((4, 4, first))(x)))
-    for width in others:
-        x = layers.Conv2DTranspose(width, 4, strides=2, padding="same", use_bias=False, kernel_initializer=_normal())(x)
+    for filters in others:
+        x = layers.Conv2DTranspose(filters, 4, strides=2, padding="same", use_bias=False, kernel_initializer=_normal())(
+            x
+        )
         x = layers.ReLU()(_normalisation()(x))
     image = layers.Conv2DTranspose(
         image_shape[-1],
@@ -44,24 +46,24 @@ def _normal() -> keras.initializers.Initializer:
 
 def discriminator(
     image_shape: tuple[int, int, int],
+    width: float = 1.0,
     normalised: bool = True,
     initializer: Callable[[], keras.initializers.Initializer] = _normal,
-    narrowest: int = 64,
 ) -> keras.Model:
     """4x4 convolutions of stride 2 with LeakyReLU, down to 4x4, then one logit.
 
     Args:
         image_shape: height, width, channels.
+        width: multiplies the channels.
         normalised: whether BatchNormalization follows every convolution but the first.
         initializer: makes the initialiser of each layer's weights.
-        narrowest: channels beside the image.
     """
     image = keras.Input(image_shape, name="image")
     x = layers.Rescaling(2.0, -1.0, dtype=floatx())(image)
-    for index, width in enumerate(widths(image_shape, narrowest)):
+    for index, filters in enumerate(widths(image_shape, width)):
         normalise = normalised and index > 0
         x = layers.Conv2D(
-            width, 4, strides=2, padding="same", use_bias=not normalise, kernel_initializer=initializer()
+            filters, 4, strides=2, padding="same", use_bias=not normalise, kernel_initializer=initializer()
         )(x)
         if normalise:
             x = _normalisation()(x)
@@ -70,9 +72,9 @@ def discriminator(
     return keras.Model([image], logit, name="discriminator")
 
 
-def widths(image_shape: tuple[int, int, int], narrowest: int = 64) -> list[int]:
+def widths(image_shape: tuple[int, int, int], width: float) -> list[int]:
     """Channels of the maps between the image and 4x4, the largest map first: doubled each time, up to 8 times."""
-    return [narrowest * min(2**index, 8) for index in range(doublings(image_shape))]
+    return [scaled(64 * min(2**index, 8), width) for index in range(doublings(image_shape))]
 
 
 def _normalisation() -> layers.BatchNormalization:

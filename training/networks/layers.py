@@ -113,6 +113,11 @@ def blur() -> keras.layers.DepthwiseConv2D:
     )
 
 
+def scaled(channels: int, width: float) -> int:
+    """`width` times as many channels, in whole eights (which CPU vectors, tensor cores and R3GAN's groups want)."""
+    return max(8, 8 * round(channels * width / 8))
+
+
 def doublings(image_shape: tuple[int, int, int]) -> int:
     """How often a 4x4 map is doubled to reach the image.
 

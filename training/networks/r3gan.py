@@ -12,25 +12,25 @@ import keras
 from keras import layers
 from keras.config import floatx
 
-from training.networks.layers import blur, doublings, native_groups
+from training.networks.layers import blur, doublings, native_groups, scaled
 
 _BLOCKS = 2  # in a stage
 _GROUP = 16  # channels of one group of a 3x3 convolution: 96 groups in a block of 768, 48 in one of 384
 
 
-def generator(image_shape: tuple[int, int, int], latent: int) -> keras.Model:
+def generator(image_shape: tuple[int, int, int], latent: int, width: float = 1.0) -> keras.Model:
     """From z (64 long in the paper) to an image that may leave [0, 1], as a tanh's could not."""
-    return _generator(_widths(image_shape), image_shape[-1], latent)
+    return _generator(_widths(image_shape, width), image_shape[-1], latent)
 
 
-def discriminator(image_shape: tuple[int, int, int]) -> keras.Model:
+def discriminator(image_shape: tuple[int, int, int], width: float = 1.0) -> keras.Model:
     """From the image through the generator's stages backwards to one logit."""
-    return _discriminator(_widths(image_shape), image_shape)
+    return _discriminator(_widths(image_shape, width), image_shape)
 
 
-def _widths(image_shape: tuple[int, int, int]) -> list[int]:
+def _widths(image_shape: tuple[int, int, int], width: float) -> list[int]:
     """Channels of the stages from 4x4 to the image's own size."""
-    return [768 if 4 << stage <= 32 else 384 for stage in range(doublings(image_shape) + 1)]
+    return [scaled(768 if 4 << stage <= 32 else 384, width) for stage in range(doublings(image_shape) + 1)]
 
 
 def _generator(widths: Sequence[int], channels: int, latent: int) -> keras.Model:

@@ -10,20 +10,20 @@ import keras
 from keras import layers
 from keras.config import floatx
 
-from training.networks.layers import SpectralConv2D, doublings
+from training.networks.layers import SpectralConv2D, doublings, scaled
 
 # In a block a ReLU halves the power before each convolution; nothing does before a shortcut.
 _RESIDUAL_GAIN = 2**0.5
 
 
-def generator(image_shape: tuple[int, int, int], latent: int) -> keras.Model:
+def generator(image_shape: tuple[int, int, int], latent: int, width: float = 1.0) -> keras.Model:
     """Dense to 4x4, blocks that each double the map, then BatchNormalization, ReLU, 3x3 convolution, tanh."""
-    first, *widths = reversed(_widths(image_shape))
+    first, *others = reversed(_widths(image_shape, width))
     z = keras.Input((latent,), name="z")
     x = layers.Dense(4 * 4 * first, kernel_initializer=_glorot())(z)
     x = layers.Reshape((4, 4, first))(x)
-    for width in widths:
-        x = _up_block(x, width)
+    for filters in others:
+        x = _up_block(x, filters)
     x = layers.ReLU()(_normalisation()(x))
     image = layers.Conv2D(
         image_shape[-1], 3, padding="same", activation="tanh", kernel_initializer=_glorot(), dtype=floatx()
@@ -32,24 +32,24 @@ def generator(image_shape: tuple[int, int, int], latent: int) -> keras.Model:
     return keras.Model(z, image, name="generator")
 
 
-def discriminator(image_shape: tuple[int, int, int]) -> keras.Model:
+def discriminator(image_shape: tuple[int, int, int], width: float = 1.0) -> keras.Model:
     """Blocks that each halve the map, down to 2x2, ReLU, the sum over the map, then one logit."""
-    first, *widths = _widths(image_shape)
+    first, *others = _widths(image_shape, width)
     image = keras.Input(image_shape, name="image")
     x = _first_down_block(layers.Rescaling(2.0, -1.0, dtype=floatx())(image), first)
-    for width in widths:
-        x = _down_block(x, width)
+    for filters in others:
+        x = _down_block(x, filters)
     x = layers.ReLU()(x)
-    _, height, width, _ = x.shape
+    area = x.shape[1] * x.shape[2]
     x = layers.GlobalAveragePooling2D(keepdims=True, dtype=floatx())(x)
-    x = layers.Rescaling(height * width, dtype=floatx())(x)  # the mean times the area is the sum
+    x = layers.Rescaling(area, dtype=floatx())(x)  # the mean times the area is the sum
     logit = layers.Flatten(dtype=floatx())(SpectralConv2D(1, 1, dtype=floatx())(x))
     return keras.Model([image], logit, name="discriminator")
 
 
-def _widths(image_shape: tuple[int, int, int]) -> list[int]:
+def _widths(image_shape: tuple[int, int, int], width: float) -> list[int]:
     """Channels of the maps from the image's own size to 4x4."""
-    return [min(32 << index, 512) for index in range(doublings(image_shape) + 1)]
+    return [scaled(min(32 << index, 512), width) for index in range(doublings(image_shape) + 1)]
 
 
 def _up_block(x: keras.KerasTensor, width: int) -> keras.KerasTensor:
