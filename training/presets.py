@@ -106,6 +106,8 @@ PRESETS = {
     # Huang et al. 2024, "The GAN is dead; long live the GAN!", its FFHQ-64. Gamma was chosen for three channels: for
     # one sweep a quarter to four times of it. Its augmentation is ADA's (turns, scalings, shifts, colours, cutout),
     # here DiffAugment's set at the same probabilities. G learns from the z that D has just seen; there both draw anew.
+    # In batches of 4 with penalties every 4th step, for a CPU: it learns at rates of 1e-4 and ran away at 4e-4, after
+    # 2,700 photos; in an eighth of its channels 4e-4 draws faces after 4,000 photos, and 1e-4 is slower.
     "r3gan": Preset(
         network="r3gan",
         latent=64,

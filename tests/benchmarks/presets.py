@@ -13,7 +13,8 @@ the same command goes on where it was: beside the runs the folder keeps the CPU 
 minutes the runs go on from what they are; less, another seed and other photos are refused. There are also the table,
 table.md, and a grid of 64 faces each, from the same unselected z: PRESET.png.
 
-With --change every preset is also trained with each change of its parts, options of training.run, one at a time.
+A preset may come with options of training.run: --presets "lite,r3gan --width 0.125". With --change every preset is
+also trained with each change of its parts, one at a time.
 """
 
 from __future__ import annotations
