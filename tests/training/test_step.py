@@ -233,12 +233,12 @@ def test_flip_mirrors_about_half_of_the_photos():
 def dense_family():
     """Networks without BatchNormalization, whose statistics are those of what is computed at once."""
 
-    def generator(image_shape, latent):
+    def generator(image_shape, latent, _width):
         z = keras.Input((latent,))
         x = keras.layers.Dense(math.prod(image_shape), activation="sigmoid")(z)
         return keras.Model(z, keras.layers.Reshape(image_shape)(x))
 
-    def discriminator(image_shape):
+    def discriminator(image_shape, _width):
         image, noise = keras.Input(image_shape), keras.Input((16,))
         x = keras.layers.Dense(16, activation="softplus")(keras.layers.Flatten()(image))
         return keras.Model([image, noise], keras.layers.Dense(1)(Dropout(0.4)([x, noise])))
