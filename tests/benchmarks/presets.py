@@ -209,7 +209,8 @@ def main(
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(STOPPED))
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])  # what is started here inherits it
     shards = (*shards, *more_shards) or ("data",)
-    runs = [Run(out, f"{preset} {change}".strip()) for preset in presets.split(",") for change in ("", *changes)]
+    methods = [f"{preset} {change}" for preset in presets.split(",") for change in ("", *changes)]
+    runs = [Run(out, " ".join(method.split())) for method in methods]
     out.mkdir(parents=True, exist_ok=True)
     photos, budget = find(shards).only({"train"}).fingerprint, CORES * 60 * minutes
     for run in runs:
