@@ -75,7 +75,7 @@ def scheduler(folder: Path):
         yield json.loads(file.read_text())["address"], process
 
 
-def wait_until(true, seconds: float = 60) -> None:
+def wait_until(true, seconds: float = 20) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline
@@ -101,7 +101,7 @@ def address(tmp_path):
 def bounded():
     """A wait that has no end fails its test. Afterwards there are logs again."""
     before = signal.signal(signal.SIGALRM, lambda *_: pytest.fail("this waits for ever"))
-    signal.alarm(120)
+    signal.alarm(40)
     yield
     signal.alarm(0)
     signal.signal(signal.SIGALRM, before)
@@ -153,7 +153,7 @@ def test_a_worker_that_is_killed_costs_nothing_but_time(started, dask, expected,
     process = started(tmp_path / "out", 2)
     dask.kill_a_worker()
     assert made(tmp_path / "out") in range(2, 40)
-    said, _ = process.communicate(timeout=60)
+    said, _ = process.communicate(timeout=30)
     assert process.returncode == 0, said
     assert said.splitlines()[0] == "40 photos make 40 shards."
     assert said.splitlines()[1].startswith("40 shards in out: ")
@@ -176,7 +176,7 @@ def test_stopped_it_leaves_at_once_and_takes_back_what_is_queued(started, tmp_pa
     out = tmp_path / "out"
     process = started(out, 2)
     process.terminate()
-    said, _ = process.communicate(timeout=60)
+    said, _ = process.communicate(timeout=5)
     assert (process.returncode, said.splitlines()[-1]) == (
         143,
         "Stopped. What is finished stays, and the same command continues.",
@@ -260,7 +260,7 @@ def test_a_scheduler_that_is_lost_is_said_in_one_line(started, tmp_path):
         wait_until((tmp_path / "out" / ".unfinished").exists)
         time.sleep(0.5)
         process.kill()
-        said, _ = command.communicate(timeout=60)
+        said, _ = command.communicate(timeout=20)
     assert (command.returncode, said.splitlines()) == (
         1,
         [
@@ -308,7 +308,7 @@ if __name__ == "__main__":
 def test_nothing_of_dask_is_imported_without_cluster(many, tmp_path):
     def run(*arguments) -> subprocess.CompletedProcess:
         program = [sys.executable, "-c", WITHOUT_DASK, *map(str, (*many, "--limit", 2, *arguments))]
-        return subprocess.run(program, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+        return subprocess.run(program, stderr=subprocess.PIPE, text=True, timeout=30, check=False)
 
     assert run("--out", tmp_path / "out").returncode == 0
     done = run("--out", tmp_path / "other", "--cluster", "tcp://127.0.0.1:8786")

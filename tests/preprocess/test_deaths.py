@@ -66,7 +66,7 @@ def processes(run: subprocess.Popen) -> dict[int, str]:
     return found
 
 
-def wait_until(true: Callable[[], object], seconds: float = 60) -> None:
+def wait_until(true: Callable[[], object], seconds: float = 20) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline
@@ -137,7 +137,7 @@ def test_after_any_deaths_the_same_command_ends_as_if_nothing_had_happened(
         time.sleep(rng.random() * (0.7 if is_early else 0.01))
         with suppress(ProcessLookupError):  # it has ended
             death(run)
-        said, _ = run.communicate(timeout=60)
+        said, _ = run.communicate(timeout=20)
         is_finished = (tmp_path / "manifest.json").exists()
         if not is_early and not is_finished:  # or it may have no answer to signals yet, or no more
             assert run.returncode == DEATHS[death]
@@ -157,7 +157,7 @@ def stopped(start, arguments, out: Path, death: Callable[[subprocess.Popen], Non
     run = start(*arguments, "--out", out)
     wait_until(lambda: len(finished_shards(out)) >= done)
     death(run)
-    said, _ = run.communicate(timeout=60)
+    said, _ = run.communicate(timeout=20)
     return run.returncode, said
 
 
@@ -179,13 +179,13 @@ def test_the_second_of_two_runs_is_told_of_the_first(start, preprocess, small, u
     assert status == 1
     assert f"{tmp_path} is in use by another run (process {first.pid} on {os.uname().nodename}, since 20" in said
     os.kill(first.pid, signal.SIGCONT)
-    assert first.wait(timeout=60) == 0
+    assert first.wait(timeout=30) == 0
     assert contents(tmp_path) == undisturbed
 
 
 def test_of_two_runs_that_start_together_one_makes_the_shards(start, small, undisturbed, contents, tmp_path):
     runs = [start(*small, "--out", tmp_path / "data") for _ in range(2)]
-    answers = [(run.communicate(timeout=60)[0], run.returncode) for run in runs]
+    answers = [(run.communicate(timeout=30)[0], run.returncode) for run in runs]
     assert sorted(status for _, status in answers) in ([0, 1], [0, 0])
     assert all(status == 0 or "is in use by another run" in said for said, status in answers)
     assert contents(tmp_path / "data") == undisturbed
@@ -215,7 +215,7 @@ def test_no_two_ever_hold_a_folder(tmp_path):
         subprocess.Popen([sys.executable, "-c", HOLD_ON_AND_OFF, tmp_path], stdout=subprocess.PIPE, text=True)
         for _ in range(3)
     ]
-    times = [int(holder.communicate(timeout=60)[0] or 0) for holder in holders]
+    times = [int(holder.communicate(timeout=20)[0] or 0) for holder in holders]
     assert [holder.returncode for holder in holders] == [0, 0, 0]
     assert min(times) > 0
     assert list(tmp_path.iterdir()) == []

@@ -65,7 +65,7 @@ def is_running(pid: int) -> bool:
 
 
 def wait_until(true) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 20
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.02)

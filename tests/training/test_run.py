@@ -129,7 +129,7 @@ def start(data, out, epochs, *options):
 
 
 def wait_for(path, process):
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + 120
     while not path.exists():
         assert process.poll() is None, process.stdout.read()
         assert time.monotonic() < deadline
