@@ -1,13 +1,10 @@
 """One run at a time in a folder: the second one is told who is in there."""
 
-import errno
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
-from io import FileIO
-from os.path import samestat
+from errno import ENOLCK, ENOTSUP
 from pathlib import Path
 
 import click
@@ -15,7 +12,8 @@ import click
 from preprocess.files import naming
 
 _NAME = ".lock"
-_WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)  # some network file systems: there nobody is kept out
+_WITHOUT_LOCKS = (ENOLCK, ENOTSUP)  # some network file systems: there nobody is kept out
+_TIMEOUT_S = 0.5  # a lock file that its holder is just removing is gone by then
 
 
 @contextmanager
@@ -24,40 +22,37 @@ def held(folder: Path) -> Iterator[None]:
 
     Raises click.ClickException with process, host and time of the holder where another run is in there.
     """
+    from filelock import FileLock, Timeout  # 50 ms that the workers, who import this module too, need not spend
+
     is_new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / _NAME
-    with _locked(path) as file:
-        try:
-            now = datetime.now().astimezone().isoformat(" ", "seconds")
-            with naming(path):
-                file.truncate(0)  # what a run that was killed left there
-                file.write(f"process {os.getpid()} on {os.uname().nodename}, since {now}".encode())
-            yield
-        finally:
-            path.unlink(missing_ok=True)
-            if is_new:
-                with suppress(OSError):  # something came of it, and stays
-                    folder.rmdir()
+    lock = FileLock(path, mode=0o644)
+    try:
+        with naming(path):
+            lock.acquire(timeout=_TIMEOUT_S)
+    except Timeout:
+        raise click.ClickException(
+            f"{folder} is in use by another run ({_holder(path)}). Wait for it, or choose another --out."
+        ) from None
+    except OSError as error:
+        if error.errno not in _WITHOUT_LOCKS:
+            raise
+    try:
+        now = datetime.now().astimezone().isoformat(" ", "seconds")
+        with naming(path):
+            path.write_text(f"process {os.getpid()} on {os.uname().nodename}, since {now}")
+        yield
+    finally:
+        path.unlink(missing_ok=True)  # before it is released: whoever opened it by now finds that it is gone
+        lock.release()
+        if is_new:
+            with suppress(OSError):  # something came of it, and stays
+                folder.rmdir()
 
 
-def _locked(path: Path) -> FileIO:
-    """Return the file at `path`, open and locked. The system unlocks it when it is closed, however its holder ends."""
-    while True:
-        file = path.open("a+b", buffering=0)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            with file:
-                file.seek(0)
-                holder = file.read().decode(errors="replace")
-            raise click.ClickException(
-                f"{path.parent} is in use by another run ({holder}). Wait for it, or choose another --out."
-            ) from None
-        except OSError as error:
-            if error.errno not in _WITHOUT_LOCKS:
-                raise
-        with suppress(FileNotFoundError):
-            if samestat(os.fstat(file.fileno()), path.stat()):
-                return file
-        file.close()  # its holder removed it after it was opened here
+def _holder(path: Path) -> str:
+    try:
+        return path.read_text() or "just begun"
+    except OSError:
+        return "just ended"

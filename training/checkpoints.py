@@ -86,6 +86,7 @@ class Checkpoints:
 
     def mark_best(self, path: Path) -> None:
         """Keep this checkpoint, whatever comes later, and no longer the one that was the best before."""
+        self._written.mkdir(exist_ok=True)  # a host that restored and has not saved yet writes elsewhere than it read
         write_text(self._written / "best", path.name + "\n")
         self._remove_old()
 

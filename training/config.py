@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from click import UsageError
 
@@ -12,11 +13,20 @@ from training.files import write_text
 from training.presets import Preset
 from training.ramp import Ramp
 
+if TYPE_CHECKING:
+    from training.machine import Machine
+
 FILE_NAME = "config.json"
 
-HOW = {"micro_batch", "jit"}
+HOW = {"micro_batch", "jit", "precision"}
 """Settings of how a run is computed: a continued run may have others. Micro-batches do change what is learnt where
-there is BatchNormalization, whose statistics are those of what is computed at once."""
+there is BatchNormalization, whose statistics are those of what is computed at once. Weights are float32 in any
+precision, and a processor may lack bfloat16."""
+
+_TITLES = {"data": "data (the shards' content)"}
+
+MACHINE = "machine"
+"""Under this name config.json has what computed the run last."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +73,15 @@ def table(values: dict[str, object]) -> str:
     return "\n".join(f"  {name:<{width}}  {value}" for name, value in values.items())
 
 
+# What a setting was before there was one: a run of an older version has no row for it.
+_DEFAULTS = {
+    field.name: str(field.default) if isinstance(field.default, Ramp) else field.default
+    for kind in (Config, Preset)
+    for field in fields(kind)
+    if field.default is not MISSING
+}
+
+
 def load(folder: Path) -> dict[str, object] | None:
     """The settings of the run in `folder`, or None where there is none.
 
@@ -78,7 +97,7 @@ def load(folder: Path) -> dict[str, object] | None:
         raise UsageError(f"{path} cannot be read ({error}). Choose another --out.") from None
     if not isinstance(saved, dict) or "latent" not in saved:
         raise UsageError(f"{path} is not the config of a run. Choose another --out.")
-    return saved
+    return saved | {name: value for name, value in _DEFAULTS.items() if name not in saved}
 
 
 def load_with_generator(folder: Path) -> tuple[dict[str, object], Path]:
@@ -96,16 +115,33 @@ def load_with_generator(folder: Path) -> tuple[dict[str, object], Path]:
     return settings, path
 
 
-def save(folder: Path, config: Config) -> None:
+def save(folder: Path, config: Config, machine: Machine) -> None:
     """Write config.json."""
-    write_text(folder / FILE_NAME, json.dumps(rows(config), indent=2) + "\n")
+    values = {**rows(config), MACHINE: asdict(machine)}
+    write_text(folder / FILE_NAME, json.dumps(values, indent=2) + "\n")
 
 
 def differences(saved: dict[str, object], config: Config) -> list[str]:
     """What would change if the saved run were continued with this config, a line each."""
     wanted = rows(config)
     return [
-        f"{name}: {saved.get(name)} in the run, {wanted.get(name)} asked for"
+        f"{_TITLES.get(name, name)}: {saved.get(name)} in the run, {wanted.get(name)} asked for"
         for name in {**saved, **wanted}
-        if name not in HOW and saved.get(name) != wanted.get(name)
+        if name not in HOW | {MACHINE} and saved.get(name) != wanted.get(name)
     ]
+
+
+def of_another_machine(saved: dict[str, object], machine: Machine) -> str:
+    """Say how the machine differs from the one that computed the run so far; "" where it does not or none is known."""
+    before = saved.get(MACHINE) or {}
+    changes = [
+        f"{name} {before[name]} -> {value}"
+        for name, value in json.loads(json.dumps(asdict(machine))).items()
+        if name in before and before[name] != value
+    ]
+    return (
+        f"Another machine continues this run ({'; '.join(changes)}): its bits may differ from those of a run that was "
+        "not interrupted."
+        if changes
+        else ""
+    )

@@ -29,10 +29,24 @@ def failures_of_files_in_words() -> Iterator[None]:
 
 
 @contextmanager
+def lost_hosts_in_words(devices: Devices) -> Iterator[None]:
+    """Raise ClickException where another host is gone; let the rest pass."""
+    try:
+        yield
+    except _HOST_LOST as error:
+        if devices.hosts == 1:
+            raise
+        raise ClickException(
+            f"Another host is gone ({error.message.splitlines()[0][:200]}). "
+            "Start the same command on all hosts again: the run continues from its newest checkpoint."
+        ) from None
+
+
+@contextmanager
 def failures_in_words(devices: Devices, config: Config) -> Iterator[None]:
     """The same, and for too little memory and a lost host."""
     try:
-        with failures_of_files_in_words():
+        with lost_hosts_in_words(devices), failures_of_files_in_words():
             yield
     except tf.errors.ResourceExhaustedError as error:
         if "No space left" in error.message:
@@ -42,13 +56,6 @@ def failures_in_words(devices: Devices, config: Config) -> Iterator[None]:
         raise ClickException(
             f"Out of memory with a batch of {config.method.batch_size} over {devices.replicas} devices "
             f"({error.message.splitlines()[0][:200]}). Try --micro-batch {smaller}: the same batch, in parts."
-        ) from None
-    except _HOST_LOST as error:
-        if devices.hosts == 1:
-            raise
-        raise ClickException(
-            f"Another host is gone ({error.message.splitlines()[0][:200]}). "
-            "Start the same command on all hosts again: the run continues from its newest checkpoint."
         ) from None
 
 

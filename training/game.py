@@ -61,7 +61,7 @@ class Game:
             logits.append(seen)
         if penalised and method.gradient_penalty:
             mix = noise.uniform(Purpose.INTERPOLATION, (1, 1, 1))
-            discriminate = self._discriminator(noise, Purpose.INTERPOLATION, decay)
+            discriminate = self._discriminator(noise, Purpose.DISCRIMINATOR_BETWEEN, decay)
             penalties += method.gradient_penalty * gradient_penalty(discriminate, real, fake, mix)
         return self._loss.discriminator(*logits), method.penalty_every * penalties
 

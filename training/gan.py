@@ -49,7 +49,7 @@ def build(method: Preset, image_shape: tuple[int, int, int], seed: int, progress
     random.seed(seed)
     networks = family(method.network)
     new_generator = partial(networks.generator, image_shape, method.latent, method.width)
-    with _computing_in(method.precision):
+    with computing_in(method.precision):
         generator = new_generator()
         discriminator = networks.discriminator(image_shape, method.width)
         generator_ema = generator if method.ema_kimg.is_zero else new_generator()
@@ -70,7 +70,8 @@ def build(method: Preset, image_shape: tuple[int, int, int], seed: int, progress
 
 
 @contextmanager
-def _computing_in(precision: str) -> Iterator[None]:
+def computing_in(precision: str) -> Iterator[None]:
+    """Build layers that compute in this precision, "float32" or "bfloat16"."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else floatx())
     try:

@@ -148,7 +148,11 @@ def _read_csv(path: Path) -> list[dict[str, str]]:
 
 def _read_rows(path: Path) -> list[Row]:
     kinds = {"epoch": int, "step": int, "images_seen": int, "warning": str}
-    return [Row(**{name: kinds.get(name, float)(value) for name, value in line.items()}) for line in _read_csv(path)]
+    names = {field.name for field in fields(Row)}
+    return [
+        Row(**{name: kinds.get(name, float)(value) for name, value in line.items() if name in names})
+        for line in _read_csv(path)
+    ]
 
 
 def _read_scores(path: Path) -> list[Scores]:
@@ -164,8 +168,9 @@ def _read_statuses(path: Path) -> list[Status]:
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
         with suppress(ValueError):  # a run that was killed while it wrote leaves half a line
             values = json.loads(line)
-            nothing = {name: math.nan for name in ("g_loss", "g_gradient") if values[name] is None}
-            found.append(Status(**{**values, **nothing}))
+            known = {field.name: values[field.name] for field in fields(Status) if field.name in values}
+            nothing = {name: math.nan for name in ("g_loss", "g_gradient") if known[name] is None}
+            found.append(Status(**{**known, **nothing}))
     return found
 
 

@@ -27,7 +27,7 @@ from training.losses import LOSSES
 from training.pipeline import read_images
 from training.progress import VALUES, means
 from training.scorer import Scorer
-from training.shards import ShardSet
+from training.shards import ShardSet, are_unchanged
 from training.status import Status
 from training.strategy import Devices, self_test
 
@@ -135,6 +135,7 @@ class Run:
         """
         self.config, self.shards, self.devices, self.schedule = config, shards, devices, schedule
         self.written, self.scorer = written, scorer
+        self.replaced = False  # whether other shards have taken the place of the run's
         self.gan, self.progress = build_on(devices, config)
         self.take_steps = compile_steps(self.gan, self.progress, config, devices)
         photos = read_images(shards.first(PHOTOS_TO_COMPARE))
@@ -155,11 +156,12 @@ class Run:
             while self.step < self.schedule.total_steps:
                 call = self._take(min(count, self._next_boundary() - self.step))
                 # The hosts take the same decisions: any may be told to stop, and their clocks differ.
+                stopped = self.devices.any_host(stop.signal > 0)
                 minutes_are_over = time.monotonic() - self.saved_at > 60 * self.schedule.save_minutes
-                decisions = (stop.signal, minutes_are_over, -call.next_count)
-                stopped_by, saving, negated_count = self.devices.agreed(decisions)
-                saving = bool(saving or stopped_by or self._at_boundary())
-                count = -negated_count
+                saving = self.devices.any_host(stopped or minutes_are_over or self._at_boundary())
+                count = self.devices.least(call.next_count)
+                if saving:
+                    self._refuse_other_photos()
                 if not self._is_sound(call, saving):
                     self._go_back(call)
                     continue
@@ -167,8 +169,8 @@ class Run:
                     self._save()
                 elif time.monotonic() - self.interval.began > self.schedule.status_seconds:
                     self._say()
-                if stopped_by:
-                    return stopped_by
+                if stopped:
+                    return stop.signal or signal.SIGTERM  # another host was told
         write_png(self.written / "final.png", tile(sample(self.gan, self.config)))
         return 0
 
@@ -179,11 +181,10 @@ class Run:
         for line in damaged:
             tqdm.write(line)
         step = int(self.progress.step.numpy())
-        largest, negated_smallest = self.devices.agreed((step, -step))
-        if largest != -negated_smallest:
+        if not self.devices.same_on_all(step):
             raise ClickException(
-                f"The hosts read checkpoints of different steps ({-negated_smallest} and {largest}). Wait until all of "
-                "them see the same files in the run's folder, and start again."
+                f"The hosts read checkpoints of different steps (here {step}). Wait until all of them see the same "
+                "files in the run's folder, and start again."
             )
         return saved
 
@@ -260,7 +261,22 @@ class Run:
         """Whether the run can go on from here: what the last update did to the weights shows in the next loss only."""
         if not np.isfinite(call.sums).all():
             return False
-        return not (saving and self.devices.agreed([not self.checkpoints.finite()])[0])
+        return not (saving and self.devices.any_host(not self.checkpoints.finite()))
+
+    def _refuse_other_photos(self) -> None:
+        """Stop before anything is saved that other photos than the run's may have taught."""
+        if self.replaced or not self.devices.any_host(not are_unchanged(self.shards)):
+            return
+        self.replaced = True
+        folders = ", ".join(sorted({str(shard.path.parent) for shard in self.shards.shards}))
+        trouble = f"The shards in {folders} have been replaced while this run trains on them."
+        if not self.config.cache:
+            kept = f"What was learned until {self.saved} is kept" if self.saved else "Nothing was saved yet"
+            raise ClickException(
+                f"{trouble} {kept}. Put the shards back and the same command continues, or train on the new ones with "
+                "another --out."
+            )
+        tqdm.write(f"{trouble} It goes on with the photos in memory, but cannot be continued without these shards.")
 
     # What is said and kept.
 
@@ -334,7 +350,7 @@ class Run:
     def _keep_if_best(self) -> None:
         """Keep what was just saved, or restored, where no scores are better than those of its step."""
         best = self.scorer.best(self.history.scores) if self.scorer else None
-        if self.devices.agreed([best is not None and best.step == self.step])[0]:
+        if self.devices.any_host(best is not None and best.step == self.step):
             save_generator(self.written / "generator-best.keras", self.gan)
             self.checkpoints.mark_best(self.saved)
 

@@ -24,6 +24,7 @@ class Purpose(IntEnum):
     SAMPLE = 5
     GENERATOR_REAL = 6
     INTERPOLATION = 7
+    DISCRIMINATOR_BETWEEN = 8
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import sys
+from contextlib import ExitStack
 from dataclasses import asdict, fields, replace
 from hashlib import sha256
 from pathlib import Path
@@ -15,7 +15,9 @@ import click
 from click import UsageError
 
 from training import config as configs
+from training import lock
 from training.config import Config
+from training.lock import claimed, next_folder
 from training.metrics import METRICS
 from training.options import GroupedCommand, Names, Number, feature_options, method_options, shards_options
 from training.presets import PRESETS, Preset
@@ -26,6 +28,8 @@ from training.shards import ShardSet, find
 if TYPE_CHECKING:
     from training.loop import Schedule
     from training.strategy import Devices
+
+RUNS = Path("runs")
 
 
 @click.command(
@@ -137,69 +141,97 @@ def main(
 
     Where training is unstable, try --clip-norm 1, or half of --lr-g and --lr-d.
     """
+    # 1. What is asked for, as far as it can be known without TensorFlow.
     learnt, held_out = divide(find([*shards, *more_shards] or ["data"]), train_on, limit)
-    method = replace(PRESETS[preset], **{name: value for name, value in overrides.items() if value is not None})
+    asked = {name: value for name, value in overrides.items() if value is not None}
+    method = replace(PRESETS[preset], **asked)
     refuse_aimless(method)
     names = [name for name in metrics.split(",") if name]
-    folder = out or next_folder(Path("runs"), preset)
-    saved = configs.load(folder)
-    refuse_foreign(folder, saved)
+    if out:
+        refuse_foreign(out)
     if learnt.count < method.batch_size:
         raise UsageError(f"{learnt.count} photos do not fill one batch. Use --batch-size {learnt.count} or less.")
 
+    # 2. The devices, and what they can compute.
     with startup_chatter_hidden():
         from training import forecast, loop, pipeline
         from training import strategy as strategies
-        from training.failures import failures_in_words
+        from training.failures import failures_in_words, failures_of_files_in_words, lost_hosts_in_words
+        from training.machine import choose_precision, this_machine
         from training.networks.layers import doublings
         from training.scorer import open_scorer
 
         devices = strategies.choose(strategy, split, deterministic)
+        machine = this_machine()
     try:
         doublings(learnt.image_shape)
     except ValueError as error:
         raise UsageError(f"{error}. Make shards of such images.") from None
     if devices.hosts > 1 and not out:
         raise UsageError("With several hosts --out must name one folder that all of them see.")
-    # A run goes on as it began: what is free now must not change the order of its photos.
-    fits = saved.get("cache") if saved else pipeline.fits_in_memory(learnt)
-    cached = fits if cache == "auto" else cache == "ram"
-    cached = not devices.agreed([not cached])[0]
-    config = Config(
-        preset, method, seed, train_on, learnt.count, learnt.fingerprint, learnt.image_shape, cached, micro_batch, jit
-    )
-    if saved and (folder / "checkpoints").exists():  # one that has saved nothing may begin otherwise
-        refuse_changes(folder, configs.differences(saved, config))
-    refuse_uneven(method.batch_size // devices.replicas, micro_batch)
-    schedule = loop.Schedule(
-        total_steps=steps_of(config, kimg) or epochs * config.steps_per_epoch,
-        sample_every=sample_every,
-        save_minutes=save_minutes,
-        status_seconds=status_seconds,
-        save_steps=steps_of(config, save_kimg),
-        score_steps=steps_of(config, metrics_kimg) if names else None,
-        rollbacks=loop.MOST_ROLLBACKS if on_nan == "rollback" else 0,
-    )
-    if not agrees(devices, config, schedule):
-        raise UsageError("The hosts see different shards or were given different options. Give all of them the same.")
 
-    with devices.speaking():
+    with ExitStack() as stack:
+        # 3. The folder, and the settings that the run in it has, or gets.
+        stack.enter_context(devices.speaking())
+        stack.enter_context(lost_hosts_in_words(devices))
+        stack.enter_context(failures_of_files_in_words())
+        if devices.host == 0 and not dry_run:
+            folder = stack.enter_context(claimed(out, RUNS, preset))
+        else:
+            folder = out or next_folder(RUNS, preset)
+        saved = configs.load(folder)
+        # A run goes on as it began: what is free now must not change the order of its photos.
+        fits = saved["cache"] if saved else pipeline.fits_in_memory(learnt)
+        cached = devices.all_hosts(fits if cache == "auto" else cache == "ram")
+        wanted = method.precision if "precision" in asked or not saved else saved["precision"]
+        precision, remark = choose_precision(method.network, method.width, wanted, "precision" in asked)
+        if devices.any_host(precision == "float32"):
+            precision = "float32"
+        method = replace(method, precision=precision)
+        config = Config(
+            preset, method, seed, train_on, learnt.count, learnt.fingerprint, learnt.image_shape, cached, micro_batch,
+            jit,
+        )  # fmt: skip
+        if saved and (folder / "checkpoints").exists():  # one that has saved nothing may begin otherwise
+            refuse_changes(folder, configs.differences(saved, config))
+        refuse_uneven(method.batch_size // devices.replicas, micro_batch)
+        schedule = loop.Schedule(
+            total_steps=steps_of(config, kimg) or epochs * config.steps_per_epoch,
+            sample_every=sample_every,
+            save_minutes=save_minutes,
+            status_seconds=status_seconds,
+            save_steps=steps_of(config, save_kimg),
+            score_steps=steps_of(config, metrics_kimg) if names else None,
+            rollbacks=loop.MOST_ROLLBACKS if on_nan == "rollback" else 0,
+        )
+        if not agrees(devices, config, schedule):
+            raise UsageError(
+                "The hosts see different shards or were given different options. Give all of them the same."
+            )
+
+        # 4. What the run is, in words.
         print(
             f"Run {folder}: {schedule.total_steps:,} steps, {schedule.total_steps / config.steps_per_epoch:.4g} epochs"
         )
         print(configs.table(configs.rows(config)))
         print(describe_photos(learnt, held_out, config))
-        print(strategies.describe(devices, method.batch_size), flush=True)
+        print(f"Computed on {machine}.")
+        print(strategies.describe(devices, method.batch_size))
+        for line in (remark, saved and configs.of_another_machine(saved, machine)):
+            if line:
+                print(line)
+        sys.stdout.flush()
         if dry_run:
             print(forecast.measure(config, learnt, devices).text(config, schedule.total_steps))
             return
+
+        # 5. The run.
         scorer = None
         if devices.host == 0:
             if names:
                 with failures_in_words(devices, config):
                     scorer = open_scorer(names, learnt, held_out, features, inception_file)
-            folder.mkdir(parents=True, exist_ok=True)
-            configs.save(folder, config)
+            configs.save(folder, config, machine)
         stopped_by = loop.train(config, learnt, devices, schedule, folder, scorer)
         if stopped_by:
             print(f"Stopped and saved. The same command with --out {folder} continues.")
@@ -213,9 +245,7 @@ def main(
 def agrees(devices: Devices, config: Config, schedule: Schedule) -> bool:
     """Return whether every host is about to do the same."""
     plan = json.dumps([configs.rows(config), asdict(schedule)])
-    digest = int(sha256(plan.encode()).hexdigest()[:12], 16)
-    largest, negated_smallest = devices.agreed((digest, -digest))
-    return largest == -negated_smallest
+    return devices.same_on_all(int(sha256(plan.encode()).hexdigest()[:12], 16))
 
 
 def divide(shards: ShardSet, train_on: str, limit: int | None) -> tuple[ShardSet, ShardSet]:
@@ -227,15 +257,10 @@ def divide(shards: ShardSet, train_on: str, limit: int | None) -> tuple[ShardSet
     return (learnt.first(limit) if limit else learnt), held_out
 
 
-def next_folder(runs: Path, preset: str) -> Path:
-    """Return the next numbered folder: runs/00001-classic where there is none."""
-    numbers = [int(match[1]) for entry in runs.glob("*") if (match := re.match(r"(\d{5})-", entry.name))]
-    return runs / f"{max(numbers, default=0) + 1:05d}-{preset}"
-
-
-def refuse_foreign(folder: Path, saved: dict[str, object] | None) -> None:
+def refuse_foreign(folder: Path) -> None:
     """Raise UsageError where the folder holds something that is not a run."""
-    if saved is None and folder.exists() and any(folder.iterdir()):
+    is_empty = not folder.exists() or all(path.name == lock.NAME for path in folder.iterdir())
+    if not is_empty and configs.load(folder) is None:
         raise UsageError(
             f"{folder} holds something that is not a run (it has no {configs.FILE_NAME}). Choose another --out."
         )

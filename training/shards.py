@@ -94,6 +94,16 @@ def find(patterns: Iterable[str]) -> ShardSet:
     return ShardSet(next(iter(shapes.values())), shards)
 
 
+def are_unchanged(shards: ShardSet) -> bool:
+    """Whether the folders still hold the shards that `find` found there: another run may have replaced them since."""
+    try:
+        manifests = {folder: _read_manifest(folder) for folder in {shard.path.parent for shard in shards.shards}}
+        now = [_describe(shard.path, manifests[shard.path.parent]) for shard in shards.shards]
+    except (UsageError, OSError):
+        return False
+    return [shard.sha256 for shard in now] == [shard.sha256 for shard in shards.shards]
+
+
 def _expand(pattern: str) -> list[Path]:
     path = Path(pattern)
     if path.is_dir():

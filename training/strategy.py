@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,9 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import tensorflow as tf
 from click import ClickException, UsageError
+
+_ROLES = ("chief", "worker")
+"""Of TF_CONFIG, as Vertex AI and Kubeflow name the hosts that train; the first of them is the first host."""
 
 LOGICAL_GPU_MB = 2048  # of each part of a divided GPU: the largest network here takes a quarter of it
 
@@ -54,12 +57,27 @@ class Devices:
         options = tf.distribute.InputOptions(experimental_fetch_to_device=to_device)
         return iter(self.strategy.distribute_datasets_from_function(of_this_host, options))
 
-    def agreed(self, values: Sequence[int]) -> list[int]:
-        """The largest of each value over all hosts; every host calls this at the same point."""
+    def any_host(self, answer: bool) -> bool:
+        """Whether the answer of any host is yes; every host asks at the same point."""
+        return self._largest(int(answer)) == 1
+
+    def all_hosts(self, answer: bool) -> bool:
+        """Whether the answer of all hosts is yes; every host asks at the same point."""
+        return not self.any_host(not answer)
+
+    def same_on_all(self, value: int) -> bool:
+        """Whether all hosts have the same value; every host asks at the same point."""
+        return self._largest(value) == self.least(value)
+
+    def least(self, value: int) -> int:
+        """The least value of any host; every host asks at the same point."""
+        return -self._largest(-value)
+
+    def _largest(self, value: int) -> int:
         if self.hosts == 1:
-            return list(values)
-        largest = self.strategy.run(_maximum, args=(tf.constant(values, tf.int64), self.host, self.hosts))
-        return self.strategy.experimental_local_results(largest)[0].numpy().tolist()
+            return value
+        largest = self.strategy.run(_maximum, args=(tf.constant(value, tf.int64), self.host, self.hosts))
+        return int(self.strategy.experimental_local_results(largest)[0])
 
     @contextmanager
     def writable(self, folder: Path) -> Iterator[Path]:
@@ -83,12 +101,12 @@ class Devices:
 
 
 @tf.function
-def _maximum(values: tf.Tensor, host: int, hosts: int) -> tf.Tensor:
-    # A sum over replicas is what collectives have for integers: every host fills a row of its own.
-    row = tf.one_hot(host, hosts, dtype=tf.int64)[:, None] * values[None]
+def _maximum(value: tf.Tensor, host: int, hosts: int) -> tf.Tensor:
+    # A sum over replicas is what collectives have for integers: every host fills a place of its own.
+    own = tf.one_hot(host, hosts, dtype=tf.int64) * value
     context = tf.distribute.get_replica_context()
     replicas_a_host = context.num_replicas_in_sync // hosts
-    return tf.reduce_max(context.all_reduce(tf.distribute.ReduceOp.SUM, row) // replicas_a_host, axis=0)
+    return tf.reduce_max(context.all_reduce(tf.distribute.ReduceOp.SUM, own) // replicas_a_host)
 
 
 def choose(name: str, split: int | None = None, deterministic: bool = False) -> Devices:
@@ -105,7 +123,8 @@ def choose(name: str, split: int | None = None, deterministic: bool = False) -> 
     """
     if deterministic:
         tf.config.experimental.enable_op_determinism()
-    gpus = tf.config.list_physical_devices("GPU")
+    gpus = _own_gpus(tf.config.list_physical_devices("GPU"))
+    tf.config.set_visible_devices(gpus, "GPU")
     if split:
         _divide(gpus, split)
     else:
@@ -189,27 +208,80 @@ def _divide(gpus: list, split: int) -> None:
 def _what_is_there(gpus: int, split: int | None) -> str:
     if any(variable in os.environ for variable in ("TPU_NAME", "COLAB_TPU_ADDR")):
         return "tpu"
-    if _hosts_in_tf_config() > 1 or int(os.environ.get("SLURM_NTASKS", 1)) > 1:
+    if len(_hosts_in_tf_config()) > 1 or _tasks_of_slurm() > 1:
         return "multi-worker"
     return "mirrored" if max(gpus, split or 1) > 1 else "one"
 
 
-def _hosts_in_tf_config() -> int:
+def _hosts_in_tf_config() -> list[tuple[str, int]]:
+    """The role and index of each host of TF_CONFIG that trains, in order: the chief, where there is one, then workers.
+
+    Raises:
+        UsageError: it is not the description of a cluster, or this host has another role in it.
+    """
     try:
-        return len(json.loads(os.environ.get("TF_CONFIG") or "{}").get("cluster", {}).get("worker", []))
-    except (ValueError, AttributeError) as error:
+        config = json.loads(os.environ.get("TF_CONFIG") or "{}")
+        cluster, task = config.get("cluster", {}), config.get("task", {})
+        hosts = [(role, index) for role in _ROLES for index in range(len(cluster.get(role, [])))]
+        here = (task.get("type", "worker"), int(task.get("index", 0)))
+    except (ValueError, AttributeError, TypeError) as error:
         raise UsageError(f"The environment variable TF_CONFIG is not the JSON of a cluster: {error}") from None
+    if cluster and here not in hosts:
+        raise UsageError(
+            f"TF_CONFIG makes this host {here[0]} {here[1]} of a cluster of {', '.join(cluster)}. "
+            f"Training takes {' and '.join(_ROLES)} hosts alone: start it on those."
+        )
+    return hosts
+
+
+def _tasks_of_slurm() -> int:
+    """Tasks of this job step. A job's own SLURM_NTASKS says nothing: without srun there is one process."""
+    return int(os.environ.get("SLURM_STEP_NUM_TASKS") or 1) if "SLURM_PROCID" in os.environ else 1
+
+
+def _cluster_of_slurm(tasks: int) -> tf.train.ClusterSpec:
+    """The addresses of the tasks of this job step.
+
+    The numbers of GPUs are only there because TensorFlow's resolver asks nvidia-smi otherwise, and fails without GPUs.
+    """
+    slurm = tf.distribute.cluster_resolver.SlurmClusterResolver
+    return slurm(gpus_per_node=tasks, gpus_per_task=1, auto_set_gpu=False).cluster_spec()
+
+
+def _own_gpus(gpus: list) -> list:
+    """This task's share of the GPUs of its node, where SLURM shows all of them to each of several tasks."""
+    tasks_here = int(os.environ.get("SLURM_STEP_TASKS_PER_NODE", "1").partition("(")[0].partition(",")[0])
+    share = len(gpus) // tasks_here
+    if _tasks_of_slurm() == 1 or share == 0 or "SLURM_GPUS_PER_TASK" in os.environ:
+        return gpus
+    first = int(os.environ.get("SLURM_LOCALID", 0)) * share
+    return gpus[first : first + share]
 
 
 def _multi_worker() -> Devices:
-    if _hosts_in_tf_config():
+    if hosts := _hosts_in_tf_config():
         resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
-    elif "SLURM_NTASKS" in os.environ:
-        resolver = tf.distribute.cluster_resolver.SlurmClusterResolver()
-    else:
-        raise UsageError("--strategy multi-worker needs TF_CONFIG, or a SLURM job, to say which hosts there are.")
-    strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
-    return Devices("multi-worker", strategy, resolver.task_id or 0, resolver.cluster_spec().num_tasks("worker"))
+        host = hosts.index((resolver.task_type, resolver.task_id))
+        return Devices("multi-worker", _over_hosts(resolver), host, len(hosts))
+    if (tasks := _tasks_of_slurm()) > 1:
+        task = int(os.environ["SLURM_PROCID"])
+        gpus = len(tf.config.get_visible_devices("GPU"))
+        resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
+            _cluster_of_slurm(tasks),
+            task_type="worker",
+            task_id=task,
+            num_accelerators={"GPU": gpus},
+            rpc_layer="grpc",
+        )
+        return Devices("multi-worker", _over_hosts(resolver), task, tasks)
+    raise UsageError(
+        "--strategy multi-worker needs TF_CONFIG, or srun with several tasks in a SLURM job, to say which hosts "
+        "there are."
+    )
+
+
+def _over_hosts(resolver: tf.distribute.cluster_resolver.ClusterResolver) -> tf.distribute.Strategy:
+    return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
 
 
 def _tpu() -> Devices:

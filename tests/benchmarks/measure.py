@@ -20,6 +20,8 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
 
+import training  # noqa: E402, F401  # the environment that TensorFlow reads when it is imported
+
 
 def seconds(run: Callable[[], object]) -> float:
     """Wall time of one call."""

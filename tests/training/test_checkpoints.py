@@ -12,10 +12,10 @@ from training.ramp import Ramp
 METHOD = replace(PRESETS["classic"], latent=4)
 
 
-def state(folder, seed=0, method=METHOD):
+def state(folder, seed=0, method=METHOD, written=None):
     progress = Progress()
     gan = build(method, (8, 8, 1), seed, progress)
-    return Checkpoints(folder, gan, progress), gan, progress
+    return Checkpoints(folder, gan, progress, written), gan, progress
 
 
 def values(gan):
@@ -170,3 +170,14 @@ def test_the_average_of_the_generator_comes_back(tmp_path):
     checkpoints.restore()
     assert all((variable.numpy() == 7.0).all() for variable in gan.generator_ema.variables)
     assert not any((variable.numpy() == 7.0).all() for variable in gan.generator.network.variables)
+
+
+def test_a_host_that_writes_elsewhere_marks_the_best_before_it_has_saved(saved, tmp_path_factory):
+    """Every restart whose newest checkpoint was the best once died of the missing folder on all hosts but the first."""
+    folder, _, _ = saved
+    elsewhere = tmp_path_factory.mktemp("second_host")
+    checkpoints, _, _ = state(folder, written=elsewhere)
+    newest, _ = checkpoints.restore()
+    checkpoints.mark_best(newest)
+    assert checkpoints.best() == newest
+    assert not (folder / "checkpoints" / "best").exists()

@@ -1,22 +1,28 @@
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from click import UsageError
 
 from training import config as configs
 from training.config import Config
+from training.machine import Machine
 from training.presets import PRESETS
 
+OLDER = Path(__file__).parent / "older_version"
+
+HERE = Machine("EPYC", "AVX2", 2, True, "2.21.0", ())
 CONFIG = Config("classic", PRESETS["classic"], 0, "train", 1000, "abc", (64, 64, 1), cache=True)
 
 
 def test_a_saved_config_is_the_same_after_loading(tmp_path):
-    configs.save(tmp_path, CONFIG)
+    configs.save(tmp_path, CONFIG, HERE)
     assert configs.differences(configs.load(tmp_path), CONFIG) == []
 
 
 def test_every_difference_is_listed_with_both_values(tmp_path):
-    configs.save(tmp_path, CONFIG)
+    configs.save(tmp_path, CONFIG, HERE)
     other = replace(CONFIG, seed=7, method=replace(CONFIG.method, lr_g=0.5, clip_norm=1.0))
     assert configs.differences(configs.load(tmp_path), other) == [
         "seed: 0 in the run, 7 asked for",
@@ -34,3 +40,13 @@ def test_a_file_that_is_not_a_config_is_named(tmp_path, content):
     (tmp_path / "config.json").write_text(content)
     with pytest.raises(UsageError, match=r"config\.json"):
         configs.load(tmp_path)
+
+
+def test_a_setting_that_an_older_version_did_not_have_is_its_default():
+    """config.json of a run from before --width: it has no width, and is continued where none is asked for."""
+    saved = configs.load(OLDER)
+    assert "width" not in json.loads((OLDER / "config.json").read_text())
+    then = replace(CONFIG, photos=640, data="6af6c8babf61d735")
+    assert configs.differences(saved, then) == []
+    other = replace(then, method=replace(then.method, width=0.5))
+    assert configs.differences(saved, other) == ["width: 1.0 in the run, 0.5 asked for"]

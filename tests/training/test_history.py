@@ -1,7 +1,9 @@
 import csv
 import json
 import math
+import shutil
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
@@ -9,6 +11,8 @@ from PIL import Image
 
 from training.history import History, Row, Scores
 from training.status import Status
+
+OLDER = Path(__file__).parent / "older_version"
 
 
 def row(epoch, d_loss=1.25):
@@ -119,3 +123,18 @@ def test_samples_are_a_grid_on_disk(tmp_path):
     picture = np.asarray(Image.open(path))
     assert picture.shape == (16, 16)
     assert (picture == 128).all()
+
+
+def test_the_records_of_an_older_version_are_read_and_what_they_do_not_have_is_its_default(tmp_path):
+    for path in OLDER.iterdir():
+        shutil.copy(path, tmp_path)
+    lines = (tmp_path / "stats.jsonl").read_text().splitlines()
+    first = {name: value for name, value in json.loads(lines[0]).items() if name not in ("spread", "warning")}
+    lines[0] = json.dumps({**first, "of_a_newer_version": 1})
+    (tmp_path / "stats.jsonl").write_text("\n".join(lines) + "\n")
+    text = (tmp_path / "history.csv").read_text()
+    (tmp_path / "history.csv").write_text(text.replace(",\n", "\n").replace(",warning\n", "\n"))
+    history = History(tmp_path, 15)
+    assert [status.step for status in history.statuses] == [5, 10, 15]
+    assert (history.statuses[0].spread, history.statuses[0].warning) == (None, "")
+    assert [(row.epoch, row.warning) for row in history.rows] == [(1, ""), (2, "")]

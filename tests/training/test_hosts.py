@@ -126,3 +126,44 @@ def test_hosts_go_back_together_and_give_up_together(data, tmp_path):
     assert ended[0][0].count("Taken back to step-0") == 3
     assert (tmp_path / "run" / "checkpoints" / "step-0-rollback-3.index").exists()
     assert not list((tmp_path / "run").glob(".partial*"))
+
+
+AGREE = """
+import sys
+import training
+from training import strategy
+devices = strategy.choose("multi-worker")
+mine = devices.host == 1
+print([devices.any_host(mine), devices.any_host(False), devices.all_hosts(mine), devices.all_hosts(True),
+       devices.same_on_all(5), devices.same_on_all(5 + mine), devices.least(3 + devices.host),
+       devices.least(3 - devices.host), devices.same_on_all(2**47 + mine)])
+"""
+
+
+def cluster_of(*roles):
+    cluster = {}
+    for role, _ in roles:
+        cluster.setdefault(role, []).append(f"localhost:{free_port()}")
+    return [{"TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": role, "index": n}})} for role, n in roles]
+
+
+def slurm_step(tasks):
+    node = {"SLURM_STEP_NODELIST": "localhost", "SLURM_STEP_TASKS_PER_NODE": str(tasks)}
+    step = {**node, "SLURM_STEP_NUM_TASKS": str(tasks)}
+    return [{**step, "SLURM_PROCID": str(task), "SLURM_LOCALID": str(task)} for task in range(tasks)]
+
+
+@pytest.mark.parametrize("hosts", [lambda: cluster_of(("chief", 0), ("worker", 0)), lambda: slurm_step(2)])
+def test_hosts_agree_on_what_any_all_and_the_least_of_them_say(hosts):
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", AGREE],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env={**os.environ, **environment},
+        )
+        for environment in hosts()
+    ]
+    expected = "[True, False, False, True, True, False, 3, 2, False]\n"
+    assert finish(processes) == [(expected, 0)] * 2

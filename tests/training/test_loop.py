@@ -9,7 +9,7 @@ import tensorflow as tf
 from click import ClickException
 
 from tests.training.shards_by_tensorflow import numbered_images, write_shards
-from training import collapse, loop
+from training import collapse, draw, loop
 from training.config import Config
 from training.history import History
 from training.loop import Schedule, train
@@ -33,7 +33,7 @@ def shards(tmp_path_factory):
 def trained(shards, tmp_path, monkeypatch):
     """Run 18 steps, 6 an epoch; after each call into TensorFlow `disturb(gan, progress)` may change the state."""
 
-    def trained(disturb=lambda gan, progress: None, schedule=SCHEDULE, scorer=None):
+    def trained(disturb=lambda gan, progress: None, schedule=SCHEDULE, scorer=None, cache=True, photos=shards):
         def compile_steps(gan, progress, config, devices):
             take = real(gan, progress, config, devices)
 
@@ -46,9 +46,9 @@ def trained(shards, tmp_path, monkeypatch):
 
         real = loop.compile_steps
         monkeypatch.setattr(loop, "compile_steps", compile_steps)
-        config = Config("classic", METHOD, 0, "train", 60, shards.fingerprint, shards.image_shape, cache=True)
+        config = Config("classic", METHOD, 0, "train", 60, photos.fingerprint, photos.image_shape, cache=cache)
         devices = Devices("one", tf.distribute.OneDeviceStrategy("CPU:0"))
-        assert train(config, shards, devices, schedule, tmp_path, scorer) == 0
+        assert train(config, photos, devices, schedule, tmp_path, scorer) == 0
         return [json.loads(line) for line in (tmp_path / "stats.jsonl").read_text().splitlines()]
 
     return trained
@@ -127,3 +127,41 @@ def test_a_discriminator_that_is_always_right_is_warned_of_and_still_after_a_res
     trained(schedule=replace(SCHEDULE, total_steps=12))
     stats = trained()
     assert [line["warning"] for line in stats] == ["", "", collapse.OUT_OF_REACH]
+
+
+@pytest.mark.parametrize("cache", [False, True])
+def test_shards_that_are_replaced_while_a_run_reads_them_are_noticed(trained, tmp_path, capsys, cache):
+    folder = tmp_path / "data"
+    write_shards(folder, numbered_images(60), (60,))
+
+    def replace_them(gan, progress):
+        if progress.step.numpy() == 12:
+            (folder / "manifest.json").unlink()
+            write_shards(folder, numbered_images(60)[::-1], (60,))
+
+    if cache:
+        trained(replace_them, cache=True, photos=find([str(folder)]))
+        assert capsys.readouterr().out.count("cannot be continued without these shards") == 1
+    else:
+        with pytest.raises(ClickException, match="have been replaced while this run trains"):
+            trained(replace_them, cache=False, photos=find([str(folder)]))
+        assert not (tmp_path / "checkpoints" / "step-12.index").exists()
+    assert (tmp_path / "checkpoints" / "step-6.index").exists()
+
+
+def test_shards_that_were_made_again_with_the_same_bytes_are_the_same(trained, tmp_path):
+    folder = tmp_path / "data"
+    write_shards(folder, numbered_images(60), (60,))
+    path = folder / "train-00000-of-00001.tfrecord"
+
+    def repair(gan, progress):
+        (folder / "new").write_bytes(path.read_bytes())
+        (folder / "new").rename(path)
+
+    trained(repair, cache=False, photos=find([str(folder)]))
+
+
+def test_faces_are_traced_once_for_all_saves(trained):
+    generators = set()
+    trained(lambda gan, progress: generators.add(gan.generator_ema))
+    assert [draw._compiled(generator).experimental_get_tracing_count() for generator in generators] == [1]

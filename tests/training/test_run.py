@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -21,6 +22,7 @@ from tests.training.shards_by_tensorflow import numbered_images, write_shards
 from training.run import main as run_command
 from training.sample import main as sample_command
 
+ROOT = Path(__file__).parents[2]
 SMALL = ["--batch-size", "10", "--strategy", "one"]
 
 
@@ -264,6 +266,60 @@ def test_runs_are_numbered(finished, tmp_path, monkeypatch):
     (tmp_path / "runs" / "00007-classic").mkdir(parents=True)
     run.succeeds("--shards", finished[0] / "data", *SMALL, "--epochs", 1, "--limit", 20)
     assert (tmp_path / "runs" / "00008-classic" / "final.png").exists()
+
+
+def test_two_runs_at_once_get_numbers_of_their_own(finished, tmp_path):
+    command = [sys.executable, "-m", "training.run", "--shards", finished[0] / "data", *SMALL, "--epochs", "1"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    processes = [
+        subprocess.Popen(
+            [*map(str, command), "--seed", str(seed)],
+            cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )
+        for seed in (0, 1)
+    ]  # fmt: skip
+    ended = [(process.communicate(timeout=120)[0], process.returncode) for process in processes]
+    assert [code for _, code in ended] == [0, 0], ended
+    folders = sorted((tmp_path / "runs").iterdir())
+    assert [folder.name for folder in folders] == ["00001-classic", "00002-classic"]
+    assert {json.loads((folder / "config.json").read_text())["seed"] for folder in folders} == {0, 1}
+    assert not list((tmp_path / "runs").rglob(".lock"))
+
+
+def test_a_folder_in_use_is_refused_with_its_holder_and_free_after_a_kill(finished, tmp_path):
+    process = start(finished[0] / "data", tmp_path / "run", 100_000)
+    wait_for(tmp_path / "run" / "history.csv", process)
+    result = run("--shards", finished[0] / "data", *SMALL, "--out", tmp_path / "run")
+    assert result.exit_code == 1
+    assert f"{tmp_path / 'run'} is in use by another run (process {process.pid} on " in result.output
+    run.succeeds("--shards", finished[0] / "data", *SMALL, "--dry-run", "--out", tmp_path / "run")
+    process.kill()
+    process.communicate(timeout=60)
+    epochs = len(history(tmp_path / "run")) + 2
+    assert "Continuing" in run.succeeds(
+        "--shards", finished[0] / "data", *SMALL, "--epochs", epochs, "--out", tmp_path / "run"
+    )
+
+
+def test_a_folder_that_cannot_be_written_is_one_message(finished, tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    result = run("--shards", finished[0] / "data", *SMALL, "--out", tmp_path / "file" / "run")
+    assert result.exit_code == 1
+    assert "file" in result.output
+    assert "Traceback" not in result.output
+
+
+def test_a_number_that_led_to_nothing_is_free_again(finished, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run.is_refused("--shards", finished[0] / "data", *SMALL, "--metrics", "frechet")
+    assert not list((tmp_path / "runs").iterdir())
+
+
+def test_what_computes_is_said_and_kept(finished):
+    place, output = finished
+    machine = json.loads((place / "run" / "config.json").read_text())["machine"]
+    assert f"Computed on {machine['processor']}, {machine['instructions']}" in output
+    assert f"TensorFlow {machine['tensorflow']}" in output
 
 
 def test_a_dry_run_measures_and_writes_nothing(finished, tmp_path, monkeypatch):

@@ -196,7 +196,7 @@ def test_one_step_has_the_penalties_of_the_images_before_augmentation_at_their_w
         penalties = (
             2.0 / 2 * squared_slope(real, Purpose.DISCRIMINATOR_REAL)
             + 5.0 / 2 * squared_slope(fake, Purpose.DISCRIMINATOR_FAKE)
-            + 0.7 * (tf.sqrt(squared_slope(mixed, Purpose.INTERPOLATION)) - 1) ** 2
+            + 0.7 * (tf.sqrt(squared_slope(mixed, Purpose.DISCRIMINATOR_BETWEEN)) - 1) ** 2
         )
         total = tf.reduce_mean(loss + 3 * penalties if penalised else loss)
     before = [weight.numpy() for weight in discriminator.trainable_variables]

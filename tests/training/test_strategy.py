@@ -40,6 +40,63 @@ def test_auto_takes_what_is_there(monkeypatch):
     assert strategy._what_is_there(gpus=0, split=None) == "tpu"
 
 
+CHIEF = {"chief": ["a:1"], "worker": ["b:1", "c:1"], "evaluator": ["d:1"]}
+
+
+@pytest.mark.parametrize(("task", "host"), [(("chief", 0), 0), (("worker", 0), 1), (("worker", 1), 2)])
+def test_a_chief_is_the_first_host_and_workers_follow(monkeypatch, task, host):
+    """Vertex AI and Kubeflow name a chief: counted apart, it and the workers would be two runs in one folder."""
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": CHIEF, "task": {"type": task[0], "index": task[1]}}))
+    assert strategy._hosts_in_tf_config().index(task) == host
+    assert strategy._what_is_there(gpus=0, split=None) == "multi-worker"
+    monkeypatch.setattr(strategy, "_over_hosts", lambda resolver: None)
+    devices = strategy.choose("multi-worker")
+    assert (devices.host, devices.hosts) == (host, 3)
+
+
+@pytest.mark.parametrize(("role", "index"), [("evaluator", 0), ("ps", 0), ("worker", 2)])
+def test_a_host_that_takes_no_part_in_training_is_refused(monkeypatch, role, index):
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": CHIEF, "task": {"type": role, "index": index}}))
+    with pytest.raises(UsageError, match=f"makes this host {role} {index}"):
+        strategy.choose("auto")
+
+
+def test_a_slurm_job_without_srun_is_one_process(monkeypatch):
+    """`salloc -n 4` sets SLURM_NTASKS; only srun starts four processes, and tells each which one it is."""
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    monkeypatch.setenv("SLURM_NTASKS", "4")
+    assert strategy._what_is_there(gpus=0, split=None) == "one"
+    with pytest.raises(UsageError, match="srun"):
+        strategy.choose("multi-worker")
+    for name, value in {"SLURM_STEP_NUM_TASKS": "2", "SLURM_PROCID": "1"}.items():
+        monkeypatch.setenv(name, value)
+    assert strategy._what_is_there(gpus=0, split=None) == "multi-worker"
+
+
+def test_tasks_of_a_slurm_node_share_its_gpus(monkeypatch):
+    gpus = ["GPU:0", "GPU:1", "GPU:2", "GPU:3"]
+    assert strategy._own_gpus(gpus) == gpus
+    step = {
+        "SLURM_STEP_NUM_TASKS": "4",
+        "SLURM_STEP_TASKS_PER_NODE": "2(x2)",
+        "SLURM_PROCID": "3",
+        "SLURM_LOCALID": "1",
+    }
+    for name, value in step.items():
+        monkeypatch.setenv(name, value)
+    assert strategy._own_gpus(gpus) == ["GPU:2", "GPU:3"]
+    assert strategy._own_gpus([]) == []
+    monkeypatch.setenv("SLURM_GPUS_PER_TASK", "4")
+    assert strategy._own_gpus(gpus) == gpus
+
+
+def test_one_host_agrees_with_itself(two):
+    assert [two.any_host(answer) for answer in (True, False)] == [True, False]
+    assert [two.all_hosts(answer) for answer in (True, False)] == [True, False]
+    assert two.same_on_all(7)
+    assert two.least(7) == 7
+
+
 @pytest.mark.parametrize("content", ["{", "[]"])
 def test_a_tf_config_of_rubbish_is_named(monkeypatch, content):
     monkeypatch.setenv("TF_CONFIG", content)

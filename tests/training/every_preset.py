@@ -1,0 +1,63 @@
+"""Steps of every preset on small images, also as a program: for processors and settings that need their own process.
+
+python -m tests.training.every_preset prints a line of JSON for each preset: its precision, its losses, or why it is
+refused.
+"""
+
+import json
+from dataclasses import replace
+
+import click
+import numpy as np
+import tensorflow as tf
+
+from training.config import Config
+from training.engine import build_on, compile_steps
+from training.machine import choose_precision
+from training.presets import PRESETS, Preset
+from training.progress import means
+from training.step import turns
+from training.strategy import Devices
+
+OVER = Devices("any", tf.distribute.get_strategy())
+
+
+def config_of(method: Preset, side: int = 8, channels: int = 1) -> Config:
+    return Config("any", method, 3, "train", 1000, "abc", (side, side, channels), cache=True)
+
+
+def method_of(name: str) -> Preset:
+    """The preset in batches of 4, in the precision that it has here."""
+    method = replace(PRESETS[name], batch_size=4)
+    precision, _ = choose_precision(method.network, method.width, method.precision, is_asked_for=False)
+    return replace(method, precision=precision)
+
+
+def take_two_rounds(method: Preset):
+    """Build the networks, let each of the preset's turns happen twice; return the networks and the mean losses."""
+    config = config_of(method)
+    gan, progress = build_on(OVER, config)
+    before = [variable.numpy() for variable in variables(gan)]
+    images = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 1), dtype=np.uint8)
+    steps = 2 * len(turns(method))  # the first moves only the zeros at the end of R3GAN's blocks
+    run_steps = compile_steps(gan, progress, config, OVER)
+    sums = run_steps(iter(tf.data.Dataset.from_tensors(images).repeat()), tf.constant(steps, tf.int64))
+    return gan, before, means(sums.numpy(), steps)
+
+
+def variables(gan):
+    return [v for network in (gan.generator, gan.discriminator) for v in network.network.trainable_weights]
+
+
+def main():
+    for name in PRESETS:
+        try:
+            method = method_of(name)
+            _, _, losses = take_two_rounds(method)
+            print(json.dumps({"preset": name, "precision": method.precision, "losses": losses}), flush=True)
+        except click.UsageError as error:
+            print(json.dumps({"preset": name, "refused": error.message}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
