@@ -52,8 +52,8 @@ lint: $(TEST_READY) ## Check style
 bench: $(TEST_READY) ## Measure both stages on CELEBA=photos.zip: tables of speed and memory
 	@for benchmark in tests/benchmarks/*_speed.py tests/benchmarks/*_memory.py; do $(RUNNER) $$benchmark --source "$(SOURCE)" || exit 1; done
 
-clean: ## Remove the environment, the shards and the stand-ins; photos and runs stay
-	rm -rf .venv $(STAND_INS) $(DATA)/.unfinished $(DATA)/*.tfrecord $(DATA)/*.json $(DATA)/*.jsonl .pytest_cache .ruff_cache
+clean: ## Remove the environment, the shards, what was learned from them, the stand-ins; photos and runs stay
+	rm -rf .venv $(STAND_INS) $(DATA)/features/attributes.* $(DATA)/features/*.npz $(DATA)/.unfinished $(DATA)/*.tfrecord $(DATA)/*.json $(DATA)/*.jsonl .pytest_cache .ruff_cache
 	find preprocess training tests -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV)/.ready: requirements.txt

@@ -13,6 +13,7 @@ import keras
 import tensorflow as tf
 from keras.config import floatx
 
+import training.bias_gradient  # noqa: F401  # its effect is what is wanted
 from training.networks import family
 from training.presets import Preset
 from training.progress import Progress

@@ -44,6 +44,8 @@ class Machine:
     """Whether TensorFlow computes with oneDNN's kernels."""
     tensorflow: str
     gpus: tuple[str, ...]
+    tensor_float_32: bool = False
+    """Whether GPUs round float32 to TensorFloat-32, 10 bits, before they multiply."""
 
     def __str__(self) -> str:
         """One line."""
@@ -69,6 +71,7 @@ def this_machine() -> Machine:
         onednn=os.environ["TF_ENABLE_ONEDNN_OPTS"].lower() not in ("0", "false"),
         tensorflow=tf.__version__,
         gpus=tuple(detail.get("device_name", "GPU") for detail in details),
+        tensor_float_32=tf.config.experimental.tensor_float_32_execution_enabled(),
     )
 
 

@@ -28,7 +28,10 @@ def place(tmp_path_factory):
     write_shards(place / "data", numbered_images(20), (20,), split="valid")
     train = find([str(place / "data")]).only({"train"})
     model = attributes.network(train.image_shape, 3)
-    card = attributes.Card(train.fingerprint, attributes.digest(model), ["a", "b", "c"], 0, 0.0, "valid", 0, 0, [])
+    card = attributes.Card(
+        train.fingerprint, attributes.digest(model), ["a", "b", "c"], 0, 0.0, "valid", 0, 0, [],
+        image_shape=list(train.image_shape),
+    )  # fmt: skip
     attributes.save(place / "data/features", model, card)
 
     run = place / "run"

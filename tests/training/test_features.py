@@ -1,10 +1,12 @@
 """Learning the feature space as a user does, on shards that stage 1 made of drawn photos."""
 
 import json
+import shutil
 
 import keras
 import numpy as np
 import pytest
+from click import UsageError
 
 from preprocess.run import main as preprocess
 from preprocess.sample_photos import main as sample_photos
@@ -140,3 +142,21 @@ def test_the_network_builds_for_the_shape_of_the_shards(side, channels):
     model = attributes.network((side, side, channels), 7)
     assert model.output_shape == (None, 7)
     assert model.get_layer("features").output.shape == (None, attributes.WIDTH)
+
+
+@pytest.mark.parametrize("part", ["source", "crop", "image_shape"])
+def test_a_network_of_other_photos_is_refused_with_the_command_that_learns_it_anew(learnt, tmp_path, part):
+    """Learned on drawn stand-ins it would lie beside the shards of CelebA, and measure in a space of drawn faces."""
+    shutil.copytree(learnt[0], tmp_path / "data")
+    path = tmp_path / "data" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    if part == "source":
+        manifest["source"]["fingerprint"] = "of other photos"
+    elif part == "crop":
+        manifest["settings"]["crop"]["name"] = "center"
+    path.write_text(json.dumps(manifest))
+    card = tmp_path / "data" / "features" / "attributes.json"
+    if part == "image_shape":  # as in a card of an older version
+        card.write_text(json.dumps({k: v for k, v in json.loads(card.read_text()).items() if k != "image_shape"}))
+    with pytest.raises(UsageError, match=rf"another {part}.*python -m training\.features --shards {tmp_path / 'data'}"):
+        attributes.load(find([str(tmp_path / "data")]))

@@ -125,3 +125,8 @@ def test_each_replica_gets_its_rows_of_the_global_batch(two):
             list(range(start, start + 3)),
             list(range(start + 3, start + 6)),
         ]
+
+
+def test_float32_is_float32_on_any_gpu():
+    strategy.choose("one")
+    assert not tf.config.experimental.tensor_float_32_execution_enabled()

@@ -57,6 +57,12 @@ class Card:
     """The same for always answering what is commoner among the photos that were learnt from."""
     accuracies: list[float]
     """Of each attribute."""
+    source: str | None = None
+    """Fingerprint of the photos that the shards were made from; None where the manifest does not say."""
+    crop: dict[str, object] | None = None
+    """What was cut out of them, as the manifest has it."""
+    image_shape: list[int] | None = None
+    """height, width, channels; None in cards of older versions, which fit no shards."""
 
 
 def network(image_shape: tuple[int, int, int], attributes: int) -> keras.Model:
@@ -166,6 +172,7 @@ def learn(
         accuracy=float(right.mean()),
         commonest=float(((labels.mean(axis=0) > 0.5) == is_so).mean()),
         accuracies=right.mean(axis=0).round(4).tolist(),
+        **_origin(learnt),
     )
     return model, card
 
@@ -210,9 +217,23 @@ def load(shards: ShardSet) -> tuple[FeatureSpace, Card]:
         raise UsageError(f"{place / NAME}.keras or .json cannot be read ({error}). {how}") from None
     if digest(model) != card.digest:
         raise UsageError(f"{place / NAME}.keras is not the network that {NAME}.json beside it describes. {how}")
-    if model.input_shape[1:] != shards.image_shape:
-        raise UsageError(f"{place / NAME}.keras is for images of another shape. {how}")
+    changed = [name for name, value in _origin(shards).items() if getattr(card, name) != value]
+    if changed:
+        raise UsageError(
+            f"{place / NAME}.keras was learned from other photos than {place.parent} now holds "
+            f"(another {', another '.join(changed)}): distances in it would say nothing. {how}"
+        )
     return FeatureSpace(NAME, card.digest, features_of(model)), card
+
+
+def _origin(shards: ShardSet) -> dict[str, object]:
+    """What the shards were made from, as `Card` has it."""
+    manifest = json.loads((folder(shards).parent / "manifest.json").read_text())
+    return {
+        "source": manifest.get("source", {}).get("fingerprint"),
+        "crop": manifest.get("settings", {}).get("crop"),
+        "image_shape": list(shards.image_shape),
+    }
 
 
 def features_of(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:

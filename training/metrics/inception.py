@@ -7,6 +7,7 @@ resize, give other figures.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import tarfile
 import time
@@ -126,13 +127,20 @@ def _fetch(path: Path, image_shape: tuple[int, int, int]) -> None:
 
 def _download(url: str, path: Path) -> None:
     deadline = time.monotonic() + DOWNLOAD_SECONDS
+    digest = hashlib.md5(usedforsecurity=False)
     with urllib.request.urlopen(url, timeout=SILENCE_SECONDS) as response, path.open("wb") as file:
         size = int(response.headers.get("Content-Length", 0))
+        hashes = [part.strip() for line in response.headers.get_all("x-goog-hash", []) for part in line.split(",")]
         with progress(size, "Inception") as bar:
             while chunk := response.read(1 << 20):
                 file.write(chunk)
+                digest.update(chunk)
                 bar.update(len(chunk))
                 if time.monotonic() > deadline:
                     raise TimeoutError(f"not done after {DOWNLOAD_SECONDS // 60} minutes")
     if size and path.stat().st_size != size:
         raise OSError(f"{path.stat().st_size:,} of {size:,} bytes came")
+    # Google's storage sends "x-goog-hash: md5=..." in base64; whoever publishes the graph publishes no other digest.
+    promised = next((text for text in hashes if text.startswith("md5=")), None)
+    if promised and promised != f"md5={base64.b64encode(digest.digest()).decode()}":
+        raise OSError("what came has another MD5 than its server says: it was changed on the way")

@@ -63,7 +63,7 @@ class SpectralConv2D(keras.layers.Layer):
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Convolve with the normalised kernel."""
         kernel = tf.cast(self.kernel / self.singular_value(training), self.compute_dtype)
-        return tf.nn.conv2d(inputs, kernel, 1, "SAME") + tf.cast(self.bias, self.compute_dtype)
+        return tf.nn.bias_add(tf.nn.conv2d(inputs, kernel, 1, "SAME"), tf.cast(self.bias, self.compute_dtype))
 
     def singular_value(self, training: bool = False) -> tf.Tensor:
         """The estimate of the kernel's largest singular value, a scalar; in training u takes one step first."""

@@ -1,9 +1,12 @@
 """The loader on a small frozen graph with the original's names and its oldest habits."""
 
+import base64
+import hashlib
 import io
 import socket
 import tarfile
 import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import numpy as np
 import pytest
@@ -160,3 +163,33 @@ def test_something_else_under_the_address_is_not_kept(tmp_path, monkeypatch, sha
     with pytest.raises(UsageError, match="not a TensorFlow graph"):
         inception.load(shards, None)
     assert list((shard_folder / "features").iterdir()) == []
+
+
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_what_another_changed_on_the_way_is_not_taken_for_the_graph(
+    tmp_path, monkeypatch, shards, shard_folder, is_whole
+):
+    published(tmp_path, monkeypatch, frozen_graph()[0])
+    content = (tmp_path / "published.tgz").read_bytes()
+    digest = hashlib.md5(content if is_whole else b"another").digest()
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("x-goog-hash", "crc32c=AAAAAA==")
+            self.send_header("x-goog-hash", f"md5={base64.b64encode(digest).decode()}")
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Answer) as server:
+        threading.Thread(target=server.handle_request).start()
+        monkeypatch.setattr(inception, "URL", f"http://127.0.0.1:{server.server_port}/inception.tgz")
+        if is_whole:
+            assert inception.load(shards, None).name == "inception"
+        else:
+            with pytest.raises(ClickException, match="another MD5"):
+                inception.load(shards, None)
+            assert list((shard_folder / "features").iterdir()) == []
