@@ -13,6 +13,7 @@ import uuid
 import warnings
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import suppress
+from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
 import click
@@ -29,6 +30,8 @@ _TO_ANSWER = 10  # a scheduler that is just being started is asked again and aga
 _TO_FIND_WORKERS = 60  # a worker takes 3 to start, and a dead one's successor as many
 _BETWEEN_LOOKS = 5
 _TO_LEAVE = 2
+
+_TASKS_PER_WORKER = 4  # one at work and some that wait beside it, so that none is idle while results travel
 
 _CONTINUES = "What is finished stays, and the same command continues."
 
@@ -70,7 +73,8 @@ class Cluster:
         takes four along (Dask's allowed-failures) is named in a click.ClickException, as is the reason why no more can
         be done: the scheduler is gone, there are no workers, or they cannot run this program.
         """
-        waiting = self._turn(self._begin(work, tasks))
+        ahead = iter(tasks)
+        waiting = self._turn(self._fill(set(), work, ahead))
         while waiting:
             done, waiting = self._turn(
                 asyncio.wait(waiting, timeout=_BETWEEN_LOOKS, return_when=asyncio.FIRST_COMPLETED)
@@ -79,6 +83,7 @@ class Cluster:
                 self._look_for_workers()
             for result in done:
                 yield result.result()
+            waiting = self._turn(self._fill(waiting, work, ahead))
 
     def _turn(self, wait: Coroutine[Any, Any, R]) -> R:
         """Turn the loop until this wait has ended, and return what it gives.
@@ -102,8 +107,17 @@ class Cluster:
             for number in caught:
                 signal.raise_signal(number)
 
-    async def _begin(self, work: Callable[[T], R], tasks: Iterable[T]) -> set[asyncio.Task[tuple[T, R]]]:
-        return {asyncio.create_task(self._result(work, task)) for task in tasks}
+    async def _fill(
+        self, waiting: set[asyncio.Task[tuple[T, R]]], work: Callable[[T], R], ahead: Iterator[T]
+    ) -> set[asyncio.Task[tuple[T, R]]]:
+        """Hand out tasks until each worker has a few: all at once they would take gigabytes of a large source."""
+        try:
+            workers = sum((await asyncio.wait_for(self._client.nthreads(), _TO_ANSWER)).values())
+        except (OSError, CancelledError, asyncio.TimeoutError):  # the scheduler is gone: what waits will say so
+            workers = 0
+        room = _TASKS_PER_WORKER * max(workers, 1) - len(waiting)
+        more = islice(ahead, max(room, 0 if waiting else 1))
+        return waiting | {asyncio.create_task(self._result(work, task)) for task in more}
 
     async def _result(self, work: Callable[[T], R], task: T) -> tuple[T, R]:
         call = pickle.dumps(_Call(_do, (work, task, crop.versions())))

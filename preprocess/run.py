@@ -162,8 +162,10 @@ def produce(
             annotated = annotate(listing, settings)
             refuse_many(annotated.rejected, len(annotated.photos), max_rejected)
             # 3. Plan the shards, and make those that are missing.
-            folder = staging.begin(out, recipe, overwrite).absolute()  # a cluster's workers run in other folders
-            work = Work(annotated, source, settings, folder)
+            folder = staging.begin(
+                out, recipe, crops.versions(), overwrite
+            ).absolute()  # a cluster's workers run in other folders
+            work = Work(annotated, source, settings, folder, may_reject_all=max_rejected == 1)
             shards = make_missing(work, work.planned, crew)
         # 4. Publish them, when all are there.
         rejected = [*annotated.rejected, *(rejection for shard in shards for rejection in shard.rejected)]

@@ -13,6 +13,8 @@ from preprocess.plan import ShardSpec
 from preprocess.sources import Location, Source
 from preprocess.tfrecord import example, frame
 
+_HOPELESS = 256  # photos that are rejected for one reason before one is used: then the rest will be too
+
 
 class Photo(NamedTuple):
     """A photo to be put into a shard: its id, its place in the source, one byte 0 or 1 for each attribute."""
@@ -31,6 +33,8 @@ class Task:
     source: Source
     crop: Crop
     folder: Path
+    may_reject_all: bool = True
+    """Whether to go on where none of the first photos can be used."""
 
     def __str__(self) -> str:
         return self.spec.name
@@ -64,6 +68,8 @@ def make(task: Task) -> Shard:
                     image = pixels(read(photo.location), task.crop)
                 except Rejected as rejection:
                     rejected.append(Rejection(photo.id, rejection.reason))
+                    if not task.may_reject_all and file.tell() == 0:
+                        _refuse_hopeless(rejected)
                     continue
                 record = frame(example(image, photo.id, photo.attributes))
                 digest.update(record)
@@ -78,6 +84,15 @@ def make(task: Task) -> Shard:
             "what is finished stays, and the same command continues."
         ) from None
     return shard
+
+
+def _refuse_hopeless(rejected: list[Rejection]) -> None:
+    """Raise click.ClickException where many photos, and all so far, cannot be used for one and the same reason."""
+    if len(rejected) >= _HOPELESS and len({rejection.reason for rejection in rejected}) == 1:
+        raise click.ClickException(
+            f"The first {len(rejected)} photos of a shard cannot be used, such as {rejected[0].id}: "
+            f"{rejected[0].reason}. Nothing was made. Correct the cause, or --max-rejected 1 goes on whatever comes."
+        )
 
 
 def made(folder: Path, spec: ShardSpec) -> Shard | None:

@@ -20,6 +20,7 @@ _RECIPE = "settings.json"
 _MANIFEST = "manifest.json"
 _REPLACED = "replaced.json"  # in the staging folder: the manifest of the shards that the new ones replace
 _REPAIRED = "repaired"  # in the staging folder: finished shards that are made again
+_VERSIONS = "versions.json"  # in there: the versions that it is made with
 _DOCUMENTS = ("rejected.jsonl", "features.json", "dataset_info.json")
 
 
@@ -39,11 +40,12 @@ def finished(out: Path) -> Document | None:
     return _manifest(out / _MANIFEST)
 
 
-def begin(out: Path, recipe: Document, overwrite: bool) -> Path:
+def begin(out: Path, recipe: Document, versions: Document, overwrite: bool) -> Path:
     """Return the folder to make shards in; what an earlier run with this recipe left there stays.
 
+    `versions` are those of the libraries that decide the pixels.
     Raises click.UsageError, and changes nothing, where `out` holds shards that are not ours, or shards or unfinished
-    shards of another recipe and `overwrite` is not given.
+    shards of another recipe or of other versions and `overwrite` is not given.
     """
     staged = out / _FOLDER
     manifest, begun = finished(out), read_json(staged / _RECIPE)
@@ -53,15 +55,18 @@ def begin(out: Path, recipe: Document, overwrite: bool) -> Path:
         )
     if manifest is not None and not overwrite:
         raise _refusal(out, "shards", differences(manifest, recipe))
-    if begun is not None and not differences(begun, recipe):
+    made_with = begun and begun.get("versions", versions)  # a run of an older version did not keep them
+    if begun is not None and not differences(begun, recipe) and made_with == versions:
         for part in staged.glob("*.part"):  # of files that a killed run was writing
             part.unlink(missing_ok=True)
         return staged
-    if begun is not None and not overwrite:
+    if begun is not None and not overwrite and _has_records(staged):
+        if made_with != versions:
+            raise _mixture(out, made_with, versions)
         raise _refusal(out, "unfinished shards", differences(begun, recipe))
     clear(out)
     staged.mkdir(parents=True)
-    write_json(staged / _RECIPE, recipe)
+    write_json(staged / _RECIPE, recipe | {"versions": versions})
     return staged
 
 
@@ -105,16 +110,19 @@ def clear(out: Path) -> None:
         shutil.rmtree(out / _FOLDER)
 
 
-def repair_folder(out: Path) -> Path:
-    """Return the folder to make shards again in; what a repair that was cut short left there stays."""
+def repair_folder(out: Path, versions: Document) -> Path:
+    """Return the folder to make shards again in; what a repair with these versions that was cut short left stays."""
     folder = out / _FOLDER / _REPAIRED
+    if read_json(folder / _VERSIONS) not in (None, versions):
+        shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / _VERSIONS, versions)
     return folder
 
 
 def restore(out: Path, names: Iterable[str]) -> None:
     """Put these shards, made again, in the place of those in `out`; remove the folder that they were made in."""
-    folder = repair_folder(out)
+    folder = out / _FOLDER / _REPAIRED
     for name in names:
         (folder / name).replace(out / name)
     sync_folder(out)
@@ -129,9 +137,23 @@ def _manifest(path: Path) -> Document | None:
     return document if is_ours else None
 
 
+def _has_records(staged: Path) -> bool:
+    """Say whether a run that was cut short had made a shard with at least one photo: work that would be lost."""
+    records = (read_json(path.with_suffix(".json")) for path in staged.glob("*.tfrecord"))
+    return any(record and record.get("count") for record in records)
+
+
 def _is_whole(out: Path, manifest: Document) -> bool:
     files = {shard["name"]: shard["bytes"] for shard in manifest["shards"]}
     return all((out / name).is_file() and (out / name).stat().st_size == size for name, size in files.items())
+
+
+def _mixture(out: Path, before: Document, now: Document) -> click.UsageError:
+    then, here = (", ".join(f"{name} {version}" for name, version in of.items()) for of in (before, now))
+    return click.UsageError(
+        f"{out} holds unfinished shards that were made with {then}; this is {here}, whose pixels could differ. "
+        "Nothing was touched. Install those versions again and the same command continues, or --overwrite begins anew."
+    )
 
 
 def _refusal(out: Path, what: str, differing: list[str]) -> click.UsageError:

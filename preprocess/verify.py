@@ -15,7 +15,7 @@ import click
 from preprocess import crop, dataset, staging
 from preprocess.command import failing_in_words, stopping_in_words, workers_option
 from preprocess.dataset import Document
-from preprocess.files import read_json, sha256_of, write_json
+from preprocess.files import read_json, sha256_of, write_json, write_text
 from preprocess.lock import held
 from preprocess.shard import Shard
 from preprocess.sources import open_source
@@ -23,6 +23,7 @@ from preprocess.tfrecord import Record, parse, records
 from preprocess.work import Work, annotate, describe, make_missing, settings_of
 from preprocess.workers import Crew
 
+_REJECTED = "rejected.jsonl"
 _LISTED = 20  # findings a file that are told in full; the rest is counted
 
 
@@ -60,7 +61,8 @@ class Verdict(NamedTuple):
 @click.option(
     "--repair",
     is_flag=True,
-    help="Make damaged and missing shards again, to the same bytes, from the photos and lists that the manifest names.",
+    help="Make damaged and missing shards again, to the same bytes, from the photos and lists that the manifest names; "
+    "write the documents beside them again.",
 )
 def main(folder: Path, workers: int, repair: bool) -> None:
     """Hold a FOLDER of shards against its manifest: every file, every byte, every record.
@@ -172,13 +174,16 @@ def unlike(folder: Path, belonging: dict[str, Document], manifest: Document) -> 
     for name, document in belonging.items():
         if read_json(folder / name) != document:
             yield name
+    if reasons_in(folder / _REJECTED) != manifest.get("rejected"):
+        yield _REJECTED
+
+
+def reasons_in(path: Path) -> Counter[str] | None:
+    """Return how often each reason stands in a rejected.jsonl, or None where it cannot be read."""
     try:
-        lines = (folder / "rejected.jsonl").read_bytes().splitlines()
-        reasons = Counter(json.loads(line)["reason"] for line in lines)
+        return Counter(json.loads(line)["reason"] for line in path.read_bytes().splitlines())
     except (OSError, ValueError, KeyError, TypeError):
-        reasons = None
-    if reasons != manifest.get("rejected"):
-        yield "rejected.jsonl"
+        return None
 
 
 def documents(manifest: Document) -> dict[str, Document]:
@@ -209,7 +214,8 @@ def mend(folder: Path, manifest: Document, damaged: list[str], workers: int) -> 
     """
     for name, document in documents(manifest).items():
         write_json(folder / name, document)
-    if not damaged:
+    is_list_whole = reasons_in(folder / _REJECTED) == manifest.get("rejected")
+    if not damaged and is_list_whole:
         return
     settings, places = settings_of(manifest), [Path(path) for path in manifest["source"]["paths"]]
     if gone := [path for path in (*places, settings.attributes, settings.partitions) if path and not path.exists()]:
@@ -218,12 +224,20 @@ def mend(folder: Path, manifest: Document, damaged: list[str], workers: int) -> 
     listing = source.list()
     if differing := dataset.differences(manifest, describe(source, listing, settings)):
         raise _refusal(folder, differing)
-    work = Work(annotate(listing, settings), source, settings, staging.repair_folder(folder))
-    with Crew(min(workers, len(damaged))) as crew:
-        made = make_missing(work, [spec for spec in work.planned if spec.name in damaged], crew)
+    annotated = annotate(listing, settings)
+    work = Work(annotated, source, settings, staging.repair_folder(folder, crop.versions()))
+    counts = {shard.name: shard.count for shard in dataset.shards(manifest)}
+    # Which photos were rejected shows only when they are read again: those of the shards that have fewer than planned.
+    short = [] if is_list_whole else [spec for spec, ids in work.planned.items() if counts.get(spec.name) != len(ids)]
+    again = [spec for spec in work.planned if spec.name in damaged or spec in short]
+    with Crew(min(workers, len(again))) as crew:
+        made = make_missing(work, again, crew)
+    if not is_list_whole:
+        rejected = [*annotated.rejected, *(rejection for shard in made for rejection in shard.rejected)]
+        write_text(folder / _REJECTED, dataset.rejected_lines(rejected))
     as_before = {(shard.name, shard.sha256) for shard in dataset.shards(manifest)}
     same = [shard.name for shard in made if (shard.name, shard.sha256) in as_before]
-    staging.restore(folder, same)
+    staging.restore(folder, [name for name in same if name in damaged])
     for shard in made:
         if shard.name not in same:
             click.echo(

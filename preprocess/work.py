@@ -76,7 +76,9 @@ def settings_of(manifest: Document) -> Settings:
 def annotate(listing: Listing, settings: Settings) -> Annotated:
     """Return the photos within the limit, with their rows in the lists; those without a row are rejected."""
     photos = dict(islice(listing.photos.items(), settings.limit))
-    rejected = list(listing.rejected)
+    last = next(reversed(photos), "") if settings.limit else None
+    # Within the limit alone: a source of 100,000 photos, 50 of them twice, has few of those among its first 1,000.
+    rejected = [it for it in listing.rejected if last is None or it.id.rpartition("/")[2] <= last]
     attributes = settings.attributes and read_attributes(settings.attributes, photos)
     partition = settings.partitions and read_partitions(settings.partitions, photos)
     if attributes:
@@ -89,14 +91,23 @@ def annotate(listing: Listing, settings: Settings) -> Annotated:
 class Work:
     """What there is to do: which photos make which shard in `folder`."""
 
-    def __init__(self, annotated: Annotated, source: Source, settings: Settings, folder: Path):
+    def __init__(
+        self,
+        annotated: Annotated,
+        source: Source,
+        settings: Settings,
+        folder: Path,
+        may_reject_all: bool = True,
+    ):
         self.planned = plan(annotated.photos, annotated.partition, settings.seed, settings.shard_images)
         self.folder = folder
+        self._may_reject_all = may_reject_all
         self._annotated, self._source, self._crop = annotated, source, settings.crop
 
     def task(self, spec: ShardSpec) -> Task:
         """Return what a worker needs to make one shard."""
-        return Task(spec, self._annotated.pick(self.planned[spec]), self._source, self._crop, self.folder)
+        photos = self._annotated.pick(self.planned[spec])
+        return Task(spec, photos, self._source, self._crop, self.folder, self._may_reject_all)
 
 
 def make_missing(work: Work, specs: Collection[ShardSpec], crew: Crew) -> list[Shard]:

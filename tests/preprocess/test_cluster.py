@@ -314,3 +314,19 @@ def test_nothing_of_dask_is_imported_without_cluster(many, tmp_path):
     done = run("--out", tmp_path / "other", "--cluster", "tcp://127.0.0.1:8786")
     assert done.returncode == 2
     assert "pip install -r requirements-cluster.txt" in done.stderr
+
+
+def test_only_a_few_tasks_for_each_worker_are_ever_handed_out(dask):
+    """All at once, those of 100 million photos would take gigabytes before the first is done."""
+    taken = []
+
+    def tasks():
+        for number in range(200):
+            taken.append(number)
+            yield -number
+
+    workers = len(dask.nannies)
+    with Cluster(dask.address) as crew:
+        for done, _ in enumerate(crew.completed(abs, tasks()), start=1):
+            assert len(taken) - done < cluster._TASKS_PER_WORKER * workers
+    assert len(taken) == 200

@@ -241,3 +241,45 @@ def test_help_names_every_crop(preprocess):
     status, said = preprocess("--help")
     assert status == 0
     assert all(name in "".join(said.split()) for name in CELEBA_BOXES)
+
+
+def test_a_limit_is_held_against_the_rejects_within_it_alone(preprocess, photos, tmp_path):
+    """Photos that are there twice, further back than the limit, once made 1,000 of 100,000 be refused."""
+    last = sorted(photos.rows)[-4:]
+    (tmp_path / "photos" / "again").mkdir(parents=True)
+    for photo_id in sorted(photos.rows):
+        shutil.copy(photos.folder / photo_id, tmp_path / "photos")
+        if photo_id in last:
+            shutil.copy(photos.folder / photo_id, tmp_path / "photos" / "again")
+    same = ["--source", tmp_path / "photos", "--out"]
+    assert preprocess(*same, tmp_path / "all")[0] == 1
+    status, said = preprocess(*same, tmp_path / "some", "--limit", 20)
+    assert (status, "20 train; 0 rejected" in said) == (0, True), said
+
+
+@pytest.fixture
+def all_wide(jpeg, tmp_path) -> Path:
+    """300 photos of a size that CelebA's crops do not take."""
+    (tmp_path / "wide").mkdir()
+    photo = jpeg(0, size=(200, 160))
+    for number in range(300):
+        (tmp_path / "wide" / f"{number:03}.jpg").write_bytes(photo)
+    return tmp_path / "wide"
+
+
+def test_hundreds_that_cannot_be_used_for_one_reason_are_enough_and_its_advice_can_be_followed(
+    preprocess, all_wide, tmp_path
+):
+    same = ["--source", all_wide, "--out", tmp_path / "out"]
+    status, said = preprocess(*same)
+    assert status == 1
+    assert "The first 256 photos of a shard cannot be used, such as 000.jpg: not 178x218" in said
+    assert "use --crop center" in said
+    status, said = preprocess(*same, "--crop", "center")
+    assert (status, "300 train; 0 rejected" in said) == (0, True), said
+
+
+def test_whoever_allows_all_to_be_rejected_is_not_stopped(preprocess, all_wide, photos, tmp_path):
+    shutil.copy(photos.folder / max(photos.rows), all_wide / "zzz.jpg")  # behind all that cannot be used
+    status, said = preprocess("--source", all_wide, "--out", tmp_path / "out", "--max-rejected", 1)
+    assert (status, "1 train; 300 rejected" in said) == (0, True), said

@@ -1,5 +1,6 @@
 """From unfinished to finished, cut short at every step."""
 
+import json
 import random
 import shutil
 import subprocess
@@ -28,7 +29,7 @@ DOCUMENTS = ("rejected.jsonl", {"features": 1}, {"info": 1})
 
 
 def stage(out: Path, seed: int, shards: dict[str, bytes]) -> None:
-    staged = staging.begin(out, recipe(seed), overwrite=True)
+    staged = staging.begin(out, recipe(seed), {}, overwrite=True)
     for name, data in shards.items():
         (staged / name).write_bytes(data)
         (staged / name).with_suffix(".json").write_text("{}")
@@ -113,23 +114,60 @@ def test_publishing_goes_on_after_a_kill_at_any_step(tmp_path, monkeypatch):
     pytest.fail("publishing took more than 99 steps")
 
 
-def test_what_was_begun_is_continued_under_the_same_recipe_alone(tmp_path):
-    staged = staging.begin(tmp_path, recipe(0), overwrite=False)
+def begun(staged: Path, count: int) -> None:
+    """A shard that a run finished before it was cut short."""
     (staged / "train-0.tfrecord").write_bytes(b"made")
-    assert staging.begin(tmp_path, recipe(0, path="/moved.zip"), overwrite=False) == staged
+    (staged / "train-0.json").write_text(f'{{"count": {count}}}')
+
+
+def test_where_no_photo_was_used_another_recipe_begins_anew(tmp_path):
+    """As after --crop progan found no photo of its size: nothing is lost, and --crop center is what was advised."""
+    begun(staging.begin(tmp_path, recipe(0), {}, overwrite=False), count=0)
+    staged = staging.begin(tmp_path, recipe(1), {}, overwrite=False)
+    assert not (staged / "train-0.tfrecord").exists()
+
+
+def test_shards_of_two_versions_are_not_mixed(tmp_path):
+    old, new = {"pillow": "12.0", "libjpeg_turbo": "3.1"}, {"pillow": "13.0", "libjpeg_turbo": "3.1"}
+    staged = staging.begin(tmp_path, recipe(0), old, overwrite=False)
+    begun(staged, count=1)
+    with pytest.raises(click.UsageError, match=r"made with pillow 12\.0, .*; this is pillow 13\.0"):
+        staging.begin(tmp_path, recipe(0), new, overwrite=False)
+    assert staging.begin(tmp_path, recipe(0), old, overwrite=False) == staged
+    assert (staged / "train-0.tfrecord").exists()
+    staging.begin(tmp_path, recipe(0), new, overwrite=True)
+    assert not (staged / "train-0.tfrecord").exists()
+    aside = staging.repair_folder(tmp_path, old)
+    begun(aside, count=1)
+    assert (staging.repair_folder(tmp_path, old) / "train-0.tfrecord").exists()
+    assert not (staging.repair_folder(tmp_path, new) / "train-0.tfrecord").exists()
+
+
+def test_what_a_version_that_kept_no_versions_began_is_continued(tmp_path):
+    staged = staging.begin(tmp_path, recipe(0), {"pillow": "13.0"}, overwrite=False)
+    begun(staged, count=1)
+    (staged / "settings.json").write_text(json.dumps(recipe(0)))
+    assert staging.begin(tmp_path, recipe(0), {"pillow": "13.0"}, overwrite=False) == staged
+    assert (staged / "train-0.tfrecord").exists()
+
+
+def test_what_was_begun_is_continued_under_the_same_recipe_alone(tmp_path):
+    staged = staging.begin(tmp_path, recipe(0), {}, overwrite=False)
+    begun(staged, count=1)
+    assert staging.begin(tmp_path, recipe(0, path="/moved.zip"), {}, overwrite=False) == staged
     assert (staged / "train-0.tfrecord").exists()
     with pytest.raises(click.UsageError, match=r"unfinished.*\n.*settings.seed: 0 -> 1"):
-        staging.begin(tmp_path, recipe(1), overwrite=False)
+        staging.begin(tmp_path, recipe(1), {}, overwrite=False)
     assert (staged / "train-0.tfrecord").exists()
-    staging.begin(tmp_path, recipe(1), overwrite=True)
+    staging.begin(tmp_path, recipe(1), {}, overwrite=True)
     assert not (staged / "train-0.tfrecord").exists()
 
 
 def test_what_a_killed_run_was_writing_is_removed(tmp_path):
-    staged = staging.begin(tmp_path, recipe(0), overwrite=False)
+    staged = staging.begin(tmp_path, recipe(0), {}, overwrite=False)
     for name in ("train-0.tfrecord", "train-1.tfrecord.5a.part", "settings.json.77.part"):
         (staged / name).write_bytes(b"made")
-    staging.begin(tmp_path, recipe(0), overwrite=False)
+    staging.begin(tmp_path, recipe(0), {}, overwrite=False)
     assert {path.name for path in staged.iterdir()} == {"train-0.tfrecord", "settings.json"}
 
 
@@ -157,7 +195,7 @@ def test_finished_shards_of_another_recipe_are_refused(tmp_path):
     stage(tmp_path, 0, OLD)
     staging.publish(tmp_path)
     with pytest.raises(click.UsageError, match=r"settings.seed: 0 -> 1"):
-        staging.begin(tmp_path, recipe(1), overwrite=False)
+        staging.begin(tmp_path, recipe(1), {}, overwrite=False)
     assert not staging.is_up_to_date(tmp_path, recipe(1))
 
 
@@ -167,7 +205,7 @@ def test_finished_shards_that_are_damaged_are_not_up_to_date(tmp_path):
     (tmp_path / "train-1.tfrecord").write_bytes(b"cut")
     assert not staging.is_up_to_date(tmp_path, recipe(0))
     with pytest.raises(click.UsageError, match="missing or cut short"):
-        staging.begin(tmp_path, recipe(0), overwrite=False)
+        staging.begin(tmp_path, recipe(0), {}, overwrite=False)
 
 
 @pytest.mark.parametrize("name", ["a.tfrecord", "celeb_a-train.tfrecord-00000-of-00010", "manifest.json"])
@@ -175,5 +213,5 @@ def test_finished_shards_that_are_damaged_are_not_up_to_date(tmp_path):
 def test_what_others_made_is_never_touched(tmp_path, name, overwrite):
     (tmp_path / name).write_text("{}")
     with pytest.raises(click.UsageError, match="did not make"):
-        staging.begin(tmp_path, recipe(0), overwrite)
+        staging.begin(tmp_path, recipe(0), {}, overwrite)
     assert [path.name for path in tmp_path.iterdir()] == [name]

@@ -386,3 +386,29 @@ def test_a_damaged_manifest_gives_expectations_or_one_sentence(shards, data):
     else:
         assert set(documents) == {"features.json", "dataset_info.json"}
         assert all(isinstance(it, Expected) for it in expected)
+
+
+@pytest.mark.parametrize("content", [None, b"rubbish\n", b""])
+def test_repair_writes_the_list_of_rejected_photos_again(verify, preprocess, photos, contents, tmp_path, content):
+    """From the photos themselves: the manifest has only how many were rejected, and why."""
+    shutil.copytree(photos.folder, tmp_path / "photos")
+    (tmp_path / "photos" / "empty.jpg").write_bytes(b"")
+    (tmp_path / "photos" / "text.png").write_bytes(b"<html>")
+    (tmp_path / "photos" / "again").mkdir()
+    shutil.copy(photos.folder / min(photos.rows), tmp_path / "photos" / "again")
+    out = tmp_path / "data"
+    same = ["--source", tmp_path / "photos", "--out", out, "--shard-images", 7, "--max-rejected", 0.1]
+    assert preprocess(*same)[0] == 0
+    before = contents(out)
+    assert before["rejected.jsonl"].count(b"\n") == 3
+    times = stamps(out)
+    (out / "rejected.jsonl").unlink()
+    if content is not None:
+        (out / "rejected.jsonl").write_bytes(content)
+    assert verify(out)[0] == 1
+    status, said = verify(out, "--repair")
+    assert status == 0, said
+    assert contents(out) == before
+    assert {name: stamp for name, stamp in stamps(out).items() if name.endswith(".tfrecord")} == {
+        name: stamp for name, stamp in times.items() if name.endswith(".tfrecord")
+    }
