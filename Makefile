@@ -3,7 +3,9 @@ CELEBA ?= $(firstword $(wildcard data/img_align_celeba.zip data/img_align_celeba
 DATA ?= data
 PRESET ?= classic
 EPOCHS ?= 20
+# More options: of training.run, and of preprocess.run (SHARD_ARGS="--crop center").
 ARGS ?=
+SHARD_ARGS ?=
 PYTHON ?= python3
 VENV ?= .venv
 
@@ -32,11 +34,8 @@ ifeq ($(CELEBA),)
 	@echo "No CelebA found: stand-in photos are drawn. Your own: make $(or $(MAKECMDGOALS),shards) CELEBA=photos.zip|folder"
 	@$(RUNNER) -m preprocess.sample_photos --out $(STAND_INS) --count 3000
 endif
-	@beside=$$(dirname "$(SOURCE)"); \
-	attributes=$$(ls "$$beside/list_attr_celeba.txt" "$$beside/list_attr_celeba.csv" 2>/dev/null | head -n 1); \
-	partitions=$$(ls "$$beside/list_eval_partition.txt" "$$beside/list_eval_partition.csv" 2>/dev/null | head -n 1); \
-	$(RUNNER) -m preprocess.run --source "$(SOURCE)" --out "$(DATA)" --overwrite \
-	  $${attributes:+--attributes "$$attributes"} $${partitions:+--partitions "$$partitions"}
+	@$(RUNNER) -m preprocess.run --source "$(SOURCE)" --out "$(DATA)" --overwrite \
+	  --attributes auto --partitions auto $(SHARD_ARGS)
 endif
 
 train: shards ## Train PRESET=classic for EPOCHS=20 on the shards; goes on where it was stopped

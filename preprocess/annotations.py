@@ -12,6 +12,11 @@ import click
 
 from preprocess.plan import SPLITS
 
+ATTRIBUTES, PARTITIONS = "list_attr_celeba", "list_eval_partition"  # names of the lists, .txt or .csv
+
+_LEVELS_OUT = (
+    2  # Kaggle's edition, unpacked, has img_align_celeba/img_align_celeba/*.jpg and the lists beside the outer
+)
 _ZERO_AND_ONE = bytes.maketrans(b"01", b"\0\1")
 _SPLIT_OF = {str(number).encode(): split for number, split in enumerate(SPLITS)}
 
@@ -22,6 +27,19 @@ class Attributes:
 
     names: tuple[str, ...]
     rows: dict[str, bytes]
+
+
+def find_list(name: str, sources: Iterable[Path]) -> Path | None:
+    """Return the list of this name in a folder of photos, beside a source, or up to two levels further out.
+
+    None where there is none; the nearest counts.
+    """
+    for source in sources:
+        for folder in (source, *source.absolute().parents[: 1 + _LEVELS_OUT]):
+            for suffix in (".txt", ".csv"):
+                if (path := folder / (name + suffix)).is_file():
+                    return path
+    return None
 
 
 def read_attributes(path: Path, ids: Iterable[str]) -> Attributes:

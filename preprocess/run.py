@@ -10,8 +10,8 @@ from time import perf_counter
 
 import click
 
+from preprocess import annotations, dataset, staging
 from preprocess import crop as crops
-from preprocess import dataset, staging
 from preprocess.command import failing_in_words, stopping_in_words, workers_option
 from preprocess.crop import Rejection
 from preprocess.dataset import Document
@@ -35,7 +35,19 @@ class _CropType(click.ParamType):
         return value
 
 
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+class _ListType(click.Path):
+    """A file, or "auto": the list that lies near the photos."""
+
+    name = "FILE|auto"
+
+    def __init__(self):
+        super().__init__(exists=True, dir_okay=False, path_type=Path)
+
+    def convert(self, value, param, context):
+        return value if value == AUTO else super().convert(value, param, context)
+
+
+AUTO = "auto"
 
 
 @click.command(context_settings={"max_content_width": 120, "show_default": True})
@@ -50,11 +62,17 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="The folder for the shards."
 )
-@click.option("--attributes", type=_FILE, help="list_attr_celeba.txt or .csv: its attributes go into each record.")
+@click.option(
+    "--attributes",
+    type=_ListType(),
+    help="list_attr_celeba.txt or .csv: its attributes go into each record. auto: what lies "
+    "in the folder of photos, beside it, or up to two levels further out.",
+)
 @click.option(
     "--partitions",
-    type=_FILE,
-    help="list_eval_partition.txt or .csv: which photos are for training, validation, testing. Without it: all train.",
+    type=_ListType(),
+    help="list_eval_partition.txt or .csv, or auto: which photos are for training, validation, testing. Without it: "
+    "all train.",
 )
 @click.option(
     "--crop",
@@ -107,8 +125,8 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 def main(
     places: tuple[Path, ...],
     out: Path,
-    attributes: Path | None,
-    partitions: Path | None,
+    attributes: Path | str | None,
+    partitions: Path | str | None,
     crop_text: str,
     filter_name: str | None,
     shard_images: int,
@@ -124,10 +142,26 @@ def main(
     Killed or stopped, the same command continues where it was. Called again when all is done, it does nothing.
     """
     began = perf_counter()
+    if attributes == AUTO:
+        attributes = found_list(annotations.ATTRIBUTES, places, "the records get no attributes to learn from")
+    if partitions == AUTO:
+        partitions = found_list(annotations.PARTITIONS, places, "all photos are for training, none for evaluation")
     settings = Settings(attributes, partitions, crops.parse(crop_text, filter_name), shard_images, limit, seed)
     with stopping_in_words(), failing_in_words():
         manifest = produce(open_source(places), settings, out, hiring(workers, cluster), max_rejected, overwrite)
     click.echo(summary(manifest, out, perf_counter() - began))
+
+
+def found_list(name: str, places: Sequence[Path], loss: str) -> Path | None:
+    """Return the list of this name that lies near the photos, and say which it is, or what is lost without it."""
+    path = annotations.find_list(name, places)
+    if path:
+        click.echo(f"Using {path}.")
+    else:
+        click.echo(
+            f"No {name}.txt or .csv in the folder of photos, beside it, or up to two levels further out: {loss}."
+        )
+    return path
 
 
 def hiring(workers: int, cluster: str | None) -> Hire:

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
+from preprocess.command import stopping_in_words
 from preprocess.drawn_face.face import Face, attributes, random_face
 from preprocess.drawn_face.light import photograph
 from preprocess.drawn_face.shapes import paint
@@ -41,15 +42,16 @@ def main(out: Path, count: int, seed: int) -> None:
     OUT will hold img_align_celeba/000001.jpg and so on (178x218, eyes and mouth where CelebA's alignment puts them),
     list_attr_celeba.txt and list_eval_partition.txt. Cut short, the same command continues.
     """
-    try:
-        ids = _missing(out, count, seed)
-        if ids or not _is_whole(out):
-            _fill(out, count, seed, ids)
-            click.echo(f"{count} drawn photos are in {out / PHOTOS}, {ATTRIBUTES} and {PARTITIONS} beside them.")
-        else:
-            click.echo(f"Nothing to do: the {count} drawn photos of seed {seed} are already in {out / PHOTOS}.")
-    except OSError as error:
-        raise _failure(error) from None
+    with stopping_in_words():
+        try:
+            ids = _missing(out, count, seed)
+            if ids or not _is_whole(out):
+                _fill(out, count, seed, ids)
+                click.echo(f"{count} drawn photos are in {out / PHOTOS}, {ATTRIBUTES} and {PARTITIONS} beside them.")
+            else:
+                click.echo(f"Nothing to do: the {count} drawn photos of seed {seed} are already in {out / PHOTOS}.")
+        except OSError as error:
+            raise _failure(error) from None
 
 
 def face_of(seed: int, number: int) -> Face:

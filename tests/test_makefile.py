@@ -54,6 +54,11 @@ def test_a_run_on_stand_ins_is_continued_where_it_was(place):
     assert '--out "runs/classic-sample_photos"' in said
 
 
+def test_options_of_stage_1_are_handed_on(place):
+    said = would_do(place, "shards", "CELEBA=own_photos", "SHARD_ARGS=--crop center --limit 100")
+    assert "--attributes auto --partitions auto --crop center --limit 100" in " ".join(said.replace("\\\n", "").split())
+
+
 @pytest.mark.parametrize("named", [True, False])
 def test_photos_that_are_named_or_in_their_place_are_taken_whatever_shards_there_are(place, named):
     shards_from(place, "data/sample_photos/img_align_celeba")

@@ -6,5 +6,11 @@ grouped convolution. TensorFlow reads the variable when it is imported, which ev
 """
 
 import os
+import signal
+import sys
 
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
+if sys.argv[:1] == ["-m"]:  # a command of this package is being started
+    # Until it listens to Ctrl-C itself there is nothing to lose, and no traceback of half an import to be read.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ def startup_chatter_hidden() -> Iterator[None]:
     """Hide what TensorFlow's C++ side writes to stderr before any setting can reach it, unless what is run here fails.
 
     It greets with a dozen lines about oneDNN and missing CUDA drivers, twice: at import and at the first operation.
+    Behind it a command ends by Ctrl-C as by an error, closing what it has opened; before, it just ends.
     """
     # 3 hides errors too: they are the graph optimizer's about passes that it then leaves out. What matters is raised
     # in Python.
@@ -31,3 +33,9 @@ def startup_chatter_hidden() -> Iterator[None]:
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
+            if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # as `training` has it for a command that starts
+                signal.signal(signal.SIGINT, _stop)
+
+
+def _stop(number: int, _frame: object) -> None:
+    raise SystemExit(128 + number)

@@ -3,7 +3,7 @@
 import click
 import pytest
 
-from preprocess.annotations import read_attributes, read_partitions
+from preprocess.annotations import find_list, read_attributes, read_partitions
 
 ATTRIBUTES_TXT = "3\nBald Young \n000001.jpg -1  1\n000002.jpg  1 -1\n000009.jpg  1  1\n"
 ATTRIBUTES_CSV = "image_id,Bald,Young\n000001.jpg,-1,1\n000002.jpg,1,-1\n000009.jpg,1,1\n"
@@ -95,3 +95,30 @@ def test_a_malformed_list_of_partitions_names_file_and_line(written, text, line)
     with pytest.raises(click.UsageError) as error:
         read_partitions(path, IDS)
     assert f"{path}, line {line}: " in error.value.message
+
+
+@pytest.mark.parametrize(
+    ("source", "at"),
+    [
+        ("content/img_align_celeba/img_align_celeba", "content"),  # Colab and Kaggle, unpacked
+        ("content/img_align_celeba/img_align_celeba", "content/img_align_celeba"),
+        ("content/img_align_celeba", "content"),
+        ("archive", "archive"),  # Kaggle's whole folder, photos and lists
+        ("archive/photos.zip", "archive"),
+    ],
+)
+@pytest.mark.parametrize("suffix", [".txt", ".csv"])
+def test_lists_are_found_where_people_have_them(tmp_path, source, at, suffix):
+    photos = tmp_path / source
+    photos.mkdir(parents=True) if not photos.suffix else photos.parent.mkdir()
+    photos.touch()
+    assert find_list("list_attr_celeba", [photos]) is None
+    (tmp_path / at / f"list_attr_celeba{suffix}").touch()
+    assert find_list("list_attr_celeba", [photos]) == tmp_path / at / f"list_attr_celeba{suffix}"
+    assert find_list("list_eval_partition", [photos]) is None
+
+
+def test_a_list_further_away_is_not_taken(tmp_path):
+    (tmp_path / "a/b/c/photos").mkdir(parents=True)
+    (tmp_path / "list_attr_celeba.txt").touch()
+    assert find_list("list_attr_celeba", [tmp_path / "a/b/c/photos"]) is None

@@ -241,3 +241,16 @@ def test_a_folder_that_was_made_for_nothing_is_removed(tmp_path):
     with pytest.raises(ValueError, match="no"), held(tmp_path / "new"):
         raise ValueError("no")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("seconds", [0.03, 0.06, 0.1, 0.15, 0.2])
+def test_ctrl_c_while_the_command_starts_shows_no_traceback(command, small, tmp_path, seconds):
+    process = subprocess.Popen(
+        command(*small, "--out", tmp_path / "out"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    time.sleep(seconds)
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=20)
+    assert process.returncode in (-signal.SIGINT, 130, 0), said
+    assert "Traceback" not in said
+    assert "Aborted" not in said

@@ -1,0 +1,26 @@
+"""Ctrl-C at any moment of a command's start: no traceback, and no lock left behind."""
+
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+
+@pytest.mark.parametrize("seconds", [0.1, 0.4, 1.5, 4.0])
+def test_a_run_that_is_stopped_while_it_starts_shows_no_traceback(shard_folder, tmp_path, seconds):
+    run = ["--shards", shard_folder, "--batch-size", 10, "--epochs", 100_000, "--out", tmp_path / "out"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "training.run", *map(str, run)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    time.sleep(seconds)
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode in (-signal.SIGINT, 130), said
+    assert "Traceback" not in said
+    assert "Aborted" not in said
+    assert not (tmp_path / "out" / ".lock").exists()
