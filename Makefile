@@ -21,10 +21,10 @@ RUN_READY := $(if $(VENV),$(VENV)/.ready)
 TEST_READY := $(if $(VENV),$(VENV)/.test-ready)
 
 .DEFAULT_GOAL := help
-.PHONY: help shards train test lint bench clean
+.PHONY: help shards train test lint bench gpu-check clean
 
 help: ## This list
-	@grep -E '^[a-z]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:[^#]*## /\t/' | awk -F '\t' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:[^#]*## /\t/' | awk -F '\t' '{printf "  make %-9s %s\n", $$1, $$2}'
 
 shards: $(RUN_READY) ## Crop the photos of CELEBA=photos.zip|folder to shards in data/ (drawn stand-ins where there are none)
 ifneq ($(MADE_FROM),)
@@ -50,6 +50,9 @@ lint: $(TEST_READY) ## Check style
 
 bench: $(TEST_READY) ## Measure both stages on CELEBA=photos.zip: tables of speed and memory
 	@for benchmark in tests/benchmarks/*_speed.py tests/benchmarks/*_memory.py; do $(RUNNER) $$benchmark --source "$(SOURCE)" || exit 1; done
+
+gpu-check: $(TEST_READY) ## Hold everything that GPUs could do otherwise against the CPU: a report, in ten minutes
+	@$(RUNNER) tests/benchmarks/gpu_check.py
 
 clean: ## Remove the environment, the shards, what was learned from them, the stand-ins; photos and runs stay
 	rm -rf .venv $(STAND_INS) $(DATA)/features/attributes.* $(DATA)/features/*.npz $(DATA)/.unfinished $(DATA)/*.tfrecord $(DATA)/*.json $(DATA)/*.jsonl .pytest_cache .ruff_cache

@@ -2,7 +2,11 @@
 
 python tests/benchmarks/training_speed.py --source img_align_celeba.zip [--steps 60] [--rounds 3]
 
-Prints two tables. Goals, as ratios of medians; every way is run in turn, round after round:
+Prints tables, and what a step asks of the cores. PyTorch is measured where it is installed: pip install torch. Goals,
+as ratios of medians; every way is run in turn, round after round:
+
+- training.run in memory: 1.7 times the same networks, batch and updates in PyTorch, eager; 1.3 times compiled by
+  torch.compile; 0.45 of the multiply-adds that the cores reach in a product of large float32 matrices.
 
 - training.run on streamed shards: 0.95 of its own step on one batch that stays in memory, 1.15 times the tutorial's
   loop, and as fast as keras.Model.fit with a train_step of its own; same networks, batch and machine.
@@ -13,13 +17,19 @@ Prints two tables. Goals, as ratios of medians; every way is run in turn, round 
 from __future__ import annotations
 
 import json
-import os
+import subprocess
+import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
+from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 
+import measure  # first: it sets what TensorFlow reads when it is imported
+
+# isort: split
 import click
 import keras
 import numpy as np
@@ -29,6 +39,7 @@ from measure import in_turn, python, seconds, table
 
 from training import engine, strategy
 from training.config import Config
+from training.machine import this_machine
 from training.pipeline import batches, read_images
 from training.presets import PRESETS
 from training.shards import ShardSet, find
@@ -44,6 +55,8 @@ JIT = "`training.run --jit`"
 CONSTANT = "its step on one batch in memory"
 FIT = "`keras.Model.fit` with a `train_step`"
 TUTORIAL = "the tutorial's loop"
+PYTORCH = "PyTorch, eager"
+PYTORCH_WAYS = {PYTORCH: "eager", "PyTorch, eager, channels_last": "channels_last", "PyTorch, compiled": "compiled"}
 
 GOALS = (
     (STREAMED, CONSTANT, "0.95"),
@@ -52,6 +65,9 @@ GOALS = (
     (STREAMED, FIT, "1.00"),
     (BFLOAT16, STREAMED, "1.20"),
     (JIT, STREAMED, ""),
+    (CONSTANT, PYTORCH, "1.70"),
+    (CONSTANT, "PyTorch, eager, channels_last", ""),
+    (CONSTANT, "PyTorch, compiled", "1.30"),
 )
 
 
@@ -77,6 +93,104 @@ def on_constant_batch(shards: ShardSet, images: np.ndarray) -> Callable[[int], o
     run_steps = engine.compile_steps(gan, progress, config, devices)
     iterator = devices.batches(tf.data.Dataset.from_tensors(images[:BATCH]).repeat())
     return lambda steps: run_steps(iterator, tf.constant(steps, tf.int64)).numpy()
+
+
+def rate_of_pytorch(way: str, steps: int) -> float:
+    """Images/s of the same steps in PyTorch, in a process of its own.
+
+    Raises:
+        CalledProcessError: it cannot do that here.
+    """
+    command = [sys.executable, Path(__file__).with_name("pytorch.py"), "--way", way, "--steps", str(steps)]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def pytorch_ways(steps: int) -> dict[str, Callable[[], float]]:
+    """Those ways of PyTorch that work here; what does not is said."""
+    if find_spec("torch") is None:
+        print("PyTorch is not installed, and not measured: pip install torch")
+        return {}
+    ways = {}
+    for name, way in PYTORCH_WAYS.items():
+        try:
+            rate_of_pytorch(way, 1)
+        except subprocess.CalledProcessError as error:
+            print(f"{name} does not work here: {error.stderr.strip().splitlines()[-1]}")
+        else:
+            ways[name] = partial(rate_of_pytorch, way, steps)
+    return ways
+
+
+def multiply_adds(network: keras.Model) -> int:
+    """Of one image on its way forward through the convolutions and dense layers of a network."""
+    total = 0
+    for layer in network.layers:
+        if isinstance(layer, (keras.layers.Conv2D, keras.layers.Conv2DTranspose, keras.layers.Dense)):
+            is_transposed = isinstance(layer, keras.layers.Conv2DTranspose)
+            positions = (layer.input.shape if is_transposed else layer.output.shape)[1:-1]
+            total += int(np.prod(positions, dtype=np.int64)) * int(np.prod(layer.kernel.shape))
+    return total
+
+
+def multiply_adds_of_step(generator: keras.Model, discriminator: keras.Model) -> int:
+    """Of one photo's share in an update of both networks, `training/step.py`.
+
+    D: G forward, D forward on photo and fake, D backward twice as much, for its weights and for its maps. G: D forward
+    on the fake, D backward for its maps alone, G backward twice as much as forward.
+    """
+    g, d = multiply_adds(generator), multiply_adds(discriminator)
+    return g + 2 * d + 4 * d + d + d + 2 * g
+
+
+def peak_multiply_adds(seconds_at_least: float = 2.0) -> float:
+    """Multiply-adds a second of the cores, from the fastest of many products of 2048x2048 matrices in float32."""
+    side = 2048
+    product = tf.function(lambda a, b: tf.matmul(a, b))
+    matrix = tf.random.stateless_uniform([side, side], (0, 0))
+    product(matrix, matrix)
+    times = []
+    while sum(times) < seconds_at_least:
+        times.append(seconds(lambda: product(matrix, matrix).numpy()))
+    return side**3 / min(times)
+
+
+ONEDNN_PROFILE = """
+import sys, time
+sys.path[:0] = sys.argv[2:]
+import training_speed
+from training.pipeline import read_images
+from training.shards import find
+learnt = find([sys.argv[1]])
+take = training_speed.on_constant_batch(learnt, read_images(learnt.first(training_speed.BATCH)))
+take(5)
+print("measured from here", flush=True)
+began = time.perf_counter()
+take(20)
+print("took", time.perf_counter() - began)
+"""
+
+
+def onednn_profile(shards: Path) -> Iterator[tuple[str, str]]:
+    """What oneDNN says that its kernels take of a step, as parts of the whole."""
+    environment = {**measure.os.environ, "ONEDNN_VERBOSE": "1"}
+    folders = [str(Path(__file__).parent), str(measure.ROOT)]
+    command = [sys.executable, "-c", ONEDNN_PROFILE, str(shards), *folders]
+    said = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+    measured = said.partition("measured from here")[2].splitlines()
+    took = float(measured[-1].split()[1])
+    milliseconds = Counter[str]()
+    for line in measured:
+        parts = line.split(",")
+        if line.startswith("onednn_verbose") and "exec" in parts:
+            at = parts.index("exec")
+            kind, direction = parts[at + 2], parts[at + 4]
+            milliseconds[f"{kind}, {direction}" if kind == "convolution" else kind] += float(parts[-1])
+    for kind, spent in milliseconds.most_common():
+        yield kind, f"{spent / 1000 / took:.2f}"
+    yield (
+        "everything else: BatchNormalization's and Adam's element by element, noise, waiting",
+        (f"{1 - sum(milliseconds.values()) / 1000 / took:.2f}"),
+    )
 
 
 class Fitted(keras.Model):
@@ -139,6 +253,7 @@ def training_rates(shards: Path, learnt: ShardSet, steps: int, rounds: int) -> d
     }
     ways = {name: partial(rate_of_run, shards, steps, *options) for name, options in commands.items()}
     ways |= {name: lambda train=train: steps * BATCH / seconds(partial(train, steps)) for name, train in here.items()}
+    ways |= pytorch_ways(steps)
     return in_turn(ways, rounds)
 
 
@@ -164,7 +279,8 @@ def reading_rates(shards: ShardSet, rounds: int) -> dict[str, float]:
 def ratios(rates: dict[str, float]) -> Iterator[tuple[str, str, str, str]]:
     """Every comparison that has a goal, or is worth a look."""
     for way, other, goal in GOALS:
-        yield way, other, f"{rates[way] / rates[other]:.2f}", goal
+        if other in rates:
+            yield way, other, f"{rates[way] / rates[other]:.2f}", goal
 
 
 @click.command()
@@ -179,15 +295,23 @@ def main(source: Path, steps: int, rounds: int) -> None:
         learnt = find([str(shards)])
         reading = reading_rates(learnt, rounds)
         training = training_rates(shards, learnt, steps, rounds)
+        profile = list(onednn_profile(shards))
     print(
         f"\nTraining `classic` on {learnt.count:,} photos, batch {BATCH}; medians of {rounds} rounds of {steps} steps"
     )
     print(table(("way", "images/s"), [(name, f"{rate:,.0f}") for name, rate in training.items()]))
     print("\n" + table(("way", "against", "ratio", "goal"), ratios(training)))
+    of_step, peak = multiply_adds_of_step(*tutorial.networks()), peak_multiply_adds()
+    print(
+        f"\nA step takes {of_step / 1e6:,.0f} million multiply-adds an image: in memory "
+        f"{of_step * training[CONSTANT] / 1e9:,.0f} billion a second, {of_step * training[CONSTANT] / peak:.2f} of the "
+        f"{peak / 1e9:,.0f} billion of a product of large matrices (goal: 0.45). By oneDNN's own clock it goes to:"
+    )
+    print(table(("kernel", "part of the step"), profile))
     bare = next(iter(reading.values()))
     rows = [(name, f"{rate:,.0f}", f"{rate / bare:.2f}") for name, rate in reading.items()]
     print("\nReading (goal: 150,000 images/s)\n" + table(("way", "images/s", "of bare reading"), rows))
-    print(f"\n{os.cpu_count()} cores, TensorFlow {tf.__version__}, Keras {keras.__version__}.")
+    print(f"\n{this_machine()}; Keras {keras.__version__}.")
 
 
 if __name__ == "__main__":
