@@ -3,8 +3,7 @@
 import shlex
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
-from math import ceil
+from contextlib import ExitStack
 from pathlib import Path
 from time import perf_counter
 
@@ -20,8 +19,8 @@ from preprocess.sources import Source, open_source
 from preprocess.work import Settings, Work, annotate, describe, make_missing
 from preprocess.workers import Crew
 
-# Opens workers, with the protocol of a Crew, for at most this many tasks.
-Hire = Callable[[int], AbstractContextManager[Crew]]
+# Returns workers, with the protocol of a Crew.
+Hire = Callable[[], Crew]
 
 
 class _CropType(click.ParamType):
@@ -147,8 +146,9 @@ def main(
     if partitions == AUTO:
         partitions = found_list(annotations.PARTITIONS, places, "all photos are for training, none for evaluation")
     settings = Settings(attributes, partitions, crops.parse(crop_text, filter_name), shard_images, limit, seed)
-    with stopping_in_words(), failing_in_words():
-        manifest = produce(open_source(places), settings, out, hiring(workers, cluster), max_rejected, overwrite)
+    with stopping_in_words(), failing_in_words(), ExitStack() as stack:
+        hire = hiring(workers, cluster, stack)
+        manifest = produce(open_source(places), settings, out, hire, max_rejected, overwrite)
     click.echo(summary(manifest, out, perf_counter() - began))
 
 
@@ -164,17 +164,21 @@ def found_list(name: str, places: Sequence[Path], loss: str) -> Path | None:
     return path
 
 
-def hiring(workers: int, cluster: str | None) -> Hire:
-    """Return what opens workers for so many shards: those of the cluster, or else processes of this machine."""
+def hiring(workers: int, cluster: str | None, stack: ExitStack) -> Hire:
+    """Return what gives workers until `stack` is left: those of the cluster, or else processes of this machine.
+
+    Processes start now, while the photos are listed; a cluster is asked when there is something to do.
+    """
     if cluster is None:
-        return lambda shards: Crew(min(workers, shards))
+        crew = stack.enter_context(Crew(workers))
+        return lambda: crew
     try:
         from preprocess.cluster import Cluster  # 0.7 s, and a package that nothing else needs
     except ModuleNotFoundError as error:
         raise click.UsageError(
             f"--cluster needs {error.name}, which is not installed: pip install -r requirements-cluster.txt"
         ) from None
-    return lambda _: Cluster(cluster)
+    return lambda: stack.enter_context(Cluster(cluster))
 
 
 def produce(
@@ -191,16 +195,15 @@ def produce(
         if staging.is_up_to_date(out, recipe):
             staging.clear(out)
             return _as_it_is(out)
-        with hire(ceil(len(listing.photos) / settings.shard_images)) as crew:
-            # 2. Find what the lists say of them.
-            annotated = annotate(listing, settings)
-            refuse_many(annotated.rejected, len(annotated.photos), max_rejected)
-            # 3. Plan the shards, and make those that are missing.
-            folder = staging.begin(
-                out, recipe, crops.versions(), overwrite
-            ).absolute()  # a cluster's workers run in other folders
-            work = Work(annotated, source, settings, folder, may_reject_all=max_rejected == 1)
-            shards = make_missing(work, work.planned, crew)
+        crew = hire()
+        # 2. Find what the lists say of them.
+        annotated = annotate(listing, settings)
+        refuse_many(annotated.rejected, len(annotated.photos), max_rejected)
+        # 3. Plan the shards, and make those that are missing.
+        folder = staging.begin(out, recipe, crops.versions(), overwrite)
+        # Absolute: a cluster's workers run in other folders.
+        work = Work(annotated, source, settings, folder.absolute(), may_reject_all=max_rejected == 1)
+        shards = make_missing(work, work.planned, crew)
         # 4. Publish them, when all are there.
         rejected = [*annotated.rejected, *(rejection for shard in shards for rejection in shard.rejected)]
         refuse_many(rejected, sum(shard.count for shard in shards), max_rejected)

@@ -7,6 +7,7 @@ before there is a task, and no queue is left that could block (https://github.co
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -86,7 +87,10 @@ class Crew:
 
 
 def _start() -> Worker:
-    context = multiprocessing.get_context("spawn")  # fork is unsafe beside threads, such as the progress bar's
+    # A fork takes 2 ms where a new Python takes 150, but is unsafe beside threads, such as the progress bar's, and on
+    # other systems than Linux.
+    is_safe_to_fork = sys.platform == "linux" and threading.active_count() == 1
+    context = multiprocessing.get_context("fork" if is_safe_to_fork else "spawn")
     here, there = context.Pipe()
     process = context.Process(target=_serve, args=(there,), daemon=True)
     # The new process inherits what is blocked, so from its first instant on Ctrl-C concerns the parent alone. There it
@@ -103,6 +107,7 @@ def _start() -> Worker:
 
 def _serve(link: Connection) -> None:
     """Be a worker: answer each (work, task) with its result, or with the click.ClickException that it raised."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a fork has its parent's answer to it
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with suppress(EOFError, ConnectionError):

@@ -72,13 +72,16 @@ class Outcome:
 
     def apart(self, other: Outcome, steps: int) -> float:
         """The largest difference of a loss over the first steps, as a part of the largest loss."""
+        if not (self.is_finite and other.is_finite):
+            return float("inf")
         here, there = (np.nan_to_num(outcome.losses)[:steps] for outcome in (self, other))
         return float(np.max(np.abs(here - there) / np.maximum(np.max(np.abs(here), axis=0), 1e-6)))
 
     @property
     def is_finite(self) -> bool:
-        """Whether every loss is."""
-        return bool(np.isfinite(np.nan_to_num(self.losses, nan=0.0)).all())
+        """Whether every loss is; G's is NaN in a step that does not update it, and D's in the next if G's was."""
+        d_losses, g_losses = np.transpose(self.losses)
+        return bool(np.isfinite(d_losses).all() and not np.isinf(g_losses).any())
 
 
 @dataclass(frozen=True)

@@ -158,6 +158,8 @@ ONEDNN_PROFILE = """
 import sys, time
 sys.path[:0] = sys.argv[2:]
 import training_speed
+import tensorflow as tf
+tf.config.threading.set_inter_op_parallelism_threads(1)  # one kernel after the other: their times add up to the step
 from training.pipeline import read_images
 from training.shards import find
 learnt = find([sys.argv[1]])
@@ -171,7 +173,7 @@ print("took", time.perf_counter() - began)
 
 
 def onednn_profile(shards: Path) -> Iterator[tuple[str, str]]:
-    """What oneDNN says that its kernels take of a step, as parts of the whole."""
+    """What oneDNN says that its kernels take of a step when none run side by side, as parts of the whole."""
     environment = {**measure.os.environ, "ONEDNN_VERBOSE": "1"}
     folders = [str(Path(__file__).parent), str(measure.ROOT)]
     command = [sys.executable, "-c", ONEDNN_PROFILE, str(shards), *folders]
@@ -187,10 +189,8 @@ def onednn_profile(shards: Path) -> Iterator[tuple[str, str]]:
             milliseconds[f"{kind}, {direction}" if kind == "convolution" else kind] += float(parts[-1])
     for kind, spent in milliseconds.most_common():
         yield kind, f"{spent / 1000 / took:.2f}"
-    yield (
-        "everything else: BatchNormalization's and Adam's element by element, noise, waiting",
-        (f"{1 - sum(milliseconds.values()) / 1000 / took:.2f}"),
-    )
+    rest = 1 - sum(milliseconds.values()) / 1000 / took
+    yield "everything else: element by element, batch statistics, Adam, noise", f"{rest:.2f}"
 
 
 class Fitted(keras.Model):

@@ -1,0 +1,58 @@
+"""The check that is made for GPUs, on devices of a CPU: it works, and what does not hold is a line that says so."""
+
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROGRAM = Path(__file__).parents[1] / "benchmarks" / "gpu_check.py"
+
+
+@pytest.fixture(scope="module")
+def gpu_check():
+    sys.path.insert(0, str(PROGRAM.parent))
+    yield importlib.import_module("gpu_check")
+    sys.path.remove(str(PROGRAM.parent))
+
+
+def run(*arguments, cwd):
+    return subprocess.run(
+        [sys.executable, PROGRAM, "--small", *arguments], capture_output=True, text=True, timeout=300, cwd=cwd
+    )
+
+
+def test_it_compares_and_reports(tmp_path):
+    done = run("--device", "cpu", "--only", "strategies", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = (tmp_path / "gpu-check.md").read_text()
+    assert "TensorFlow 2." in report.splitlines()[0]
+    assert "| one device divided in two, losses of the first step | yes |" in report
+    assert "| no |" not in report
+
+
+def test_without_a_gpu_it_says_what_to_install(tmp_path):
+    done = run(cwd=tmp_path)
+    assert done.returncode == 2
+    assert "tensorflow[and-cuda]" in done.stderr
+    assert not (tmp_path / "gpu-check.md").exists()
+
+
+def test_losses_that_differ_do_not_hold(gpu_check):
+    def outcome(*losses):
+        return gpu_check.Outcome([list(pair) for pair in losses], 1.0, 1.0, 1, "")
+
+    one, other = outcome((1.0, 2.0), (1.0, float("nan"))), outcome((1.0, 2.0), (1.5, float("nan")))
+    assert one.apart(other, 1) == 0
+    assert one.apart(other, 2) == 0.5
+    assert gpu_check.within("a", 0.5, 0.3).holds == "no"
+    assert gpu_check.within("a", float("nan"), 0.3).holds == "no"
+    assert gpu_check.within("a", 0.2, 0.3).holds == "yes"
+    assert not outcome((float("nan"), 1.0)).is_finite
+    assert one.apart(outcome((1.0, float("inf")), (1.0, 1.0)), 1) == float("inf")
+
+
+def test_a_job_that_breaks_is_named(gpu_check, tmp_path):
+    with pytest.raises(gpu_check.Broken, match="no shards there"):
+        gpu_check.run_job(gpu_check.Job("classic", str(tmp_path), "cpu"))
