@@ -90,7 +90,8 @@ def choose_precision(network: str, width: float, wanted: str, is_asked_for: bool
     Raises:
         UsageError: TensorFlow cannot train these networks here, or not in the precision that was asked for.
     """
-    if tf.config.list_physical_devices("GPU") or can_train(network, width, wanted):
+    is_on_cpu = not (tf.config.list_physical_devices("GPU") or tf.config.list_logical_devices("TPU"))
+    if not is_on_cpu or can_train(network, width, wanted):
         return wanted, ""
     if wanted == "float32" or not can_train(network, width, "float32"):
         raise UsageError(
