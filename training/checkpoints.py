@@ -100,10 +100,12 @@ class Checkpoints:
 
     def _remove_old(self) -> None:
         best = self.best()
-        for old in _newest_first(self._written)[KEPT:]:
-            if best is None or old.name != best.name:
-                for suffix in _SUFFIXES:
-                    _file(old, suffix).unlink(missing_ok=True)
+        kept = {path.name for path in _newest_first(self._written)[:KEPT]} | ({best.name} if best else set())
+        for suffix in _SUFFIXES:  # data without an index are what a death between the two left
+            for path in self._written.glob(f"step-*{suffix}"):
+                name = path.name.removesuffix(suffix)
+                if _age(name) and name not in kept:
+                    path.unlink(missing_ok=True)
 
 
 def _newest_first(folder: Path) -> list[Path]:

@@ -1,8 +1,11 @@
 """Files that are never seen half-written."""
 
+from hashlib import sha256
+
 import pytest
 
-from preprocess.files import read_json, replacing, write_json
+from preprocess.files import read_json, replacing, sha256_of, write_json, write_text
+from tests.disk import Disk, kill_at_every_step
 
 
 def test_a_file_is_replaced_when_it_is_whole(tmp_path):
@@ -31,3 +34,23 @@ def test_json_comes_back_and_what_is_none_is_none(tmp_path):
     assert read_json(tmp_path / "b.json") is None
     (tmp_path / "b.json").write_bytes(b"\xff{")
     assert read_json(tmp_path / "b.json") is None
+
+
+def test_a_new_file_outlasts_a_power_cut(tmp_path):
+    with Disk().watched() as disk:
+        write_text(tmp_path / "file", "new")
+    disk.assert_lasting(tmp_path / "file")
+
+
+def test_a_kill_at_any_step_leaves_the_old_file_or_the_new(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("old")
+    for _ in kill_at_every_step(lambda at: write_text(path, "new")):
+        assert path.read_text() in ("old", "new")
+    assert path.read_text() == "new"
+
+
+def test_the_digest_of_a_file_that_takes_several_reads(tmp_path):
+    content = bytes(range(256)) * 12_345
+    (tmp_path / "file").write_bytes(content)
+    assert sha256_of(tmp_path / "file") == sha256(content).hexdigest()

@@ -2,7 +2,6 @@
 
 import json
 import random
-import shutil
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ import click
 import pytest
 
 from preprocess import dataset, staging
+from tests.disk import Disk, kill_at_every_step
 
 
 def recipe(seed: int = 0, path: str = "/photos.zip") -> dict:
@@ -56,50 +56,21 @@ def test_shards_are_published_with_their_documents_and_nothing_else(tmp_path):
     assert staging.is_up_to_date(tmp_path, recipe(0))
 
 
-class Killed(BaseException):
-    """What a kill is to the program: nothing after it happens."""
+def test_publishing_goes_on_after_a_kill_at_any_step(tmp_path):
+    def publish_new(at):
+        staging.publish(tmp_path / str(at))
 
-
-class Steps:
-    """Lets what changes the disk happen `left` times; then it kills."""
-
-    def __init__(self, left: int):
-        self.left = left
-
-    def counted(self, act):
-        def step(*arguments, **options):
-            self.left -= 1
-            if self.left < 0:
-                raise Killed
-            return act(*arguments, **options)
-
-        return step
-
-    def removing(self, folder: Path) -> None:
-        """Remove a folder, a file to a step; in no order that could be relied on."""
-        for path in sorted(folder.iterdir()):
-            path.unlink()
-        folder.rmdir()
-
-
-def test_publishing_goes_on_after_a_kill_at_any_step(tmp_path, monkeypatch):
-    for at in range(100):
+    def prepared(at):
         out = tmp_path / str(at)
         stage(out, 0, OLD)
         staging.publish(out)
         (out / "mine.txt").write_text("of the user")
         stage(out, 1, NEW)
         assert shards_in(out) == OLD  # until the new ones are complete
-        steps = Steps(at)
-        with monkeypatch.context() as patch:
-            for name in ("replace", "unlink", "rmdir"):
-                patch.setattr(Path, name, steps.counted(getattr(Path, name)))
-            patch.setattr(shutil, "rmtree", steps.removing)
-            try:
-                staging.publish(out)
-                was_killed = False
-            except Killed:
-                was_killed = True
+
+    prepared(0)
+    for at in kill_at_every_step(publish_new):
+        out = tmp_path / str(at)
         now = staging.finished(out)
         if now is not None:  # whoever reads meanwhile never finds a manifest with other shards than it names
             held = shards_in(out)
@@ -108,10 +79,48 @@ def test_publishing_goes_on_after_a_kill_at_any_step(tmp_path, monkeypatch):
         assert shards_in(out) == NEW
         assert staging.is_up_to_date(out, recipe(1))
         assert (out / "mine.txt").exists()
-        if not was_killed:
-            assert at > 10
-            return
-    pytest.fail("publishing took more than 99 steps")
+        prepared(at + 1)
+    assert at > 10
+
+
+def test_a_power_cut_finds_no_manifest_without_its_shards(tmp_path):
+    """Each step of publishing waits until the disk has the one before."""
+    stage(tmp_path, 0, OLD)
+    staging.publish(tmp_path)
+    stage(tmp_path, 1, NEW)
+    staged, names = tmp_path / ".unfinished", [*NEW, "rejected.jsonl", "features.json", "dataset_info.json"]
+    with Disk().watched() as disk:
+        staging.publish(tmp_path)
+    withdrawn, given = disk.renamed(staged / "replaced.json"), disk.renamed(tmp_path / "manifest.json")
+    first_change = min(disk.removed(tmp_path / "train-2.tfrecord"), *(disk.renamed(tmp_path / name) for name in names))
+    assert withdrawn < disk.synced(tmp_path, withdrawn) < first_change
+    last_change = max(disk.removed(tmp_path / "train-2.tfrecord"), *(disk.renamed(tmp_path / name) for name in names))
+    assert last_change < disk.synced(tmp_path, last_change) < given
+    cleared = [at for at, step in enumerate(disk.steps) if step.kind == "remove" and staged in step.path.parents]
+    assert given < disk.synced(tmp_path, given) < min(cleared)
+
+
+def test_the_manifest_of_new_shards_is_written_when_all_else_is_safe(tmp_path):
+    staged = staging.begin(tmp_path, recipe(0), {}, overwrite=False)
+    with Disk().watched() as disk:
+        staging.complete(tmp_path, *DOCUMENTS, manifest(0, NEW))
+    documents = ["rejected.jsonl", "features.json", "dataset_info.json", "manifest.json"]
+    for name in documents:
+        disk.assert_lasting(staged / name)
+    order = [disk.renamed(staged / name) for name in documents]
+    assert max(order[:-1]) < order[-1]
+
+
+def test_repaired_shards_are_in_place_before_the_copies_are_removed(tmp_path):
+    stage(tmp_path, 0, OLD)
+    staging.publish(tmp_path)
+    aside = staging.repair_folder(tmp_path, {})
+    (aside / "train-0.tfrecord").write_bytes(b"old 0")
+    with Disk().watched() as disk:
+        staging.restore(tmp_path, ["train-0.tfrecord"])
+    restored = disk.renamed(tmp_path / "train-0.tfrecord")
+    assert restored < disk.synced(tmp_path, restored) < disk.removed(aside)
+    assert not (tmp_path / ".unfinished").exists()
 
 
 def begun(staged: Path, count: int) -> None:

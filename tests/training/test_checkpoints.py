@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tests.disk import Disk, kill_at_every_step
 from training.checkpoints import KEPT, Checkpoints
 from training.gan import build
 from training.presets import PRESETS
@@ -181,3 +182,36 @@ def test_a_host_that_writes_elsewhere_marks_the_best_before_it_has_saved(saved, 
     checkpoints.mark_best(newest)
     assert checkpoints.best() == newest
     assert not (folder / "checkpoints" / "best").exists()
+
+
+INDEX, DATA = ".index", ".data-00000-of-00001"
+
+
+def test_a_checkpoint_is_visible_when_all_of_it_is_safe_and_hidden_before_any_of_it_is_gone(tmp_path):
+    """By its index: that comes last and goes first, whatever a kill or a power cut leaves."""
+    checkpoints, _, progress = state(tmp_path)
+    save_at(checkpoints, progress, *range(1, KEPT + 1))
+    folder = tmp_path / "checkpoints"
+    with Disk().watched() as disk:
+        save_at(checkpoints, progress, KEPT + 1)
+    new, old = folder / f"step-{KEPT + 1}", folder / "step-1"
+    for suffix in (INDEX, DATA):
+        disk.assert_lasting(folder / (new.name + suffix))
+    data, index = disk.renamed(folder / (new.name + DATA)), disk.renamed(folder / (new.name + INDEX))
+    assert data < disk.synced(folder, data) < index
+    assert index < disk.removed(folder / (old.name + INDEX)) < disk.removed(folder / (old.name + DATA))
+
+
+def test_a_kill_at_any_step_of_a_save_leaves_a_whole_checkpoint_and_no_damaged_one(tmp_path):
+    checkpoints, _, progress = state(tmp_path)
+    save_at(checkpoints, progress, 1, 2, 3)
+    seen = set()
+    for _ in kill_at_every_step(lambda at: save_at(checkpoints, progress, 4)):
+        fresh, _, restored_progress = state(tmp_path, seed=1)
+        path, damaged = fresh.restore()
+        assert damaged == []
+        assert path.name == f"step-{int(restored_progress.step)}"
+        seen.add(path.name)
+    assert seen == {"step-3", "step-4"}
+    assert kept(tmp_path) == {"step-2", "step-3", "step-4"}
+    assert not list((tmp_path / "checkpoints").glob("*partial*"))

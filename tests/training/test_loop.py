@@ -31,16 +31,26 @@ def shards(tmp_path_factory):
 
 @pytest.fixture
 def trained(shards, tmp_path, monkeypatch):
-    """Run 18 steps, 6 an epoch; after each call into TensorFlow `disturb(gan, progress)` may change the state."""
+    """Run 18 steps, 6 an epoch; after each call into TensorFlow `disturb(gan, progress)` may change the state.
 
-    def trained(disturb=lambda gan, progress: None, schedule=SCHEDULE, scorer=None, cache=True, photos=shards):
+    `change(step, sums)` may change what the call returns.
+    """
+
+    def trained(
+        disturb=lambda gan, progress: None,
+        schedule=SCHEDULE,
+        scorer=None,
+        cache=True,
+        photos=shards,
+        change=lambda step, sums: sums,
+    ):
         def compile_steps(gan, progress, config, devices):
             take = real(gan, progress, config, devices)
 
             def take_and_disturb(iterator, count):
                 sums = take(iterator, count)
                 disturb(gan, progress)
-                return sums
+                return change(int(progress.step.numpy()), sums)
 
             return take_and_disturb
 
@@ -71,6 +81,53 @@ def test_a_weight_that_is_infinite_in_the_last_step_before_a_save_is_not_saved(t
     assert newest.get_tensor("progress/lr_scale/.ATTRIBUTES/VARIABLE_VALUE") == 0.5
     names = newest.get_variable_to_shape_map()
     assert all(np.isfinite(newest.get_tensor(name)).all() for name in names if "OBJECT_GRAPH" not in name)
+
+
+NOT_FINITE = pytest.mark.parametrize("poison", [np.nan, np.inf, -np.inf])
+
+
+@NOT_FINITE
+@pytest.mark.parametrize("place", [0, 1, 2, 3], ids=["D's loss", "G's loss", "D's gradient", "G's gradient"])
+def test_what_is_not_finite_stops_the_run_at_once_wherever_it_is(trained, tmp_path, place, poison):
+    """After the first step of an epoch of six: nothing is saved there that could bring it to light."""
+    after = []
+
+    def change(step, sums):
+        after.append(step)
+        values = sums.numpy()
+        values[place] = poison if step == 1 else values[place]
+        return tf.constant(values)
+
+    with pytest.raises(ClickException, match=r"no longer finite between steps 0 and 1 .*Nothing has been saved"):
+        trained(change=change)
+    assert after == [1]
+    assert not list((tmp_path / "checkpoints").glob("*.index"))
+    assert not (tmp_path / "history.csv").exists() or History(tmp_path, 18).rows == ()
+
+
+@NOT_FINITE
+@pytest.mark.parametrize("network", ["generator", "discriminator"])
+def test_a_weight_that_is_not_finite_stops_the_run_at_the_next_loss(trained, network, poison):
+    def spoil(gan, progress):
+        if progress.step.numpy() == 1:
+            kernel = getattr(gan, network).network.trainable_variables[0]
+            kernel.assign(tf.fill(kernel.shape, poison))
+
+    with pytest.raises(ClickException, match=r"no longer finite between steps 1 and [23] "):
+        trained(spoil)
+
+
+def test_a_run_is_taken_back_from_a_step_that_is_no_boundary(trained, monkeypatch):
+    monkeypatch.setattr(loop, "SECONDS_PER_CALL", 0.0)  # a step a call
+    seen = []
+
+    def change(step, sums):
+        seen.append(step)
+        return tf.fill(sums.shape, tf.constant(np.nan, sums.dtype)) if seen.count(8) == 1 and step == 8 else sums
+
+    stats = trained(change=change, schedule=replace(SCHEDULE, rollbacks=1))
+    assert seen == [*range(1, 9), *range(7, 19)]
+    assert [(line["step"], line["rollbacks"]) for line in stats] == [(6, 0), (12, 1), (18, 1)]
 
 
 def test_a_continued_run_that_stops_on_a_loss_names_the_checkpoint_that_it_continued_from(trained, tmp_path):

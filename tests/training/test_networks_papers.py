@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.training.arrays import block_diagonal, random
+from tests.training.arrays import in_float64, random
 from training.networks import dcgan, family, lite, r3gan, sngan, wgan_gp
 from training.networks.layers import SpectralConv2D
 
@@ -91,19 +91,6 @@ def test_bfloat16_is_for_the_arithmetic_inside(name, bfloat16):
     assert any(layer.compute_dtype == "bfloat16" for layer in discriminator.layers)
     assert np.isfinite(images).all()
     assert np.isfinite(logits).all()
-
-
-def in_float64(network):
-    """The same network in float64, a grouped convolution as one with zeros between its groups."""
-
-    def remade(layer):
-        twin = type(layer).from_config({**layer.get_config(), "dtype": "float64"})
-        if getattr(layer, "groups", 1) > 1:
-            twin.convolution_op = lambda x, kernel: tf.nn.conv2d(x, block_diagonal(kernel, layer.groups), 1, "SAME")
-        return twin
-
-    image = keras.Input(network.inputs[0].shape[1:], dtype="float64")  # else the gradient is rounded on its way out
-    return keras.models.clone_model(network, [image], clone_function=remade)
 
 
 @pytest.mark.parametrize("name", FAMILIES)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.training.shards_by_tensorflow import numbered_images, numbers_of
+from tests.training.shards_by_tensorflow import numbered_images, numbers_of, write_shards
 from training import pipeline
 from training.shards import find
 
@@ -66,6 +66,73 @@ def test_streaming_mixes_shards_within_a_batch(train):
     shard_of = np.repeat([0, 1, 2], [40, 35, 25])
     mixed = [len(set(shard_of[numbers])) for numbers in take(train, False, 0, STEPS_PER_EPOCH)]
     assert np.mean(mixed) > 2
+
+
+COUNT, PER_SHARD, SIDE = 1_200, 30, 8
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    """1,200 images in 40 shards: more than are open at once."""
+    folder = tmp_path_factory.mktemp("many")
+    write_shards(folder, numbered_images(COUNT, SIDE), (PER_SHARD,) * (COUNT // PER_SHARD))
+    return find([str(folder)])
+
+
+def epochs(shards, cache, count):
+    """The numbers of the photos of `count` epochs, each in its order."""
+    batches = take(shards, cache, 0, count * (COUNT // BATCH))
+    return np.concatenate(batches).reshape(count, -1)
+
+
+def ranks(orders):
+    """At which place of each epoch each photo comes: [epoch, photo]."""
+    return np.argsort(orders, axis=1)
+
+
+@pytest.mark.parametrize("cache", [True, False], ids=["in memory", "streamed"])
+class TestShuffle:
+    """By its statistics, for what random order has: 1,200 photos, shuffled 3 times."""
+
+    def test_every_epoch_is_a_permutation_of_its_own(self, many, cache):
+        orders = epochs(many, cache, 3)
+        assert all(np.array_equal(np.sort(order), np.arange(COUNT)) for order in orders)
+        # Of two random orders: no correlation, but for 1 / sqrt(1200) = 0.03 of chance.
+        between = np.corrcoef(np.vstack([ranks(orders), np.arange(COUNT)]))[np.triu_indices(4, 1)]
+        assert np.abs(between).max() < 0.12, between
+
+    def test_neighbours_in_a_shard_are_no_neighbours_in_a_batch(self, many, cache):
+        for order in epochs(many, cache, 2):
+            # A photo of the files comes next to the one before it, or in its batch, as often as by chance.
+            steps = np.diff(order)
+            assert np.mean(np.abs(steps) == 1) < 0.01  # by chance 2 / 1200
+            batch_of = ranks(order[None])[0] // BATCH
+            assert np.mean(np.diff(batch_of) == 0) < 0.03  # by chance 7 / 1199
+
+
+def test_a_chunk_is_shuffled_and_so_are_the_shards_that_it_comes_from(many, monkeypatch):
+    """Where memory holds a fifth of the photos: what is read first is another part of the files each epoch."""
+    chunk = COUNT // 5
+    monkeypatch.setattr(pipeline, "SHUFFLE_BYTES", chunk * many.image_bytes)
+    orders = epochs(many, False, 4)
+    for order in orders:
+        assert np.array_equal(np.sort(order), np.arange(COUNT))
+        assert (
+            np.mean(np.abs(np.diff(order)) == 1) < 0.03
+        )  # in a chunk of 240 by chance 2 / 240; unshuffled 0.5 or more
+    firsts = [set(order[:chunk] // PER_SHARD) for order in orders]
+    # 16 of 40 shards are open at once.
+    assert all(pipeline.OPEN_SHARDS <= len(first) < 30 for first in firsts)
+    assert len({frozenset(first) for first in firsts}) == 4
+    assert not any(first == set(range(pipeline.OPEN_SHARDS)) for first in firsts)
+    # Any shard may be read first: 4 epochs of 16 of 40 leave (1 - 0.4)^4 = 0.13 of the shards to none.
+    assert len(set().union(*firsts)) > 28
+
+
+def test_the_order_does_not_depend_on_what_was_read_before(many):
+    """Each chunk of an epoch has its own permutation, the same whichever step began the stream."""
+    whole = take(many, False, 0, 40)
+    assert np.array_equal(take(many, False, 17, 23), whole[17:])
 
 
 def test_a_flipped_bit_is_noticed(train):

@@ -1,0 +1,36 @@
+"""A pytest plugin for `make coverage`: which test executes which line, and how long each test takes.
+
+Coverage starts in every process by itself (COVERAGE_PROCESS_START). In the test's own process the test becomes its
+dynamic context here; the processes that a test starts take it from PYTEST_CURRENT_TEST, as pyproject.toml says.
+"""
+
+import json
+import os
+from collections import Counter
+from pathlib import Path
+
+import coverage
+import pytest
+
+SECONDS = Path(".mutants/seconds.json")
+
+_seconds = Counter[str]()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_protocol(item):
+    measured = coverage.Coverage.current()
+    if measured:
+        measured.switch_context(item.nodeid)
+    yield
+    if measured:
+        measured.switch_context("")
+
+
+def pytest_runtest_logreport(report):
+    _seconds[report.nodeid] += report.duration
+
+
+def pytest_sessionfinish(session):
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        SECONDS.write_text(json.dumps(_seconds, indent=1))
