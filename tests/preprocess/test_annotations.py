@@ -122,3 +122,9 @@ def test_a_list_further_away_is_not_taken(tmp_path):
     (tmp_path / "a/b/c/photos").mkdir(parents=True)
     (tmp_path / "list_attr_celeba.txt").touch()
     assert find_list("list_attr_celeba", [tmp_path / "a/b/c/photos"]) is None
+
+
+def test_a_list_that_ends_after_its_names_is_malformed(written):
+    with pytest.raises(click.UsageError, match=r"line 2: the first line promises 1 rows, but 0 follow"):
+        read_attributes(written("1\nBald Young\n"), IDS)
+    assert read_attributes(written("0\nBald Young\n"), IDS).rows == {}

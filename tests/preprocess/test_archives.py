@@ -221,3 +221,47 @@ def test_a_tar_damaged_between_two_photos_is_said(opened):
     data = made.getvalue().replace(b"2.jpg", b"3.jpg")
     with pytest.raises(click.UsageError, match="is not a whole zip or tar: its header at byte 512 is damaged"):
         opened(data).list()
+
+
+@pytest.mark.parametrize(("links", "leads"), [(1, True), (39, True), (40, False), (200, False)])
+def test_links_in_a_tar_are_followed_as_far_as_linux_would(tmp_path, links, leads):
+    with tarfile.open(tmp_path / "photos.tar", "w") as archive:
+        entry = tarfile.TarInfo("file.bin")
+        entry.size = 5
+        archive.addfile(entry, io.BytesIO(b"photo"))
+        for number in range(links):
+            link = tarfile.TarInfo("1.jpg" if number == links - 1 else f"link{number}")
+            link.type, link.linkname = tarfile.SYMTYPE, f"link{number - 1}" if number else "file.bin"
+            archive.addfile(link)
+        entry = tarfile.TarInfo("2.jpg")
+        entry.size = 6
+        archive.addfile(entry, io.BytesIO(b"second"))
+    source = open_source([tmp_path / "photos.tar"])
+    assert read_all(source) == ({"1.jpg": b"photo"} if leads else {}) | {"2.jpg": b"second"}
+    assert reasons(source) == ({} if leads else {"1.jpg": "a link that leads nowhere in the tar"})
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_disk_that_fails_is_told_from_an_archive_that_is_gone(opened, monkeypatch, is_there):
+    source = opened(zipped({"1.jpg": b"one"}))
+    [place] = source.list().photos.values()
+
+    def fails(*_):
+        raise OSError(5, "Input/output error")
+
+    with source.opened() as read:
+        if not is_there:
+            source.paths[0].unlink()
+        monkeypatch.setattr(os, "pread", fails)
+        kind, message = (Rejected, "cannot be read from the disk") if is_there else (click.ClickException, "any more")
+        with pytest.raises(kind, match=message):
+            read(place)
+        monkeypatch.undo()
+        if not is_there:
+            source.paths[0].write_bytes(zipped({"1.jpg": b"one"}))
+
+
+def test_zips_in_a_zip_may_fill_it_to_the_last_byte_and_no_more(opened):
+    """Stored zips take what they hold: only where they overlap do they hold more than the file."""
+    inner = zipped({"1.jpg": b"one"})
+    assert set(read_all(opened(zipped({"a.zip": inner, "b.zip": zipped({"2.jpg": b"two"})})))) == {"1.jpg", "2.jpg"}

@@ -7,7 +7,7 @@ import zlib
 import pytest
 from PIL import Image, ImageOps
 
-from preprocess.crop import CELEBA_BOXES, FILTERS, MAX_PIXELS, Crop, Rejected, parse, pixels
+from preprocess.crop import CELEBA_BOXES, CELEBA_PHOTO, FILTERS, MAX_PIXELS, SIZE, Crop, Rejected, parse, pixels
 
 ANY = Crop("center", "box")
 
@@ -177,3 +177,20 @@ def test_a_box_of_numbers_takes_every_photo_that_it_fits_in(jpeg):
 def test_what_is_no_crop_is_said(text):
     with pytest.raises(ValueError, match="is not a"):
         parse(text)
+
+
+# Left, top, right, bottom, and the filter that its users take: from their code.
+KNOWN = {
+    "progan": (25, 57, 153, 185, "box"),  # 128 about (89, 121), and the exact mean of 2x2
+    "dcgan": (35, 55, 143, 163, "bilinear"),  # 108
+    "wae": (19, 39, 159, 179, "lanczos"),  # 140
+    "vae": (15, 35, 163, 183, "bilinear"),  # 148
+    "compare_gan": (9, 29, 169, 189, "bilinear"),  # 160
+    "stargan": (0, 20, 178, 198, "lanczos"),  # 178
+    "tutorial": (20, 30, 160, 180, "bicubic"),  # 140 x 150
+}
+
+
+def test_the_named_crops_are_those_of_the_projects_that_made_them_known():
+    assert {name: (*box, usual) for name, (box, usual) in CELEBA_BOXES.items()} == KNOWN
+    assert (SIZE, CELEBA_PHOTO, MAX_PIXELS) == (64, (178, 218), 64_000_000)

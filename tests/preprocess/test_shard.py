@@ -64,3 +64,26 @@ def test_a_disk_that_takes_no_more_is_said(task, tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, room)
     assert list(tmp_path.iterdir()) == []
+
+
+def rejecting(task, count):
+    """A task whose first `count` photos are damaged, the same ones again and again."""
+    bad = []
+    for number in range(count):
+        good = task.photos[number % len(task.photos)]
+        *place, crc = good.location
+        bad.append(good._replace(location=(*place, crc ^ 1)))
+    return replace(task, photos=bad, may_reject_all=False)
+
+
+def test_a_source_of_which_nothing_can_be_used_is_given_up_after_256_photos(task, tmp_path):
+    with pytest.raises(click.ClickException, match=r"The first 256 photos of a shard cannot be used, such as 0"):
+        make(rejecting(task, 300))
+    assert list(tmp_path.iterdir()) == []
+    assert make(rejecting(task, 255)).count == 0
+
+
+def test_a_source_is_not_given_up_once_a_photo_was_used_or_where_that_is_allowed(task):
+    bad = rejecting(task, 300)
+    assert make(replace(bad, photos=[task.photos[0], *bad.photos])).count == 1
+    assert make(replace(bad, may_reject_all=True)).count == 0

@@ -10,7 +10,7 @@ import click
 import pytest
 
 from preprocess.crop import Rejected
-from preprocess.sources import open_source
+from preprocess.sources import open_source, photo
 from tests.preprocess.archives import zipped
 
 
@@ -272,3 +272,18 @@ def test_what_is_no_source_is_said(tmp_path):
         with pytest.raises(click.UsageError, match=message) as error:
             open_source([tmp_path / name]).list()
         assert str(tmp_path / name) in error.value.message
+
+
+def test_the_largest_photo_is_as_large_as_the_message_says(tmp_path):
+    assert photo.MAX_PHOTO_BYTES == 128 * 1024 * 1024
+    assert photo.TOO_LARGE == "larger than 128 MiB"
+    with (tmp_path / "1.jpg").open("wb") as file:
+        file.truncate(photo.MAX_PHOTO_BYTES)
+    with (tmp_path / "2.jpg").open("wb") as file:
+        file.truncate(photo.MAX_PHOTO_BYTES + 1)
+    source = open_source([tmp_path])
+    with source.opened() as read:
+        places = source.list().photos
+        assert len(read(places["1.jpg"])) == photo.MAX_PHOTO_BYTES
+        with pytest.raises(Rejected, match="larger than 128 MiB"):
+            read(places["2.jpg"])

@@ -64,3 +64,23 @@ def test_both_are_said():
     watch = Watch(chance=1.0)
     watch.see(10.0, 0.0, 1.0, 0.0)
     assert watch.see(30.0, 0.0, 1.0, 0.0) == f"{FACES_ALIKE}; {OUT_OF_REACH}"
+
+
+def test_the_bounds_themselves_are_no_warning():
+    """At 200 times chance a loss has not run away, at 0.02 of it it is not near zero, at 0.1 faces are not alike."""
+    watch = Watch(chance=1.0)
+    assert watch.see(100.0, 200.0, 200.0, relative_spread=0.1) == ""
+    assert watch.see(101.0, 200.1, 1.0, None) == RAN_AWAY
+    assert watch.see(102.0, 1.0, 200.1, None) == RAN_AWAY
+    for kimg in (110.0, 120.0, 140.0):
+        assert watch.see(kimg, 0.02, 1.0, None) == ""
+    # Two at once are both said; the time near zero counts from the first look that found it there.
+    assert watch.see(150.0, 0.01, 1.0, relative_spread=0.05) == FACES_ALIKE
+    assert watch.see(169.9, 0.01, 1.0, None) == FACES_ALIKE
+    assert watch.see(170.0, 0.01, 300.0, None) == f"{FACES_ALIKE}; {OUT_OF_REACH}; {RAN_AWAY}"
+
+
+def test_a_loss_without_a_level_is_watched_for_faces_alone():
+    watch = Watch(chance=None)
+    assert watch.see(10.0, -1e6, 1e9, None) == ""
+    assert watch.see(100.0, -1e6, 1e9, relative_spread=0.01) == FACES_ALIKE

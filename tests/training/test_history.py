@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
+from training import history as history_module
 from training.history import History, Row, Scores
 from training.status import Status
 
@@ -138,3 +139,55 @@ def test_the_records_of_an_older_version_are_read_and_what_they_do_not_have_is_i
     assert [status.step for status in history.statuses] == [5, 10, 15]
     assert (history.statuses[0].spread, history.statuses[0].warning) == (None, "")
     assert [(row.epoch, row.warning) for row in history.rows] == [(1, ""), (2, "")]
+
+
+def test_what_is_done_again_is_dropped_from_every_file_at_once(tmp_path):
+    """A run that dies again before its next epoch must not leave rows of what no checkpoint has."""
+    first = History(tmp_path, 0)
+    for epoch in (1, 2, 3):
+        first.add(row(epoch))
+        first.add_scores(scores(10 * epoch, swd=1.0))
+        first.add_status(status(10 * epoch))
+    History(tmp_path, steps_done=20)
+    assert [line["epoch"] for line in rows_on_disk(tmp_path)] == ["1", "2"]
+    assert (tmp_path / "metrics.csv").read_text().count("\n") == 3
+    assert [json.loads(line)["step"] for line in (tmp_path / "stats.jsonl").read_text().splitlines()] == [10, 20]
+
+
+def test_leftovers_of_a_death_are_removed_wherever_they_are(tmp_path):
+    (tmp_path / "samples").mkdir()
+    for name in (".partial-history.csv", "samples/.partial-epoch-00001.png"):
+        (tmp_path / name).touch()
+    History(tmp_path, 0)
+    assert not list(tmp_path.rglob(".partial-*"))
+
+
+def test_the_curve_has_its_floor_at_zero_unless_a_loss_lies_below(tmp_path, monkeypatch):
+    floors = []
+    real = history_module.Figure.savefig
+    monkeypatch.setattr(
+        history_module.Figure,
+        "savefig",
+        lambda figure, *args, **options: floors.append(figure.axes[0].get_ylim()[0]) or real(figure, *args, **options),
+    )
+    history = History(tmp_path, 0)
+    history.add(row(1, d_loss=2.0))
+    history.add(row(2, d_loss=-3.0))
+    assert floors[0] == 0
+    assert floors[1] < -3
+
+
+def test_scalars_stand_at_the_photos_seen(tmp_path):
+    history = History(tmp_path, 0)
+    history.add_scores(Scores(10, 0.64, {"swd": 1.5}))
+    history.add_status(replace(status(20), spread=0.25))
+    history.add(row(1))  # which brings all of them to the disk
+    [events] = (tmp_path / "tensorboard").iterdir()
+    found = {
+        value.tag: (event.step, float(tf.make_ndarray(value.tensor)))
+        for event in tf.compat.v1.train.summary_iterator(str(events))
+        for value in event.summary.value
+    }
+    assert found["metrics/swd"] == (640, 1.5)
+    assert found["status/spread"] == (1280, 0.25)
+    assert found["status/images_per_second"] == (1280, 100.0)

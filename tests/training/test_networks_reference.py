@@ -174,3 +174,22 @@ def test_every_kernel_starts_at_the_scale_of_its_source():
             inside = kernel.shape[0] == 3
             expected = (2**0.5 if inside else 1) * (2 / kernel.shape[0] ** 2 / sum(kernel.shape[-2:])) ** 0.5
             assert kernel.std() == pytest.approx(expected, rel=0.3 if kernel.size < 500 else 0.15), kernel.shape
+
+
+SOURCES = [classic, dcgan, wgan_gp, lite, sngan, r3gan]
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=[source.__name__.rpartition(".")[2] for source in SOURCES])
+def test_both_networks_refuse_a_shape_that_they_cannot_build(source):
+    for shape in ((4, 4, 1), (48, 48, 1), (64, 32, 1), (64, 64, 2)):
+        with pytest.raises(ValueError, match="square images"):
+            source.generator(shape, LATENT)
+        with pytest.raises(ValueError, match="square images"):
+            source.discriminator(shape)
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=[source.__name__.rpartition(".")[2] for source in SOURCES])
+def test_the_width_of_the_source_is_one(source):
+    shape = (8, 8, 1)
+    assert source.generator(shape, LATENT).count_params() == source.generator(shape, LATENT, 1.0).count_params()
+    assert source.discriminator(shape).count_params() == source.discriminator(shape, 1.0).count_params()

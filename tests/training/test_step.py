@@ -374,3 +374,14 @@ def test_the_moving_average_follows_with_the_half_life():
     update_ema(strategy, gan, tf.constant(0.0), 8)
     for shown, weight in zip(gan.generator_ema.weights, gan.generator.network.weights, strict=True):
         np.testing.assert_allclose(shown.numpy(), weight.numpy(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("jit", [True, False])
+def test_xla_compiles_both_networks_where_it_is_asked_for(jit):
+    """Looked for in the graph of the step: the mark that a function must be compiled."""
+    gan = build(METHOD, SHAPE, 5, Progress())
+    step = tf.function(replica_step(gan, METHOD, 5, 1, jit=jit))
+    graph = step.get_concrete_function([tf.TensorSpec((8, *SHAPE), tf.uint8)], tf.TensorSpec([], tf.int64)).graph
+    functions = graph.as_graph_def().library.function
+    compiled = [function for function in functions if function.attr["_XlaMustCompile"].b]
+    assert bool(compiled) == jit
