@@ -6,7 +6,9 @@ dynamic context here; the processes that a test starts take it from PYTEST_CURRE
 
 import json
 import os
+import sys
 from collections import Counter
+from contextlib import nullcontext
 from pathlib import Path
 
 import coverage
@@ -22,9 +24,19 @@ def pytest_runtest_protocol(item):
     measured = coverage.Coverage.current()
     if measured:
         measured.switch_context(item.nodeid)
-    yield
+    with _autograph_left_alone():
+        yield
     if measured:
         measured.switch_context("")
+
+
+def _autograph_left_alone():
+    """What tf.data traces runs as it is written: AutoGraph would run a copy of it, of which nothing is seen here."""
+    if "tensorflow" not in sys.modules:
+        return nullcontext()
+    from tensorflow.python.autograph.core import ag_ctx
+
+    return ag_ctx.ControlStatusCtx(status=ag_ctx.Status.DISABLED)
 
 
 def pytest_runtest_logreport(report):

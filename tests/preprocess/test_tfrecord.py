@@ -1,10 +1,13 @@
 """The bytes of a record, held against TensorFlow's own."""
 
+import io
+import struct
+
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from preprocess.tfrecord import example, frame
+from preprocess.tfrecord import MAX_RECORD, example, frame, masked_crc, records
 
 
 def by_tensorflow(image: bytes, image_id: str, attributes: bytes | None) -> bytes:
@@ -31,9 +34,46 @@ def test_an_example_is_what_tensorflow_serializes(image, image_id, attributes):
 
 
 def test_a_file_of_records_is_what_tensorflow_writes(tmp_path):
-    records = [example(bytes([n]) * 4096, f"{n:06}.jpg", bytes([n % 2] * 40)) for n in range(20)] + [b"", b"x"]
+    content = [example(bytes([n]) * 4096, f"{n:06}.jpg", bytes([n % 2] * 40)) for n in range(20)] + [b"", b"x"]
     path = tmp_path / "by_tensorflow.tfrecord"
     with tf.io.TFRecordWriter(str(path)) as writer:
-        for record in records:
+        for record in content:
             writer.write(record)
-    assert b"".join(map(frame, records)) == path.read_bytes()
+    assert b"".join(map(frame, content)) == path.read_bytes()
+
+
+def test_a_file_that_is_cut_anywhere_has_the_whole_records_and_says_so():
+    whole = [example(bytes([n]) * 50, f"{n}.jpg", None) for n in range(3)]
+    data = b"".join(map(frame, whole))
+    ends = [sum(len(frame(record)) for record in whole[:count]) for count in range(4)]
+    for length in range(len(data)):
+        found = list(records(io.BytesIO(data[:length])))
+        complete = max(count for count, end in enumerate(ends) if end <= length)
+        assert [record.data for record in found[:complete]] == whole[:complete]
+        assert [record.offset for record in found] == ends[: len(found)]
+        assert [record.fault for record in found[complete:]] == ["it is cut off"] * (length not in ends)
+
+
+def test_a_record_that_claims_too_much_is_not_read():
+    """A length with a right checksum, as a hostile file has it: 16 MiB at most."""
+    for length, fault in (
+        (MAX_RECORD, "it is cut off"),
+        (MAX_RECORD + 1, "it claims 16,777,217 bytes, more than any photo takes"),
+    ):
+        head = struct.pack("<Q", length)
+        [record] = records(io.BytesIO(head + masked_crc(head) + b"x"))
+        assert (record.fault, record.data) == (fault, b"")
+
+
+def test_damage_in_the_data_and_in_the_length_are_told_apart():
+    data = bytearray(frame(b"one") + frame(b"two"))
+    data[12] ^= 1
+    assert [(record.offset, record.fault) for record in records(io.BytesIO(data))] == [
+        (0, "its data is damaged"),
+        (19, ""),
+    ]
+    data[19] ^= 1
+    assert [record.fault for record in records(io.BytesIO(data))] == [
+        "its data is damaged",
+        "its length is damaged, so what follows cannot be read",
+    ]

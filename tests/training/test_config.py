@@ -50,3 +50,45 @@ def test_a_setting_that_an_older_version_did_not_have_is_its_default():
     assert configs.differences(saved, then) == []
     other = replace(then, method=replace(then.method, width=0.5))
     assert configs.differences(saved, other) == ["width: 1.0 in the run, 0.5 asked for"]
+
+
+def test_a_run_is_its_config_and_a_generator(tmp_path):
+    with pytest.raises(UsageError, match=r"is not a run \(it has no config\.json\)"):
+        configs.load_with_generator(tmp_path)
+    configs.save(tmp_path, CONFIG, HERE)
+    with pytest.raises(UsageError, match=r"generator\.keras is not there yet"):
+        configs.load_with_generator(tmp_path)
+    (tmp_path / "generator.keras").touch()
+    settings, path = configs.load_with_generator(tmp_path)
+    assert (settings["latent"], path) == (100, tmp_path / "generator.keras")
+
+
+def test_how_a_run_is_computed_may_change_and_what_it_learns_may_not(tmp_path):
+    configs.save(tmp_path, CONFIG, HERE)
+    saved = configs.load(tmp_path)
+    how = replace(CONFIG, micro_batch=2, jit=True, method=replace(CONFIG.method, precision="bfloat16"))
+    assert configs.differences(saved, how) == []
+    for name in ("preset", "seed", "train_on", "photos", "data", "cache"):
+        [line] = configs.differences(saved, replace(CONFIG, **{name: "another"}))
+        assert line.startswith(name)
+    assert configs.differences({"of_a_newer_version": 1, **saved}, CONFIG) == [
+        "of_a_newer_version: 1 in the run, None asked for"
+    ]
+
+
+def test_another_machine_is_said_and_the_same_one_is_not(tmp_path):
+    configs.save(tmp_path, CONFIG, HERE)
+    saved = configs.load(tmp_path)
+    assert configs.of_another_machine(saved, HERE) == ""
+    said = configs.of_another_machine(saved, replace(HERE, instructions="AVX512", cores=8))
+    assert "(instructions AVX2 -> AVX512; cores 2 -> 8)" in said
+    assert configs.of_another_machine({}, HERE) == ""
+    assert configs.of_another_machine({"machine": {"cores": 2}}, HERE) == ""
+
+
+def test_an_epoch_has_whole_batches():
+    assert CONFIG.steps_per_epoch == 1000 // 64 == 15
+
+
+def test_the_table_is_aligned():
+    assert configs.table({"a": 1, "long": "x"}) == "  a     1\n  long  x"

@@ -396,3 +396,7 @@ def test_a_damaged_shard_is_one_message(finished, tmp_path):
     result = run("--shards", tmp_path / "data", *SMALL, "--out", tmp_path / "run")
     assert result.exit_code == 1
     assert "preprocess.verify" in result.output
+
+
+def test_a_picture_for_a_folder_that_is_not_there_is_refused(finished, tmp_path):
+    assert "is not a folder" in sample.is_refused("--run", finished[0] / "run", "--out", tmp_path / "no" / "faces.png")

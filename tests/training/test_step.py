@@ -385,3 +385,14 @@ def test_xla_compiles_both_networks_where_it_is_asked_for(jit):
     functions = graph.as_graph_def().library.function
     compiled = [function for function in functions if function.attr["_XlaMustCompile"].b]
     assert bool(compiled) == jit
+
+
+@pytest.mark.parametrize("method", [METHOD, replace(EVERYTHING, critic_steps=1)], ids=["classic", "everything"])
+def test_what_is_compiled_is_what_python_computes_line_by_line(method):
+    expected = run(method, 2)[0]
+    tf.config.run_functions_eagerly(True)
+    try:
+        losses, _ = _run(method, 2, 1, SHAPE)
+    finally:
+        tf.config.run_functions_eagerly(False)
+    np.testing.assert_allclose(losses, expected, rtol=1e-4)

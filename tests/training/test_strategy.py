@@ -130,3 +130,42 @@ def test_each_replica_gets_its_rows_of_the_global_batch(two):
 def test_float32_is_float32_on_any_gpu():
     strategy.choose("one")
     assert not tf.config.experimental.tensor_float_32_execution_enabled()
+
+
+def test_all_hosts_but_the_first_are_silent_and_write_where_nobody_looks(tmp_path, capsys):
+    one = tf.distribute.get_strategy()
+    first, second = Devices("multi-worker", one), Devices("multi-worker", one, host=1, hosts=1)
+    for devices in (first, second):
+        with devices.speaking():
+            print(f"host {devices.host}")
+        with devices.writable(tmp_path) as folder:
+            (folder / f"host {devices.host}").touch()
+        assert folder.exists() == (devices.host == 0)
+    assert capsys.readouterr().out == "host 0\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["host 0"]
+
+
+def test_a_tpu_that_is_not_there_is_said(monkeypatch):
+    monkeypatch.delenv("TPU_NAME", raising=False)
+    with pytest.raises(UsageError, match=r"No TPU can be reached .* Use --strategy auto"):
+        strategy.choose("tpu")
+
+
+def test_a_gpu_is_divided_into_parts_of_two_gigabytes_and_a_cpu_into_as_many(monkeypatch):
+    divided = []
+    monkeypatch.setattr(
+        tf.config, "set_logical_device_configuration", lambda device, parts: divided.append((device, parts))
+    )
+    monkeypatch.setattr(tf.config.threading, "set_inter_op_parallelism_threads", divided.append)
+    strategy._divide(["GPU:0", "GPU:1"], 3)
+    strategy._divide([], 2)
+    (threads, (gpu, parts), _, (cpu, halves)) = divided
+    assert threads >= 6
+    assert (gpu, [part.memory_limit for part in parts]) == ("GPU:0", [2048] * 3)
+    assert (cpu.device_type, [part.memory_limit for part in halves]) == ("CPU", [None] * 2)
+
+
+def test_one_device_cannot_be_mirrored(monkeypatch):
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: [tf.config.LogicalDevice("CPU:0", "CPU")])
+    with pytest.raises(UsageError, match="needs two devices or more"):
+        strategy.choose("mirrored")
