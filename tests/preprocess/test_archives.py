@@ -13,7 +13,7 @@ import click
 import pytest
 
 from preprocess.crop import Rejected
-from preprocess.sources import open_source
+from preprocess.sources import open_source, tar_photos
 from tests.preprocess.archives import zipped
 
 
@@ -265,3 +265,32 @@ def test_zips_in_a_zip_may_fill_it_to_the_last_byte_and_no_more(opened):
     """Stored zips take what they hold: only where they overlap do they hold more than the file."""
     inner = zipped({"1.jpg": b"one"})
     assert set(read_all(opened(zipped({"a.zip": inner, "b.zip": zipped({"2.jpg": b"two"})})))) == {"1.jpg", "2.jpg"}
+
+
+def test_an_archive_that_the_disk_cannot_list_is_said(opened, monkeypatch):
+    source = opened(zipped({"1.jpg": b"one"}))
+
+    def fails(*_):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "pread", fails)
+    with pytest.raises(click.UsageError, match=r"photos\.archive cannot be read: Input/output error"):
+        source.list()
+
+
+def test_photos_behind_a_zip_that_cannot_be_read_are_found(opened):
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        archive.writestr("a.zip", zipped({"1.jpg": b"one"}), zipfile.ZIP_DEFLATED)
+        archive.writestr("2.jpg", b"two")
+    source = opened(made.getvalue())
+    assert read_all(source) == {"2.jpg": b"two"}
+    assert list(reasons(source)) == ["a.zip"]
+
+
+def test_a_photo_of_a_tar_that_ends_before_it_does_is_cut_off(tmp_path):
+    (tmp_path / "part").write_bytes(b"12345")
+    with (tmp_path / "part").open("rb") as file:
+        assert tar_photos.read(file.fileno(), 1, 4) == b"2345"
+        with pytest.raises(ValueError, match="cut off"):
+            tar_photos.read(file.fileno(), 2, 4)

@@ -77,7 +77,10 @@ def rejecting(task, count):
 
 
 def test_a_source_of_which_nothing_can_be_used_is_given_up_after_256_photos(task, tmp_path):
-    with pytest.raises(click.ClickException, match=r"The first 256 photos of a shard cannot be used, such as 0"):
+    with pytest.raises(
+        click.ClickException,
+        match=f"The first 256 photos of a shard cannot be used, such as {task.photos[0].id}: damaged",
+    ):
         make(rejecting(task, 300))
     assert list(tmp_path.iterdir()) == []
     assert make(rejecting(task, 255)).count == 0
@@ -87,3 +90,8 @@ def test_a_source_is_not_given_up_once_a_photo_was_used_or_where_that_is_allowed
     bad = rejecting(task, 300)
     assert make(replace(bad, photos=[task.photos[0], *bad.photos])).count == 1
     assert make(replace(bad, may_reject_all=True)).count == 0
+
+
+def test_a_task_goes_on_whatever_comes_unless_it_is_told_otherwise(task):
+    bad = rejecting(task, 300)
+    assert make(Task(bad.spec, bad.photos, bad.source, bad.crop, bad.folder)).count == 0

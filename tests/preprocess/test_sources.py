@@ -287,3 +287,22 @@ def test_the_largest_photo_is_as_large_as_the_message_says(tmp_path):
         assert len(read(places["1.jpg"])) == photo.MAX_PHOTO_BYTES
         with pytest.raises(Rejected, match="larger than 128 MiB"):
             read(places["2.jpg"])
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_disk_that_fails_is_told_from_a_folder_that_is_gone(tmp_path, monkeypatch, is_there):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / "1.jpg").write_bytes(b"one")
+    source = open_source([folder])
+    [place] = source.list().photos.values()
+
+    def fails(*_, **__):
+        raise OSError(5, "Input/output error")
+
+    if not is_there:
+        folder.rename(tmp_path / "away")
+    monkeypatch.setattr(Path, "open", fails)
+    kind, message = (Rejected, "cannot be read from the disk") if is_there else (click.ClickException, "any more")
+    with source.opened() as read, pytest.raises(kind, match=message):
+        read(place)

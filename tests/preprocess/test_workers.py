@@ -10,7 +10,6 @@ from pathlib import Path
 import click
 import pytest
 
-from preprocess import workers
 from preprocess.workers import Crew, usable_cores
 
 # What workers are to do stands in a module of its own: they import it by name.
@@ -137,17 +136,3 @@ def test_ctrl_c_concerns_the_parent_alone(work):
 
 def test_the_usable_cores_are_counted():
     assert usable_cores() == len(os.sched_getaffinity(0))
-
-
-def test_a_worker_ends_when_nobody_is_left_to_give_it_work():
-    worker = workers._start()
-    for task, answer in ((2, 4), (3, 6)):
-        worker.link.send((double, task))
-        assert worker.link.recv() == answer
-    worker.link.close()
-    worker.process.join(20)
-    assert worker.process.exitcode == 0
-
-
-def double(number):
-    return 2 * number

@@ -163,18 +163,27 @@ def test_leftovers_of_a_death_are_removed_wherever_they_are(tmp_path):
 
 
 def test_the_curve_has_its_floor_at_zero_unless_a_loss_lies_below(tmp_path, monkeypatch):
-    floors = []
+    floors, curves = [], []
     real = history_module.Figure.savefig
     monkeypatch.setattr(
         history_module.Figure,
         "savefig",
-        lambda figure, *args, **options: floors.append(figure.axes[0].get_ylim()[0]) or real(figure, *args, **options),
+        lambda figure, *args, **options: (
+            floors.append(figure.axes[0].get_ylim()[0]),
+            curves.append({line.get_label(): line.get_xydata().tolist() for line in figure.axes[0].lines}),
+            real(figure, *args, **options),
+        ),
     )
     history = History(tmp_path, 0)
     history.add(row(1, d_loss=2.0))
     history.add(row(2, d_loss=-3.0))
     assert floors[0] == 0
     assert floors[1] < -3
+    seen = (1.28, 2.56)  # thousands of photos
+    assert curves[1] == {
+        "discriminator": [[seen[0], 2.0], [seen[1], -3.0]],
+        "generator": [[seen[0], 0.1 + 0.2], [seen[1], 0.1 + 0.2]],
+    }
 
 
 def test_scalars_stand_at_the_photos_seen(tmp_path):

@@ -173,3 +173,7 @@ def test_a_grouped_convolution_is_not_compiled_with_xla():
     graph = tf.function(layer).get_concrete_function(tf.TensorSpec((2, 5, 5, 8))).graph
     assert "Conv2D" in {operation.type for operation in graph.get_operations()}
     assert not any("Call" in operation.type for operation in graph.get_operations())
+
+
+def test_the_kernel_starts_as_glorots_where_no_gain_is_named():
+    assert SpectralConv2D(4, 1).gain == 1.0

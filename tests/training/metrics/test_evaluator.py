@@ -111,3 +111,8 @@ def test_the_table_calls_what_it_names():
         "density": {"density": prdc.density(r, at_5, f, 5)},
         "coverage": {"coverage": prdc.coverage(r, at_5, f)},
     }
+
+
+def test_no_photo_is_chosen_twice(photos):
+    chosen = Evaluator(photos, SPACE, count=30).real["train"].images
+    assert len(np.unique(chosen.reshape(30, -1), axis=0)) == 30

@@ -71,3 +71,9 @@ def test_features_go_through_in_batches(monkeypatch):
     sizes = []
     assert Counting().space.features(numbered_images(7), sizes.append)[:, 0].tolist() == list(range(7))
     assert sizes == [3, 3, 1]
+
+
+def test_features_of_several_choices_are_kept_side_by_side(train, shard_folder):
+    for rows in (ROWS, ROWS[:4]):
+        features_of_photos(train, rows, Counting().space)
+    assert len(list((shard_folder / "features").iterdir())) == 2
