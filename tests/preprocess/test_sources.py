@@ -150,10 +150,10 @@ def test_a_moved_source_has_the_fingerprint_that_it_had(container, tmp_path):
 
 def test_a_huge_photo_is_rejected_before_it_fills_the_memory(container, monkeypatch):
     monkeypatch.setattr("preprocess.sources.photo.MAX_PHOTO_BYTES", 100)
-    source = container({"1.jpg": b"one", "2.jpg": bytes(101)})
+    source = container({"1.jpg": bytes(100), "2.jpg": bytes(101)})
     with source.opened() as read:
         listing = source.list()
-        assert read(listing.photos["1.jpg"]) == b"one"
+        assert read(listing.photos["1.jpg"]) == bytes(100)
         if not listing.rejected:  # a folder knows when it reads
             with pytest.raises(Rejected, match="larger than"):
                 read(listing.photos["2.jpg"])

@@ -72,3 +72,16 @@ def test_probability_decides_image_by_image():
 
 def test_the_presets_choose_among_these():
     assert set(get_args(Augmentation)) == set(AUGMENTATIONS)
+
+
+def test_height_and_width_are_each_their_own():
+    """On images of 16x32: by up to 2 rows and 4 columns, and a hole of 8x16."""
+    images = RANDOM.uniform(size=(2, 16, 32, 1)).astype(np.float32)
+    far = tf.constant([[0.0, 0.0], [0.999, 0.999]])
+    moved = AUGMENTATIONS["translation"](tf.constant(images), far).numpy()
+    np.testing.assert_array_equal(moved[0, 2:, 4:], images[0, :-2, :-4])
+    np.testing.assert_array_equal(moved[1, :-2, :-4], images[1, 2:, 4:])
+    holes = AUGMENTATIONS["cutout"](tf.constant(images), tf.constant([[0.5, 0.5], [0.5, 0.5]])).numpy()
+    expected = images.copy()
+    expected[:, 4:12, 8:24] = 0.5
+    np.testing.assert_array_equal(holes, expected)

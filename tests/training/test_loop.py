@@ -83,10 +83,7 @@ def test_a_weight_that_is_infinite_in_the_last_step_before_a_save_is_not_saved(t
     assert all(np.isfinite(newest.get_tensor(name)).all() for name in names if "OBJECT_GRAPH" not in name)
 
 
-NOT_FINITE = pytest.mark.parametrize("poison", [np.nan, np.inf, -np.inf])
-
-
-@NOT_FINITE
+@pytest.mark.parametrize("poison", [np.nan, np.inf])
 @pytest.mark.parametrize("place", [0, 1, 2, 3], ids=["D's loss", "G's loss", "D's gradient", "G's gradient"])
 def test_what_is_not_finite_stops_the_run_at_once_wherever_it_is(trained, tmp_path, place, poison):
     """After the first step of an epoch of six: nothing is saved there that could bring it to light."""
@@ -105,8 +102,7 @@ def test_what_is_not_finite_stops_the_run_at_once_wherever_it_is(trained, tmp_pa
     assert not (tmp_path / "history.csv").exists() or History(tmp_path, 18).rows == ()
 
 
-@NOT_FINITE
-@pytest.mark.parametrize("network", ["generator", "discriminator"])
+@pytest.mark.parametrize(("network", "poison"), [("generator", np.nan), ("discriminator", -np.inf)])
 def test_a_weight_that_is_not_finite_stops_the_run_at_the_next_loss(trained, network, poison):
     def spoil(gan, progress):
         if progress.step.numpy() == 1:

@@ -62,3 +62,8 @@ def test_chance_is_the_loss_of_a_discriminator_that_cannot_tell(name):
 
 def test_the_presets_choose_among_these():
     assert set(get_args(Loss)) == set(LOSSES)
+
+
+def test_one_loss_of_the_generator_sees_photos():
+    """A step of any other would read a second batch for nothing, and the order of photos would be another."""
+    assert [name for name, loss in LOSSES.items() if loss.generator_sees_photos] == ["relativistic"]

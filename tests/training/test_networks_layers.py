@@ -177,3 +177,12 @@ def test_a_grouped_convolution_is_not_compiled_with_xla():
 
 def test_the_kernel_starts_as_glorots_where_no_gain_is_named():
     assert SpectralConv2D(4, 1).gain == 1.0
+
+
+def test_the_kernel_is_rounded_to_bfloat16_after_it_is_divided_and_not_before():
+    layer = spectral(dtype="mixed_bfloat16", iterations=5)
+    layer.kernel.assign(random(3, 3, 4, 6))
+    x = tf.constant(random(2, 8, 8, 4, seed=1), tf.bfloat16)
+    kernel = tf.cast(layer.kernel.value / layer.singular_value(), tf.bfloat16)
+    expected = tf.nn.bias_add(tf.nn.conv2d(x, kernel, 1, "SAME"), tf.cast(layer.bias.value, tf.bfloat16))
+    np.testing.assert_array_equal(layer(x), expected)

@@ -16,6 +16,7 @@ from training import gan as gan_module
 from training.augment import AUGMENTATIONS
 from training.config import Config
 from training.engine import build_on, compile_steps
+from training.game import Game
 from training.gan import GAN, Player, build, cosine_decay, update_ema
 from training.networks.layers import Dropout
 from training.noise import Noise, Purpose
@@ -396,3 +397,15 @@ def test_what_is_compiled_is_what_python_computes_line_by_line(method):
     finally:
         tf.config.run_functions_eagerly(False)
     np.testing.assert_allclose(losses, expected, rtol=1e-4)
+
+
+def test_every_second_photo_is_mirrored_and_each_batch_of_a_step_by_its_own_draw():
+    game = Game(build(METHOD, SHAPE, 0, Progress()), replace(METHOD, flip=True))
+    pixels = tf.constant(np.arange(16, dtype=np.uint8)[None, None, :, None] * np.ones((4_000, 1, 1, 1), np.uint8))
+    noise = Noise(0, tf.constant(0, tf.int64), 0, 4_000)
+    mirrored = [game.photos(pixels, noise, batch).numpy()[:, 0, 0, 0] > 0 for batch in (0, 1)]
+    for flips in mirrored:
+        assert abs(flips.mean() - 0.5) < 0.03  # four standard errors
+    assert abs((mirrored[0] == mirrored[1]).mean() - 0.5) < 0.03
+    untouched = Game(build(METHOD, SHAPE, 0, Progress()), METHOD).photos(pixels, noise, 0)
+    np.testing.assert_allclose(untouched, pixels.numpy() / 255, rtol=1e-6)

@@ -1,9 +1,12 @@
 """The metrics' constants are those of the papers, and each metric's better end is its own: figures compare by them."""
 
+import inspect
+
 import numpy as np
 import pytest
 
 from training.metrics import FEWEST, METRICS, distances, kid, prdc, swd
+from training.metrics.evaluator import Evaluator
 
 
 def test_constants_are_those_of_the_papers():
@@ -54,3 +57,8 @@ def test_the_error_of_kid_is_that_of_its_subsets(monkeypatch):
     assert value == 4.0
     # Of a sample of 4 the variance is the sum of squares over 3: 9 + 4 + 0 + 25. Subsets of 30 out of 100.
     assert error == pytest.approx((38 / 3) ** 0.5 * (30 / 70) ** 0.5)
+
+
+def test_five_thousand_faces_are_scored_unless_a_split_has_fewer():
+    """Figures of other counts do not compare: the protocol of every table in the docs."""
+    assert inspect.signature(Evaluator).parameters["count"].default == 5_000
