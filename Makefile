@@ -51,9 +51,9 @@ lint: $(TEST_READY) ## Check style
 
 coverage: $(MUTANTS_READY) ## Run every test and list the statements and branches that none executes
 	@rm -rf .mutants/coverage*; mkdir -p .mutants
-	@export COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml COVERAGE_FILE=$(CURDIR)/.mutants/coverage; \
-	$(RUNNER) -m pytest -p tests.mutation.contexts --numprocesses 2 --dist loadfile; \
-	$(RUNNER) -m coverage combine --quiet 2>/dev/null; $(RUNNER) -m coverage report
+	@export COVERAGE_FILE=$(CURDIR)/.mutants/coverage; COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml \
+	  $(RUNNER) -m pytest -p tests.mutation.contexts --numprocesses 2 --dist loadfile; status=$$?; \
+	  $(RUNNER) -m coverage combine --quiet 2>/dev/null; $(RUNNER) -m coverage report; exit $$status
 
 mutants: $(MUTANTS_READY) ## Change the code one place at a time and list the changes that no test notices: hours, continues
 	@test -f .mutants/coverage || $(MAKE) coverage

@@ -34,11 +34,13 @@ from cosmic_ray.work_item import MutationSpec, TestOutcome, WorkerOutcome, WorkI
 from coverage import CoverageData
 from tqdm import tqdm
 
+from tests.mutation.operators import OPERATORS, changes
+
 ROOT = Path(__file__).resolve().parents[2]
 KEPT = ROOT / ".mutants"
+RESULTS = KEPT / "results.sqlite"
 
 _AT_IMPORT = ""  # coverage's context of what no test has called
-RESULTS = KEPT / "results.sqlite"
 
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mutants"]
 # Changes that no test can notice, since nobody could: module -> {"line -> changed line": why}.
@@ -82,8 +84,6 @@ def _modules() -> list[Path]:
 
 
 def _jobs(path: Path, most: int | None, seconds: float) -> list[Job]:
-    from tests.mutation.operators import changes
-
     source = (ROOT / path).read_text()
     version = _version(path)
     specs = [MutationSpec(path, name, occurrence, *position) for name, occurrence, position in changes(source)]
@@ -118,7 +118,7 @@ def _tests(path: Path, spec: MutationSpec, seconds: float) -> tuple[tuple[str, .
     importing = {test for line, tests in by_line.items() if _AT_IMPORT in tests for test in tests}
     durations = _durations()
     if _AT_IMPORT in concerned:
-        concerned = set().union(*by_line.values(), (test for test in durations if test.startswith(mirrored)))
+        concerned = set().union(*by_line.values(), (test for test in _collected() if test.startswith(mirrored)))
         concerned.discard(_AT_IMPORT)
     chosen, total = [], 0.0
     for test in sorted(concerned, key=lambda test: (not test.startswith(mirrored), test in importing, durations[test])):
@@ -136,8 +136,18 @@ def _durations() -> dict[str, float]:
 
 @cache
 def _contexts(path: Path) -> dict[int, set[str]]:
+    """Which tests execute each line, of those that are still there."""
     found = _data().contexts_by_lineno(str(ROOT / path))
-    return {line: {_test(context) for context in contexts} for line, contexts in found.items()}
+    known = _collected() | {_AT_IMPORT}
+    return {line: {_test(context) for context in contexts} & known for line, contexts in found.items()}
+
+
+@cache
+def _collected() -> set[str]:
+    """Every test that there is: of one that is not, pytest says so with a status that would count as noticed."""
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-o", "addopts=--import-mode=importlib"]
+    listed = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
+    return {line for line in listed.splitlines() if line.startswith("tests/")}
 
 
 @cache
@@ -164,12 +174,15 @@ def _try_all(jobs: list[Job], results: WorkDB) -> None:
         tqdm(total=len(jobs), unit=" changes", smoothing=0.02) as bar,
     ):
         survived = 0
-        for future in as_completed([pool.submit(_try, job) for job in jobs]):
-            job, result = future.result()
-            results.set_result(job.id, result)
-            survived += not result.is_killed
-            bar.set_postfix(survived=survived, refresh=False)
-            bar.update()
+        try:
+            for future in as_completed([pool.submit(_try, job) for job in jobs]):
+                job, result = future.result()
+                results.set_result(job.id, result)
+                survived += not result.is_killed
+                bar.set_postfix(survived=survived, refresh=False)
+                bar.update()
+        finally:
+            pool.shutdown(cancel_futures=True)  # or what is queued would be tried after Ctrl-C, for nobody
 
 
 def _begin(trees: str) -> None:
@@ -188,35 +201,29 @@ def _begin(trees: str) -> None:
     os.environ |= {"PYTHONDONTWRITEBYTECODE": "1", "TF_ENABLE_ONEDNN_OPTS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
     sys.path[0] = str(tree)
     for name in [name for name in sys.modules if name.partition(".")[0] == "tests"]:
-        del sys.modules[name]
+        del sys.modules[name]  # each fork imports its own, from the tree
     for name in SETTINGS["preloaded"]:
         import_module(name)
 
 
 def _try(job: Job) -> tuple[Job, WorkResult]:
-    from_here = Path(job.change.module_path)
-    source = from_here.read_text()
-    changed = mutate_code(source, _operators()[job.change.operator_name](), job.change.occurrence)
-    from_here.write_text(changed)
+    path = Path(job.change.module_path)
+    source = path.read_text()
     try:
-        status = _pytest(job)
+        changed = mutate_code(source, OPERATORS[job.change.operator_name](), job.change.occurrence)
+    except AttributeError:  # of Cosmic Ray's, at an `except` with several exceptions
+        return job, WorkResult(WorkerOutcome.SKIPPED)
+    path.write_text(changed)
+    try:
+        status = _pytest(job) if job.tests else 0
     finally:
-        from_here.write_text(source)
+        path.write_text(source)
     return job, WorkResult(
         WorkerOutcome.NORMAL,
         output=str(status),
         test_outcome=TestOutcome.SURVIVED if status == 0 else TestOutcome.KILLED,
         diff=_difference(source, changed),
     )
-
-
-@cache
-def _operators() -> dict:
-    from tests.mutation.operators import OPERATORS
-
-    for name in [name for name in sys.modules if name.partition(".")[0] == "tests"]:
-        del sys.modules[name]  # what is tested is imported in each fork
-    return OPERATORS
 
 
 def _pytest(job: Job) -> int:
@@ -264,7 +271,7 @@ def _tell(results: WorkDB, paths: list[Path]) -> None:
     versions = {path: f"{path}@{_version(path)}:" for path in paths}
     for item, result in results.completed_work_items:
         path = Path(item.mutations[0].module_path)
-        if not item.job_id.startswith(versions.get(path, "\0")):
+        if not item.job_id.startswith(versions.get(path, "\0")) or result.worker_outcome != WorkerOutcome.NORMAL:
             continue
         tried[path] += 1
         if result.is_killed:
