@@ -6,6 +6,7 @@ forked from one that has TensorFlow imported: that takes 2 s where a new process
 command continues; a module that has changed since is begun anew.
 """
 
+import ast
 import os
 import shutil
 import signal
@@ -109,7 +110,7 @@ def _interleaved(by_module: list[list[Job]]) -> list[Job]:
 def _tests(path: Path, spec: MutationSpec, seconds: float) -> tuple[tuple[str, ...], float]:
     """Return the tests that execute these lines, quickest first, within `seconds`, and what they take.
 
-    A line that runs when the module is imported concerns all that execute anything of it.
+    A line that runs when the module is imported concerns all that execute anything of it, or import it.
     """
     by_line = _contexts(path)
     lines = range(spec.start_pos[0], spec.end_pos[0] + 1)
@@ -118,7 +119,7 @@ def _tests(path: Path, spec: MutationSpec, seconds: float) -> tuple[tuple[str, .
     importing = {test for line, tests in by_line.items() if _AT_IMPORT in tests for test in tests}
     durations = _durations()
     if _AT_IMPORT in concerned:
-        concerned = set().union(*by_line.values(), (test for test in _collected() if test.startswith(mirrored)))
+        concerned = set().union(*by_line.values(), _tests_importing(path))
         concerned.discard(_AT_IMPORT)
     chosen, total = [], 0.0
     for test in sorted(concerned, key=lambda test: (not test.startswith(mirrored), test in importing, durations[test])):
@@ -127,6 +128,20 @@ def _tests(path: Path, spec: MutationSpec, seconds: float) -> tuple[tuple[str, .
         chosen.append(test)
         total += durations[test]
     return tuple(chosen), total
+
+
+def _tests_importing(path: Path) -> set[str]:
+    module = ".".join(path.with_suffix("").parts).removesuffix(".__init__")
+    return {test for test in _collected() if module in _imports(test.partition("::")[0])}
+
+
+@cache
+def _imports(test_file: str) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse((ROOT / test_file).read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return names
 
 
 @cache

@@ -160,3 +160,24 @@ def test_a_network_of_other_photos_is_refused_with_the_command_that_learns_it_an
         card.write_text(json.dumps({k: v for k, v in json.loads(card.read_text()).items() if k != "image_shape"}))
     with pytest.raises(UsageError, match=rf"another {part}.*python -m training\.features --shards {tmp_path / 'data'}"):
         attributes.load(find([str(tmp_path / "data")]))
+
+
+def test_the_network_is_the_one_that_the_figures_of_the_docs_were_taken_with():
+    """Another network would be another space: what is measured in it does not compare."""
+    layers = [(type(layer).__name__, layer) for layer in attributes.network((64, 64, 1), 40).layers]
+    block = ["Conv2D", "BatchNormalization", "ReLU"]
+    head = ["Flatten", "Dropout", "Dense", "BatchNormalization", "ReLU", "Dropout", "Dense"]
+    assert [kind for kind, _ in layers] == ["InputLayer", "RandomFlip", "Rescaling", *block * 4, *head]
+    convolutions = [layer for kind, layer in layers if kind == "Conv2D"]
+    assert [(layer.filters, layer.kernel_size, layer.strides, layer.use_bias) for layer in convolutions] == [
+        (filters, (3, 3), (2, 2), False) for filters in (32, 64, 128, 256)
+    ]
+    assert [layer.filters for layer in attributes.network((128, 128, 3), 2).layers if hasattr(layer, "filters")] == [
+        32, 64, 128, 256, 256,
+    ]  # fmt: skip
+    assert {layer.momentum for kind, layer in layers if kind == "BatchNormalization"} == {0.9}
+    assert [layer.rate for kind, layer in layers if kind == "Dropout"] == [0.3, 0.3]
+    assert [(layer.units, layer.use_bias) for kind, layer in layers if kind == "Dense"] == [(192, False), (40, True)]
+    pixels = np.array([0.0, 127.5, 255.0]).reshape(3, 1, 1, 1)
+    np.testing.assert_allclose(layers[2][1](pixels).numpy().ravel(), [-1, 0, 1], atol=1e-6)
+    assert (attributes.BATCH, attributes.LEARNING_RATE, attributes.WEIGHT_DECAY) == (128, 2e-3, 5e-2)
