@@ -54,4 +54,5 @@ def pytest_runtest_logreport(report):
 
 def pytest_sessionfinish(session):
     if "PYTEST_XDIST_WORKER" not in os.environ:
-        SECONDS.write_text(json.dumps(_seconds, indent=1))
+        before = json.loads(SECONDS.read_text()) if SECONDS.exists() else {}
+        SECONDS.write_text(json.dumps(before | _seconds, indent=1))

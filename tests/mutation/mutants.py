@@ -131,16 +131,21 @@ def _tests(path: Path, spec: MutationSpec, seconds: float) -> tuple[tuple[str, .
 
 
 def _tests_importing(path: Path) -> set[str]:
+    """Every test of a file that imports this module, or its whole package."""
     module = ".".join(path.with_suffix("").parts).removesuffix(".__init__")
-    return {test for test in _collected() if module in _imports(test.partition("::")[0])}
+    return {test for test in _collected() if _imports(test.partition("::")[0]) & {module, path.parts[0]}}
 
 
 @cache
 def _imports(test_file: str) -> set[str]:
     names = set()
     for node in ast.walk(ast.parse((ROOT / test_file).read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+            if "." in node.module:
+                names.add(node.module)
     return names
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tests.training.shards_by_tensorflow import numbered_images, numbers_of
+from tests.training.shards_by_tensorflow import numbered_images, numbers_of, write_shards
 from training.metrics import space as spaces
 from training.metrics.space import FeatureSpace, features_of_photos, read_rows
 from training.shards import find
@@ -77,3 +77,10 @@ def test_features_of_several_choices_are_kept_side_by_side(train, shard_folder):
     for rows in (ROWS, ROWS[:4]):
         features_of_photos(train, rows, Counting().space)
     assert len(list((shard_folder / "features").iterdir())) == 2
+
+
+def test_features_of_shards_in_several_folders_lie_beside_the_first(tmp_path):
+    for name in ("first", "second"):
+        write_shards(tmp_path / name, numbered_images(10), (10,))
+    both = find([str(tmp_path / "first"), str(tmp_path / "second")])
+    assert spaces.folder(both) == both.shards[0].path.parent / "features" == tmp_path / "first" / "features"
