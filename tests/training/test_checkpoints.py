@@ -215,3 +215,21 @@ def test_a_kill_at_any_step_of_a_save_leaves_a_whole_checkpoint_and_no_damaged_o
     assert seen == {"step-3", "step-4"}
     assert kept(tmp_path) == {"step-2", "step-3", "step-4"}
     assert not list((tmp_path / "checkpoints").glob("*partial*"))
+
+
+@pytest.mark.parametrize("place", [0.3, 0.7, 0.99])
+def test_nothing_is_assigned_from_a_checkpoint_that_is_damaged(tmp_path, place):
+    """A flipped bit late in the file must not leave the weights before it in a run that then begins anew."""
+    checkpoints, gan, progress = state(tmp_path)
+    moved(gan, progress, 10)
+    checkpoints.save()
+    path = tmp_path / "checkpoints" / f"step-10{DATA}"
+    content = bytearray(path.read_bytes())
+    content[int(place * len(content))] ^= 1
+    path.write_bytes(content)
+    fresh, gan, progress = state(tmp_path, seed=1)
+    before = values(gan)
+    restored, damaged = fresh.restore()
+    assert (restored, len(damaged), int(progress.step)) == (None, 1, 0)
+    for here, there in zip(values(gan), before, strict=True):
+        assert np.array_equal(here, there)
