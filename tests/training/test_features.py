@@ -181,3 +181,27 @@ def test_the_network_is_the_one_that_the_figures_of_the_docs_were_taken_with():
     pixels = np.array([0.0, 127.5, 255.0]).reshape(3, 1, 1, 1)
     np.testing.assert_allclose(layers[2][1](pixels).numpy().ravel(), [-1, 0, 1], atol=1e-6)
     assert (attributes.BATCH, attributes.LEARNING_RATE, attributes.WEIGHT_DECAY) == (128, 2e-3, 5e-2)
+
+
+def test_a_network_that_is_not_the_one_of_its_card_is_refused(learnt, tmp_path):
+    shutil.copytree(learnt[0], tmp_path / "data")
+    path = tmp_path / "data" / "features" / "attributes.json"
+    card = json.loads(path.read_text())
+    path.write_text(json.dumps(card | {"digest": "of another"}))
+    with pytest.raises(
+        UsageError, match=r"attributes\.keras is not the network that attributes\.json beside it describes"
+    ):
+        attributes.load(find([str(tmp_path / "data")]))
+
+
+def test_no_more_photos_are_learnt_from_than_are_to_be_seen(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    shards = shards_with_attributes(
+        tmp_path / "data", rng.integers(0, 256, (60, 8, 8, 1), dtype=np.uint8), rng.integers(0, 2, (60, 2))
+    )
+    seen = []
+    real = attributes._batches
+    monkeypatch.setattr(attributes, "_batches", lambda images, *rest: seen.append(len(images)) or real(images, *rest))
+    _, card = attributes.learn(shards, shards, "train", 0.04, 0, lambda line: None)
+    assert seen == [40]
+    assert card.kimg == 0.04
