@@ -8,6 +8,7 @@ import os
 import subprocess
 import tarfile
 import zipfile
+from pathlib import Path
 
 import click
 import pytest
@@ -294,3 +295,14 @@ def test_a_photo_of_a_tar_that_ends_before_it_does_is_cut_off(tmp_path):
         assert tar_photos.read(file.fileno(), 1, 4) == b"2345"
         with pytest.raises(ValueError, match="cut off"):
             tar_photos.read(file.fileno(), 2, 4)
+
+
+def test_an_archive_that_cannot_be_opened_is_said(tmp_path, monkeypatch):
+    (tmp_path / "photos.zip").write_bytes(zipped({"1.jpg": b"one"}))
+
+    def fails(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", fails)
+    with pytest.raises(click.UsageError, match=r"photos\.zip cannot be read: Permission denied"):
+        open_source([tmp_path / "photos.zip"])

@@ -314,3 +314,12 @@ def test_a_folder_with_many_links_to_itself_is_listed_at_once(tmp_path):
     for number in range(4):
         (tmp_path / f"loop{number}").symlink_to(tmp_path)
     assert list(open_source([tmp_path]).list().photos) == ["1.jpg"]
+
+
+def test_of_two_sources_it_is_said_in_which_a_photo_was_rejected(tmp_path):
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1.jpg").write_bytes(name.encode())
+        (tmp_path / name / f"of {name}.jpg").write_bytes(b"x")
+    source = open_source([tmp_path / "first", tmp_path / "second"])
+    assert reasons(source) == {"second/1.jpg": "another photo of this name came before"}

@@ -189,3 +189,9 @@ def test_a_batch_of_all_photos_and_one_of_a_single_photo(train):
             assert sorted(numbers_of(batch)) == list(range(100))
         singles = itertools.islice(pipeline.batches(train, 1, 0, 0, cache), 100)
         assert sorted(int(numbers_of(batch)[0]) for batch in singles) == list(range(100))
+
+
+def test_photos_larger_than_what_is_shuffled_at_a_time_are_shuffled_by_the_batch(train, monkeypatch):
+    monkeypatch.setattr(pipeline, "SHUFFLE_BYTES", 1)
+    seen = np.concatenate(take(train, False, 0, STEPS_PER_EPOCH))
+    assert len(set(seen)) == STEPS_PER_EPOCH * BATCH

@@ -296,6 +296,10 @@ def test_steps_take_turns():
     lazy = turns(replace(METHOD, critic_steps=2, r1_gamma=Ramp(1.0), penalty_every=4))
     assert [turn.penalised for turn in lazy] == [True, False, False, False]
     assert [turn.updates_generator for turn in lazy] == [False, True, False, True]
+    for penalty in ({"r2_gamma": Ramp(0.0, 1.0)}, {"gradient_penalty": 10.0}):
+        every_third = turns(replace(METHOD, penalty_every=3, **penalty))
+        assert [turn.penalised for turn in every_third] == [True, False, False]
+    assert len(turns(replace(METHOD, penalty_every=3))) == 1  # where there is none, steps are all alike
 
 
 def test_only_the_generators_turns_change_the_generator_and_count():

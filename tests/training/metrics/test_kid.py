@@ -64,3 +64,12 @@ def test_float32_features_are_summed_in_float64():
     assert kid.mmd2(real + 100, fake + 100) == pytest.approx(
         by_definition(real.astype(np.float64) + 100, fake.astype(np.float64) + 100), rel=1e-3
     )
+
+
+def test_no_image_is_in_a_subset_twice(monkeypatch):
+    counts = []
+    monkeypatch.setattr(
+        kid, "mmd2", lambda real, fake: counts.append((len(np.unique(real)), len(np.unique(fake)))) or 0.0
+    )
+    kid.distance(np.arange(90.0)[:, None], np.arange(80.0)[:, None])
+    assert set(counts) == {(40, 40)}

@@ -102,3 +102,12 @@ def test_many_images_give_fewer_patches_each(monkeypatch):
     monkeypatch.setattr(swd, "MOST_PATCHES", 1000)
     assert {len(cut) for cut in swd.patches(noise(100, 32), 0).values()} == {1000}
     assert {len(cut) for cut in swd.patches(noise(5, 32), 0).values()} == {5 * 128}
+
+
+@pytest.mark.parametrize("corner", [(0, 0), (0, 15), (15, 0), (15, 15)])
+def test_patches_reach_into_every_corner(corner):
+    """A bright pixel there is in one patch in a hundred."""
+    images = np.zeros((40, 16, 16, 1), np.uint8)
+    images[:, corner[0], corner[1]] = 255
+    bright = (swd.patches(images, 0)[16] > 1).any(axis=1).mean()
+    assert 0.004 < bright < 0.02
