@@ -208,6 +208,10 @@ def test_one_step_has_the_penalties_of_the_images_before_augmentation_at_their_w
     values = step([tf.constant(batch) for batch in photos(2)], tf.constant(5, tf.int64)).numpy()
     np.testing.assert_allclose(values[0], tf.reduce_mean(loss), rtol=1e-5)
     np.testing.assert_allclose(flat(discriminator.trainable_variables), flat(moved), atol=1e-5)
+    # G against the new D, beside photos of its own: the second batch.
+    other = tf.constant(photos(2)[1] / np.float32(255))
+    g_loss = tf.nn.softplus(logits(other, Purpose.GENERATOR_REAL) - logits(fake, Purpose.GENERATOR))
+    np.testing.assert_allclose(values[1], tf.reduce_mean(g_loss), rtol=1e-4)
 
 
 def test_clip_norm_bounds_the_whole_update_of_each_network():

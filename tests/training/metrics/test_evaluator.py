@@ -55,6 +55,7 @@ def test_the_smallest_split_decides_the_count(photos):
 def test_too_few_photos_are_refused(photos):
     with pytest.raises(UsageError, match="5 photos are too few"):
         Evaluator(photos, SPACE, count=5)
+    assert Evaluator(photos, SPACE, count=6).count == 6
 
 
 def test_memorised_photos_are_told_by_train_against_held_out(photos):
