@@ -7,6 +7,7 @@ import socket
 import tarfile
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -191,5 +192,19 @@ def test_what_another_changed_on_the_way_is_not_taken_for_the_graph(
             assert inception.load(shards, None).name == "inception"
         else:
             with pytest.raises(ClickException, match="another MD5"):
+                inception.load(shards, None)
+            assert list((shard_folder / "features").iterdir()) == []
+
+
+def test_a_download_has_twenty_minutes_and_no_more(tmp_path, monkeypatch, shards, shard_folder):
+    published(tmp_path, monkeypatch, frozen_graph()[0])
+    (shard_folder / "features").mkdir()  # of another feature space
+    for second, is_in_time in ((1_201, False), (1_199, True)):
+        now = iter([0.0, *[float(second)] * 1_000])
+        monkeypatch.setattr(inception, "time", SimpleNamespace(monotonic=lambda clock=now: next(clock)))
+        if is_in_time:
+            assert inception.load(shards, None).name == "inception"
+        else:
+            with pytest.raises(ClickException, match="not done after 20 minutes"):
                 inception.load(shards, None)
             assert list((shard_folder / "features").iterdir()) == []
