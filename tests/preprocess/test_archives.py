@@ -257,15 +257,6 @@ def test_a_disk_that_fails_is_told_from_an_archive_that_is_gone(opened, monkeypa
         kind, message = (Rejected, "cannot be read from the disk") if is_there else (click.ClickException, "any more")
         with pytest.raises(kind, match=message):
             read(place)
-        monkeypatch.undo()
-        if not is_there:
-            source.paths[0].write_bytes(zipped({"1.jpg": b"one"}))
-
-
-def test_zips_in_a_zip_may_fill_it_to_the_last_byte_and_no_more(opened):
-    """Stored zips take what they hold: only where they overlap do they hold more than the file."""
-    inner = zipped({"1.jpg": b"one"})
-    assert set(read_all(opened(zipped({"a.zip": inner, "b.zip": zipped({"2.jpg": b"two"})})))) == {"1.jpg", "2.jpg"}
 
 
 def test_an_archive_that_the_disk_cannot_list_is_said(opened, monkeypatch):
