@@ -1,17 +1,15 @@
 """Drawn stand-ins for CelebA, laid out as CelebA is: python -m preprocess.sample_photos --out FOLDER --count N."""
 
 import os
-import random
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 import click
 from tqdm import tqdm
 
-from preprocess.command import stopping_in_words
-from preprocess.drawn_face.face import Face, attributes, random_face
-from preprocess.drawn_face.light import photograph
-from preprocess.drawn_face.shapes import paint
+from preprocess.command import failing_in_words, stopping_in_words
+from preprocess.drawn_face import Face, draw, random_face
 from preprocess.files import read_json, write_json, write_text
 from preprocess.workers import Crew, usable_cores
 
@@ -19,6 +17,7 @@ PHOTOS = "img_align_celeba"
 ATTRIBUTES = "list_attr_celeba.txt"
 PARTITIONS = "list_eval_partition.txt"
 RECORD = "sample_photos.json"  # written first: it says whose folder this is, and what is to be in it
+DRAWING = 2  # raised when the same seed comes to mean other faces; records of the first have none
 _BATCH = 20  # photos a worker draws between two reports to the bar
 
 # CelebA's attributes in CelebA's order.
@@ -33,7 +32,7 @@ NAMES = tuple(_NAMES_LINE.split())
 
 
 @click.command()
-@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Where the photos go.")
+@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="The folder to draw into.")
 @click.option("--count", required=True, type=click.IntRange(1, 999_999), help="How many photos to draw.")
 @click.option("--seed", default=0, show_default=True, help="Another seed draws other faces.")
 def main(out: Path, count: int, seed: int) -> None:
@@ -42,35 +41,30 @@ def main(out: Path, count: int, seed: int) -> None:
     OUT will hold img_align_celeba/000001.jpg and so on (178x218, eyes and mouth where CelebA's alignment puts them),
     list_attr_celeba.txt and list_eval_partition.txt. Cut short, the same command continues.
     """
-    with stopping_in_words():
-        try:
-            ids = _missing(out, count, seed)
-            if ids or not _is_whole(out):
-                _fill(out, count, seed, ids)
-                click.echo(f"{count} drawn photos are in {out / PHOTOS}, {ATTRIBUTES} and {PARTITIONS} beside them.")
-            else:
-                click.echo(f"Nothing to do: the {count} drawn photos of seed {seed} are already in {out / PHOTOS}.")
-        except OSError as error:
-            raise _failure(error) from None
+    with stopping_in_words(), failing_in_words():
+        if _is_whole(out, count, seed):
+            click.echo(f"Nothing to do: the {count} drawn photos of seed {seed} are already in {out / PHOTOS}.")
+            return
+        write_json(out / RECORD, {"count": count, "seed": seed, "drawing": DRAWING})
+        (out / PHOTOS).mkdir(exist_ok=True)
+        _draw_all(out / PHOTOS, count, seed, _missing(out / PHOTOS, count))
+        os.sync()  # once for all photos: syncing each would take longer than drawing it
+        write_text(out / ATTRIBUTES, attribute_list(seed, count))
+        write_text(out / PARTITIONS, partition_list(count))
+        click.echo(f"{count} drawn photos are in {out / PHOTOS}, {ATTRIBUTES} and {PARTITIONS} beside them.")
 
 
 def face_of(seed: int, number: int) -> Face:
     """Return face `number`, from 1: it depends on these two numbers alone."""
-    return random_face(random.Random(f"{seed}:{number}"))
+    return random_face(f"{seed}:{number}")
 
 
-def photo_name(number: int) -> str:
-    """Return a photo's file name, as CelebA numbers them from 1."""
-    return f"{number:06d}.jpg"
-
-
-def draw_photos(folder: Path, seed: int, numbers: tuple[int, ...]) -> None:
+def draw_photos(folder: Path, seed: int, numbers: Sequence[int]) -> None:
     """Write these photos into `folder`, each one beside its name first."""
     for number in numbers:
-        face = face_of(seed, number)
-        path = folder / photo_name(number)
+        path = folder / _photo_name(number)
         beside = path.with_suffix(".part")
-        photograph(paint(face), face).save(beside, "JPEG", quality=90)
+        draw(face_of(seed, number)).save(beside, "JPEG", quality=90)
         beside.replace(path)
 
 
@@ -78,61 +72,50 @@ def attribute_list(seed: int, count: int) -> str:
     """Return CelebA's attribute list for the photos 1 to `count`: 1 for what was drawn, -1 for the rest."""
     lines = [str(count), _NAMES_LINE]
     for number in range(1, count + 1):
-        drawn = attributes(face_of(seed, number))
-        lines.append(" ".join([photo_name(number), *(" 1" if name in drawn else "-1" for name in NAMES)]))
+        drawn = face_of(seed, number).attributes
+        lines.append(" ".join([_photo_name(number), *(" 1" if name in drawn else "-1" for name in NAMES)]))
     return "\n".join(lines) + "\n"
 
 
 def partition_list(count: int) -> str:
     """Return CelebA's partition list for the photos 1 to `count`: 80 % train, then 10 % valid, then 10 % test."""
-    numbers = range(1, count + 1)
-    return "".join(
-        f"{photo_name(n)} {0 if 10 * n <= 8 * count else 1 if 10 * n <= 9 * count else 2}\n" for n in numbers
-    )
+    split_of = {n: 0 if 10 * n <= 8 * count else 1 if 10 * n <= 9 * count else 2 for n in range(1, count + 1)}
+    return "".join(f"{_photo_name(n)} {split}\n" for n, split in split_of.items())
 
 
-def _missing(out: Path, count: int, seed: int) -> list[int]:
-    """Return which photos are still to be drawn. Raises click.UsageError where `out` is not this command's to fill."""
-    record, wanted = read_json(out / RECORD), _record(count, seed)
+def _is_whole(out: Path, count: int, seed: int) -> bool:
+    """Say whether all is drawn; make the folder where there is none. Raises click.UsageError where it is another's."""
+    out.mkdir(parents=True, exist_ok=True)
+    record, wanted = read_json(out / RECORD), {"count": count, "seed": seed}
     # A run that was killed at its very beginning leaves the record under the name that it has while it is written.
-    empty = not out.exists() or all(entry.name == f"{RECORD}.part" for entry in out.iterdir())
-    if isinstance(record, dict) and record.keys() == wanted.keys():
-        if record != wanted:
-            raise click.UsageError(
-                f"{out} is for {record['count']} photos of seed {record['seed']}, not {count} of seed {seed}, and "
-                "stays as it is: choose another --out, or remove that folder."
-            )
-    elif not empty:
+    if all(entry.name.startswith(RECORD) and entry.name.endswith(".part") for entry in out.iterdir()):
+        return False
+    if not isinstance(record, dict) or not record.keys() >= wanted.keys():
         raise click.UsageError(f"{out} holds other things, and stays as it is: choose an empty or a new --out.")
-    folder = out / PHOTOS
+    if not wanted.items() <= record.items():
+        raise click.UsageError(
+            f"{out} is for {record['count']} photos of seed {record['seed']}, not {count} of seed {seed}, and "
+            "stays as it is: choose another --out, or remove that folder."
+        )
+    lists_are_there = (out / ATTRIBUTES).is_file() and (out / PARTITIONS).is_file()
+    if lists_are_there and not _missing(out / PHOTOS, count):
+        return True
+    if record.get("drawing") != DRAWING:
+        raise click.UsageError(
+            f"{out} was begun by a version that drew other faces: remove it, or choose another --out."
+        )
+    return False
+
+
+def _missing(folder: Path, count: int) -> list[int]:
+    """Return which photos are still to be drawn."""
     # A power cut can leave empty files behind names that were not yet synced.
     there = {entry.name for entry in os.scandir(folder) if entry.stat().st_size} if folder.is_dir() else set()
-    return [number for number in range(1, count + 1) if photo_name(number) not in there]
+    return [number for number in range(1, count + 1) if _photo_name(number) not in there]
 
 
-def _record(count: int, seed: int) -> dict[str, int]:
-    return {"count": count, "seed": seed}
-
-
-def _is_whole(out: Path) -> bool:
-    return (out / ATTRIBUTES).is_file() and (out / PARTITIONS).is_file()
-
-
-def _fill(out: Path, count: int, seed: int, numbers: list[int]) -> None:
-    """Draw the photos of these `numbers`, then write the lists: where they are, everything is."""
-    folder = out / PHOTOS
-    out.mkdir(parents=True, exist_ok=True)
-    write_json(out / RECORD, _record(count, seed))
-    folder.mkdir(exist_ok=True)
-    if numbers:
-        _draw_all(folder, count, seed, numbers)
-    os.sync()  # once for all photos: syncing each would take longer than drawing it
-    write_text(out / ATTRIBUTES, attribute_list(seed, count))
-    write_text(out / PARTITIONS, partition_list(count))
-
-
-def _draw_all(folder: Path, count: int, seed: int, numbers: list[int]) -> None:
-    batches = [tuple(numbers[start : start + _BATCH]) for start in range(0, len(numbers), _BATCH)]
+def _draw_all(folder: Path, count: int, seed: int, numbers: Sequence[int]) -> None:
+    batches = [numbers[start : start + _BATCH] for start in range(0, len(numbers), _BATCH)]
     with (
         tqdm(total=count, initial=count - len(numbers), unit="photo", disable=None) as bar,
         Crew(min(usable_cores(), len(batches))) as crew,
@@ -141,15 +124,13 @@ def _draw_all(folder: Path, count: int, seed: int, numbers: list[int]) -> None:
             bar.update(len(batch))
 
 
-def _draw_batch(folder: Path, seed: int, numbers: tuple[int, ...]) -> None:
-    try:
+def _draw_batch(folder: Path, seed: int, numbers: Sequence[int]) -> None:
+    with failing_in_words():
         draw_photos(folder, seed, numbers)
-    except OSError as error:
-        raise _failure(error) from None
 
 
-def _failure(error: OSError) -> click.ClickException:
-    return click.ClickException(f"{error}. What is drawn stays; once this is mended, the same command continues.")
+def _photo_name(number: int) -> str:
+    return f"{number:06d}.jpg"
 
 
 if __name__ == "__main__":
