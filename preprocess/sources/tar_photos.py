@@ -1,21 +1,36 @@
 """The photos in a tar, also those that stand in it as links to others."""
 
 import os
+import tarfile
 from collections.abc import Iterator
-from posixpath import normpath
+from posixpath import dirname, join, normpath
+from typing import NamedTuple
 
-from preprocess import tar_format
 from preprocess.sources import photo
 from preprocess.sources.photo import Found, is_photo
-from preprocess.tar_format import Entry
 
-HEADER_SIZE = tar_format.BLOCK
+HEADER_SIZE = tarfile.BLOCKSIZE
 _MOST_LINKS = 40  # from one to the next; what Linux allows, so that a loop ends
+_TEXT = {"encoding": "utf-8", "errors": "surrogateescape"}
+
+
+class _Entry(NamedTuple):
+    """A file of the tar, or a link, which leads to the member `link`."""
+
+    offset: int
+    size: int
+    changed: int
+    link: str | None
+    is_sparse: bool
 
 
 def begins(block: bytes) -> bool:
     """Say whether this is how a tar begins."""
-    return tar_format.is_header(block)
+    try:
+        tarfile.TarInfo.frombuf(block, **_TEXT)
+    except tarfile.HeaderError:
+        return False
+    return True
 
 
 def found(descriptor: int) -> Iterator[Found]:
@@ -24,17 +39,17 @@ def found(descriptor: int) -> Iterator[Found]:
     Raises ValueError where it is no tar, or not a whole one.
     """
     links = []
-    for entry in tar_format.entries(descriptor):
-        if not is_photo(entry.name):
+    for name, entry in _entries(descriptor):
+        if not is_photo(name):
             continue
         if entry.link is None:
-            yield _photo(entry.name, entry)
+            yield _photo(name, entry)
         else:
-            links.append(entry)
+            links.append((name, entry))
     if links:
-        files = {normpath(entry.name): entry for entry in tar_format.entries(descriptor)}
-        for entry in links:
-            yield _photo(entry.name, _followed(entry, files))
+        files = {normpath(name): entry for name, entry in _entries(descriptor)}
+        for name, entry in links:
+            yield _photo(name, _followed(entry, files))
 
 
 def read(descriptor: int, offset: int, size: int) -> bytes:
@@ -45,7 +60,42 @@ def read(descriptor: int, offset: int, size: int) -> bytes:
     return data
 
 
-def _photo(member: str, entry: Entry | None) -> Found:
+def _entries(descriptor: int) -> Iterator[tuple[str, _Entry]]:
+    """Yield the files and links of a tar by their names, in their order. Raises ValueError as `found` does."""
+    with os.fdopen(os.dup(descriptor), "rb") as file:
+        file.seek(0)
+        try:
+            tar = tarfile.open(fileobj=file, mode="r:", **_TEXT)  # noqa: SIM115, it closes nothing
+            at = -1
+            while member := tar.next():
+                tar.members.clear()  # it keeps them all, 200 MB for CelebA
+                if tar.offset <= at:  # some versions of Python follow a hostile size backwards, for ever
+                    raise tarfile.ReadError("a number in it is damaged")
+                at = tar.offset
+                if member.isfile() or member.islnk() or member.issym():
+                    yield member.name, _entry(member)
+        except (OverflowError, ValueError):  # of seeking to where no file reaches
+            raise ValueError("its end is missing") from None
+        except (tarfile.TarError, RecursionError) as error:
+            raise ValueError(str(error)) from None
+        # It takes a damaged header behind the first for the end.
+        end = os.pread(descriptor, HEADER_SIZE, tar.offset)
+        if len(end) < HEADER_SIZE:
+            raise ValueError("its end is missing")
+        if any(end):
+            raise ValueError(f"its header at byte {tar.offset} is damaged")
+
+
+def _entry(member: tarfile.TarInfo) -> _Entry:
+    link = None
+    if member.issym():
+        link = join(dirname(member.name), member.linkname)
+    elif member.islnk():
+        link = member.linkname
+    return _Entry(member.offset_data, member.size, int(member.mtime), link, member.issparse())
+
+
+def _photo(member: str, entry: _Entry | None) -> Found:
     if entry is None:
         return Found(member, "a link that leads nowhere in the tar", "")
     place = (entry.offset, entry.size)
@@ -53,11 +103,11 @@ def _photo(member: str, entry: Entry | None) -> Found:
         place = "stored with its holes left out: make the tar without --sparse"
     elif entry.size > photo.MAX_PHOTO_BYTES:
         place = photo.TOO_LARGE
-    # A tar has no checksum of what a file holds.
-    return Found(member, place, f"{entry.size} {entry.changed}")
+    # A tar has no checksum of what a file holds. The time has the digits of a header, as in fingerprints of old.
+    return Found(member, place, f"{entry.size} {entry.changed:011o}")
 
 
-def _followed(entry: Entry | None, files: dict[str, Entry]) -> Entry | None:
+def _followed(entry: _Entry | None, files: dict[str, _Entry]) -> _Entry | None:
     for _ in range(_MOST_LINKS):
         if entry is None or entry.link is None:
             return entry

@@ -3,10 +3,9 @@
 import os
 from collections.abc import Iterator
 
-from preprocess import zip_format
-from preprocess.sources import photo
+from preprocess.sources import photo, zip_format
 from preprocess.sources.photo import Found, is_photo, is_visible
-from preprocess.zip_format import Entry
+from preprocess.sources.zip_format import Entry
 
 read = zip_format.read  # a place is what it takes, behind the descriptor
 

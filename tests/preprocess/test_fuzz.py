@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from preprocess import zip_format
+from preprocess.sources import zip_format
 from preprocess.annotations import read_attributes, read_partitions
 from preprocess.crop import SIZE, Rejected, parse, pixels
 from preprocess.sources import open_source

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preprocess import zip_format
+from preprocess.sources import zip_format
 
 FILES = {f"folder/{n:03}.jpg": random.Random(n).randbytes(n * 37) for n in range(30)} | {"ünï/日本.png": b"abc" * 999}
 
