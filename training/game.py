@@ -22,7 +22,7 @@ class Game:
     Images are float32 [batch, height, width, channels] in [0, 1], losses float32 [batch].
     """
 
-    def __init__(self, gan: GAN, method: Preset, jit: bool = False):
+    def __init__(self, gan: GAN, method: Preset, jit: bool):
         self._method, self._loss = method, LOSSES[method.loss]
         self._generate = _forward(gan.generator.network, jit)
         self._discriminate = _forward(gan.discriminator.network, jit)

@@ -17,10 +17,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from preprocess.sources import zip_format
 from preprocess.annotations import read_attributes, read_partitions
 from preprocess.crop import SIZE, Rejected, parse, pixels
-from preprocess.sources import open_source
+from preprocess.sources import open_source, zip_format
 from preprocess.tfrecord import Fields, example, frame, records
 from preprocess.tfrecord import parse as parse_record
 

@@ -179,6 +179,8 @@ def test_the_curve_has_its_floor_at_zero_unless_a_loss_lies_below(tmp_path, monk
     history.add(row(2, d_loss=-3.0))
     assert floors[0] == 0
     assert floors[1] < -3
+    history.add(row(2, d_loss=-0.5))
+    assert floors[2] < -0.5
     seen = (1.28, 2.56)  # thousands of photos
     assert curves[1] == {
         "discriminator": [[seen[0], 2.0], [seen[1], -3.0]],
@@ -200,3 +202,26 @@ def test_scalars_stand_at_the_photos_seen(tmp_path):
     assert found["metrics/swd"] == (640, 1.5)
     assert found["status/spread"] == (1280, 0.25)
     assert found["status/images_per_second"] == (1280, 100.0)
+
+
+def tags_on_disk(folder):
+    """What a viewer of the running run sees, and the size of each picture."""
+    [events] = (folder / "tensorboard").iterdir()
+    return [
+        value.tag
+        + (f" {tf.make_ndarray(value.tensor)[:2]}" if value.metadata.plugin_data.plugin_name == "images" else "")
+        for event in tf.compat.v1.train.summary_iterator(str(events))
+        for value in event.summary.value
+    ]
+
+
+def test_what_is_recorded_can_be_seen_at_once(tmp_path):
+    history = History(tmp_path, 0)
+    assert not (tmp_path / "stats.jsonl").exists()
+    history.add(row(1))
+    assert tags_on_disk(tmp_path) == ["loss/discriminator", "loss/generator"]
+    history.add_scores(Scores(10, 0.64, {"swd": 1.5}))
+    assert tags_on_disk(tmp_path)[2:] == ["metrics/swd"]
+    history.add_samples("epoch-00001", 1280, np.zeros((4, 8, 6, 1), np.uint8))
+    history.add(row(2))
+    assert tags_on_disk(tmp_path)[3] == "samples [b'12' b'16']"  # two by two, width and height
