@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import click
 
-from preprocess.workers import usable_cores
+from preprocess.workers.local import usable_cores
 
 workers_option = click.option(
     "--workers",

@@ -9,15 +9,16 @@ from time import perf_counter
 
 import click
 
-from preprocess import annotations, dataset, staging
+from preprocess import annotations, staging
 from preprocess import crop as crops
+from preprocess import manifest as dataset
 from preprocess.command import failing_in_words, stopping_in_words, workers_option
 from preprocess.crop import Rejection
-from preprocess.dataset import Document
 from preprocess.lock import held
+from preprocess.manifest import Document
 from preprocess.sources import Source, open_source
 from preprocess.work import Settings, Work, annotate, describe, make_missing
-from preprocess.workers import Crew
+from preprocess.workers.local import Crew
 
 # Returns workers, with the protocol of a Crew.
 Hire = Callable[[], Crew]
@@ -173,7 +174,7 @@ def hiring(workers: int, cluster: str | None, stack: ExitStack) -> Hire:
         crew = stack.enter_context(Crew(workers))
         return lambda: crew
     try:
-        from preprocess.cluster import Cluster  # 0.7 s, and a package that nothing else needs
+        from preprocess.workers.dask import Cluster  # 0.7 s, and a package that nothing else needs
     except ModuleNotFoundError as error:
         raise click.UsageError(
             f"--cluster needs {error.name}, which is not installed: pip install -r requirements-cluster.txt"

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from preprocess.command import failing_in_words, stopping_in_words
 from preprocess.drawn_face import Face, draw, random_face
 from preprocess.files import read_json, write_json, write_text
-from preprocess.workers import Crew, usable_cores
+from preprocess.workers.local import Crew, usable_cores
 
 PHOTOS = "img_align_celeba"
 ATTRIBUTES = "list_attr_celeba.txt"

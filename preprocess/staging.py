@@ -12,8 +12,8 @@ from pathlib import Path
 
 import click
 
-from preprocess.dataset import Document, differences
 from preprocess.files import read_json, sync_folder, write_json, write_text
+from preprocess.manifest import Document, differences
 
 _FOLDER = ".unfinished"
 _RECIPE = "settings.json"

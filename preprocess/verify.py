@@ -12,16 +12,17 @@ from typing import BinaryIO, NamedTuple
 
 import click
 
-from preprocess import crop, dataset, staging
+from preprocess import crop, staging
+from preprocess import manifest as dataset
 from preprocess.command import failing_in_words, stopping_in_words, workers_option
-from preprocess.dataset import Document
 from preprocess.files import read_json, sha256_of, write_json, write_text
 from preprocess.lock import held
+from preprocess.manifest import Document
 from preprocess.shard import Shard
 from preprocess.sources import open_source
 from preprocess.tfrecord import Record, parse, records
 from preprocess.work import Work, annotate, describe, make_missing, settings_of
-from preprocess.workers import Crew
+from preprocess.workers.local import Crew
 
 _REJECTED = "rejected.jsonl"
 _LISTED = 20  # findings a file that are told in full; the rest is counted

@@ -8,15 +8,15 @@ from pathlib import Path
 import click
 
 from preprocess import crop as crops
-from preprocess import dataset
+from preprocess import manifest as dataset
 from preprocess.annotations import Attributes, read_attributes, read_partitions
 from preprocess.crop import Crop, Rejection
-from preprocess.dataset import Document
 from preprocess.files import sha256_of
+from preprocess.manifest import Document
 from preprocess.plan import ShardSpec, plan
 from preprocess.shard import Photo, Shard, Task, made, make
 from preprocess.sources import Listing, Location, Source
-from preprocess.workers import Crew
+from preprocess.workers.local import Crew
 
 
 @dataclass(frozen=True)

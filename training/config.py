@@ -11,10 +11,10 @@ from click import UsageError
 
 from training.files import write_text
 from training.presets import Preset
-from training.ramp import Ramp
+from training.schedule import Ramp
 
 if TYPE_CHECKING:
-    from training.machine import Machine
+    from training.loop.machine import Machine
 
 FILE_NAME = "config.json"
 

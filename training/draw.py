@@ -13,7 +13,7 @@ import tensorflow as tf
 from click import UsageError
 
 from training.grid import to_pixels
-from training.noise import Purpose, latent
+from training.models.noise import Purpose, latent
 
 BATCH = 32
 """Faces at once: `r3gan` takes some 80 MB for each on a CPU. `lite` draws 2,048 in 2.1 s, by 128 at once in 1.7 s."""

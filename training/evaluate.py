@@ -12,12 +12,12 @@ import numpy as np
 from click import UsageError
 
 from training import config as configs
+from training.data.shards import ShardSet, find
 from training.files import write_text
 from training.grid import tile, write_png
 from training.metrics import METRICS
 from training.options import Names, feature_options, shards_options
 from training.quiet import startup_chatter_hidden
-from training.shards import ShardSet, find
 
 if TYPE_CHECKING:
     from training.metrics.evaluator import Evaluator
@@ -76,7 +76,7 @@ def main(
 
     with startup_chatter_hidden():
         from training import draw
-        from training.failures import failures_of_files_in_words
+        from training.loop.failures import failures_of_files_in_words
         from training.metrics.evaluator import Evaluator, needs_features, open_space
         from training.metrics.space import progress
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 from click import UsageError
 
+from training.data.shards import ShardSet, find
 from training.options import Number, shards_options
 from training.quiet import startup_chatter_hidden
-from training.shards import ShardSet, find
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
@@ -29,7 +29,7 @@ def main(shards: tuple[str, ...], more_shards: tuple[str, ...], kimg: float, see
     with startup_chatter_hidden():
         import tensorflow as tf
 
-        from training.failures import failures_of_files_in_words
+        from training.loop.failures import failures_of_files_in_words
         from training.metrics import attributes, space
 
         attribute_names = attributes.names(found)

@@ -10,7 +10,7 @@ from typing import get_args
 import click
 
 from training.presets import Augmentation, Distribution, Loss, Network, Precision
-from training.ramp import Ramp
+from training.schedule import Ramp
 
 
 class Number(click.FloatRange):

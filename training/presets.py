@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from training.ramp import Ramp
+from training.schedule import Ramp
 
 Network = Literal["classic", "dcgan", "wgan_gp", "sngan", "r3gan", "lite"]
-"""The modules of `training.networks`."""
+"""The modules of `training.models.networks`."""
 Loss = Literal["cross_entropy", "hinge", "wasserstein", "relativistic"]
-"""The entries of `training.losses.LOSSES`."""
+"""The entries of `training.models.losses.LOSSES`."""
 Distribution = Literal["uniform", "normal"]
 """U(-1, 1) and N(0, 1)."""
 Augmentation = Literal["brightness", "contrast", "translation", "cutout"]
-"""The entries of `training.augment.AUGMENTATIONS`."""
+"""The entries of `training.models.augmentation.AUGMENTATIONS`."""
 Precision = Literal["float32", "bfloat16"]
 """In bfloat16 layers compute; weights, outputs, losses and penalties stay float32."""
 

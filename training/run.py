@@ -15,19 +15,19 @@ import click
 from click import UsageError
 
 from training import config as configs
-from training import lock
 from training.config import Config
-from training.lock import claimed, next_folder
+from training.data.shards import ShardSet, find
+from training.loop import lock
+from training.loop.lock import claimed, next_folder
 from training.metrics import METRICS
 from training.options import GroupedCommand, Names, Number, feature_options, method_options, shards_options
 from training.presets import PRESETS, Preset
 from training.quiet import startup_chatter_hidden
-from training.ramp import Ramp
-from training.shards import ShardSet, find
+from training.schedule import Ramp
 
 if TYPE_CHECKING:
-    from training.loop import Schedule
-    from training.strategy import Devices
+    from training.loop.strategy import Devices
+    from training.loop.trainer import Schedule
 
 RUNS = Path("runs")
 
@@ -154,12 +154,14 @@ def main(
 
     # 2. The devices, and what they can compute.
     with startup_chatter_hidden():
-        from training import forecast, loop, pipeline
-        from training import strategy as strategies
-        from training.failures import failures_in_words, failures_of_files_in_words, lost_hosts_in_words
-        from training.machine import choose_precision, this_machine
-        from training.networks.layers import doublings
-        from training.scorer import open_scorer
+        from training.data import pipeline
+        from training.loop import forecast
+        from training.loop import strategy as strategies
+        from training.loop import trainer as loop
+        from training.loop.failures import failures_in_words, failures_of_files_in_words, lost_hosts_in_words
+        from training.loop.machine import choose_precision, this_machine
+        from training.loop.scorer import open_scorer
+        from training.models.networks.layers import doublings
 
         devices = strategies.choose(strategy, split, deterministic)
         machine = this_machine()

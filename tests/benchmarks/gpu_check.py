@@ -106,14 +106,14 @@ def run_here(job: Job) -> Outcome:
     with startup_chatter_hidden():
         import tensorflow as tf
 
-        from training import machine, status
         from training.config import Config
-        from training.engine import build_on, compile_steps, feed
-        from training.pipeline import read_images
+        from training.data.pipeline import read_images
+        from training.data.shards import find
+        from training.loop import machine, status
+        from training.loop.engine import build_on, compile_steps, feed
+        from training.loop.strategy import choose, self_test
+        from training.models.progress import means
         from training.presets import PRESETS
-        from training.progress import means
-        from training.shards import find
-        from training.strategy import choose, self_test
 
         devices = choose(job.strategy, job.split, job.deterministic)
     photos = find([job.shards])

@@ -35,9 +35,9 @@ from pathlib import Path
 import click
 from measure import python, table
 
+from training.data.shards import find
 from training.files import write_text
 from training.options import shards_options
-from training.shards import find
 
 CORES = 2
 PHOTOS = ("train", "held_out")  # columns of an evaluation that faces are scored in

@@ -37,12 +37,12 @@ import tensorflow as tf
 import tutorial
 from measure import in_turn, python, seconds, table
 
-from training import engine, strategy
 from training.config import Config
-from training.machine import this_machine
-from training.pipeline import batches, read_images
+from training.data.pipeline import batches, read_images
+from training.data.shards import ShardSet, find
+from training.loop import engine, strategy
+from training.loop.machine import this_machine
 from training.presets import PRESETS
-from training.shards import ShardSet, find
 
 PRESET = PRESETS["classic"]
 BATCH = PRESET.batch_size
@@ -160,8 +160,8 @@ sys.path[:0] = sys.argv[2:]
 import training_speed
 import tensorflow as tf
 tf.config.threading.set_inter_op_parallelism_threads(1)  # one kernel after the other: their times add up to the step
-from training.pipeline import read_images
-from training.shards import find
+from training.data.pipeline import read_images
+from training.data.shards import find
 learnt = find([sys.argv[1]])
 take = training_speed.on_constant_batch(learnt, read_images(learnt.first(training_speed.BATCH)))
 take(5)

@@ -32,4 +32,4 @@ def test_no_module_imports_tensorflow():
 
 
 def test_workers_import_neither_numpy_nor_the_progress_bar():
-    import_without({"tensorflow", "numpy", "tqdm"}, ["preprocess.run", "preprocess.shard", "preprocess.workers"])
+    import_without({"tensorflow", "numpy", "tqdm"}, ["preprocess.run", "preprocess.shard", "preprocess.workers.local"])

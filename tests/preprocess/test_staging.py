@@ -10,7 +10,8 @@ from pathlib import Path
 import click
 import pytest
 
-from preprocess import dataset, staging
+from preprocess import manifest as dataset
+from preprocess import staging
 from tests.disk import Disk, kill_at_every_step
 
 

@@ -12,12 +12,12 @@ import numpy as np
 import tensorflow as tf
 
 from training.config import Config
-from training.engine import build_on, compile_steps
-from training.machine import choose_precision
+from training.loop.engine import build_on, compile_steps
+from training.loop.machine import choose_precision
+from training.loop.strategy import Devices
+from training.models.progress import means
+from training.models.step import turns
 from training.presets import PRESETS, Preset
-from training.progress import means
-from training.step import turns
-from training.strategy import Devices
 
 OVER = Devices("any", tf.distribute.get_strategy())
 

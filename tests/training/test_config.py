@@ -7,7 +7,7 @@ from click import UsageError
 
 from training import config as configs
 from training.config import Config
-from training.machine import Machine
+from training.loop.machine import Machine
 from training.presets import PRESETS
 
 OLDER = Path(__file__).parent / "older_version"

@@ -10,10 +10,10 @@ from PIL import Image
 
 from tests.command import Command
 from tests.training.shards_by_tensorflow import numbered_images, write_shards
+from training.data.shards import find
 from training.evaluate import main, pairs
 from training.metrics.space import FeatureSpace
 from training.sample import main as sample_command
-from training.shards import find
 
 evaluate, sample = Command(main), Command(sample_command)
 

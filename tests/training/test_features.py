@@ -11,10 +11,10 @@ from click import UsageError
 from preprocess.run import main as preprocess
 from preprocess.sample_photos import main as sample_photos
 from tests.command import Command
+from training.data.pipeline import read_images
+from training.data.shards import find
 from training.features import main
 from training.metrics import attributes
-from training.pipeline import read_images
-from training.shards import find
 
 learn = Command(main)
 

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from training.options import GroupedCommand, Names, RampType, method_options
 from training.presets import PRESETS, Preset
-from training.ramp import Ramp
+from training.schedule import Ramp
 
 
 @click.command(cls=GroupedCommand)

@@ -5,7 +5,7 @@ from dataclasses import asdict
 import pytest
 
 from training.presets import PRESETS, Preset
-from training.ramp import Ramp
+from training.schedule import Ramp
 
 # The specification's tutorial, with DCGAN's Adam: what a preset says nothing else of.
 CLASSIC = {

@@ -8,9 +8,9 @@ from click import UsageError
 
 from training import run
 from training.config import Config
+from training.data.shards import find
 from training.presets import PRESETS
-from training.ramp import Ramp
-from training.shards import find
+from training.schedule import Ramp
 
 CONFIG = Config("classic", PRESETS["classic"], 0, "train", 1000, "abc", (64, 64, 1), cache=True)
 

@@ -20,10 +20,10 @@ import tensorflow as tf
 from click import UsageError
 from keras import layers
 
+from training.data.pipeline import READ_BATCH, read_images
+from training.data.shards import ShardSet
 from training.files import replacing, write_text
 from training.metrics.space import FeatureSpace, folder
-from training.pipeline import READ_BATCH, read_images
-from training.shards import ShardSet
 
 NAME = "attributes"
 WIDTH = 192

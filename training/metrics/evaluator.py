@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from click import UsageError
 
+from training.data.shards import ShardSet
 from training.metrics import FEWEST, METRICS, Sample, attributes, inception
 from training.metrics.space import FeatureSpace, features_of_photos, read_rows
-from training.shards import ShardSet
 
 
 def open_space(name: str, shards: ShardSet, inception_file: Path | None = None) -> FeatureSpace:

@@ -23,9 +23,9 @@ import tensorflow as tf
 from click import ClickException, UsageError
 from google.protobuf.message import DecodeError
 
+from training.data.shards import ShardSet
 from training.files import replacing
 from training.metrics.space import FeatureSpace, folder, progress
-from training.shards import ShardSet
 
 NAME = "inception"
 URL = "https://download.tensorflow.org/models/image/imagenet/inception-2015-12-05.tgz"

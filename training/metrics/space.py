@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from training.data.pipeline import read_images
+from training.data.shards import ShardSet
 from training.files import replacing
-from training.pipeline import read_images
-from training.shards import ShardSet
 
 BATCH = 256
 

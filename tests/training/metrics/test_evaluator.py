@@ -3,11 +3,11 @@ import pytest
 from click import UsageError
 
 from tests.training.shards_by_tensorflow import write_shards
+from training.data.shards import find
 from training.metrics import METRICS, Sample, frechet, kid, prdc, swd
 from training.metrics.distances import neighbour_distances
 from training.metrics.evaluator import Evaluator
 from training.metrics.space import FeatureSpace
-from training.shards import find
 
 
 def faces(count, seed, spread=20):

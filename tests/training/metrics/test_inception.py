@@ -15,8 +15,8 @@ import tensorflow as tf
 from click import ClickException, UsageError
 
 from tests.training.shards_by_tensorflow import numbered_images, write_shards
+from training.data.shards import find
 from training.metrics import inception
-from training.shards import find
 
 WIDTH = 2048
 

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from tests.training.shards_by_tensorflow import numbered_images, numbers_of, write_shards
+from training.data.shards import find
 from training.metrics import space as spaces
 from training.metrics.space import FeatureSpace, features_of_photos, read_rows
-from training.shards import find
 
 
 @pytest.fixture

@@ -1,0 +1,101 @@
+"""A finished folder, read by programs that know nothing of ours."""
+
+import hashlib
+import json
+from importlib.util import find_spec
+
+import pytest
+
+from preprocess.crop import Rejection, parse, pixels
+from preprocess.manifest import differences, recipe, rejected_lines
+
+ATTRIBUTES = ["Bald", "Eyeglasses", "Smiling", "Young"]
+
+
+@pytest.fixture(scope="module")
+def expected(photos) -> dict[str, dict[str, tuple[bytes, tuple[int, ...]]]]:
+    """Pixels and attributes of each id in each split."""
+    found = {"train": {}, "valid": {}, "test": {}}
+    for photo_id, split in photos.splits.items():
+        photo = (photos.folder / photo_id).read_bytes()
+        found[split][photo_id] = pixels(photo, parse("progan")), photos.rows[photo_id]
+    return found
+
+
+@pytest.mark.skipif(
+    find_spec("tensorflow_datasets") is None,
+    reason="tensorflow-datasets does not install beside TensorFlow 2.21 on Python 3.10",
+)
+def test_tfds_reads_it_without_our_code(shards, expected):
+    import tensorflow_datasets as tfds
+
+    builder = tfds.builder_from_directory(shards)
+    assert {name: split.num_examples for name, split in builder.info.splits.items()} == {
+        split: len(held) for split, held in expected.items()
+    }
+    for split, held in expected.items():
+        rows = tfds.as_numpy(builder.as_dataset(split=split))
+        found = {
+            row["image_id"].decode(): (row["image"].tobytes(), tuple(map(int, row["attributes"])))
+            for row in rows
+            if row["image"].shape == (64, 64, 1)
+        }
+        assert found == held
+
+
+def test_tensorflow_reads_it_by_the_batch(shards, expected):
+    import tensorflow as tf
+
+    features = {
+        "image": tf.io.FixedLenFeature([], tf.string),
+        "image_id": tf.io.FixedLenFeature([], tf.string),
+        "attributes": tf.io.FixedLenFeature([4], tf.int64),
+    }
+    found = {}
+    for batch in tf.data.TFRecordDataset(sorted(map(str, shards.glob("train-*.tfrecord")))).batch(5):
+        row = tf.io.parse_example(batch, features)
+        for photo_id, image, bits in zip(
+            *(row[key].numpy() for key in ("image_id", "image", "attributes")), strict=True
+        ):
+            found[photo_id.decode()] = image, tuple(map(int, bits))
+    assert found == expected["train"]
+
+
+def test_the_manifest_tells_what_is_there(shards, photos):
+    manifest = json.loads((shards / "manifest.json").read_text())
+    assert manifest["attribute_names"] == ATTRIBUTES
+    assert manifest["image"] == {"shape": [64, 64, 1], "dtype": "uint8"}
+    assert manifest["rejected"] == {}
+    assert manifest["source"]["paths"] == [str(photos.zip)]
+    assert manifest["settings"]["crop"]["box"] == [25, 57, 153, 185]
+    assert [shard["name"] for shard in manifest["shards"]] == [
+        path.name for split in ("train", "valid", "test") for path in sorted(shards.glob(f"{split}-*.tfrecord"))
+    ]
+    for shard in manifest["shards"]:
+        data = (shards / shard["name"]).read_bytes()
+        assert (shard["bytes"], shard["sha256"]) == (len(data), hashlib.sha256(data).hexdigest())
+    counts = {
+        split: sum(s["count"] for s in manifest["shards"] if s["split"] == split) for split in photos.splits.values()
+    }
+    assert counts == {split: list(photos.splits.values()).count(split) for split in counts}
+
+
+def test_rejected_photos_stand_in_the_order_of_their_ids():
+    lines = rejected_lines([Rejection("b.jpg", "é"), Rejection("c.jpg", "empty file"), Rejection("a.jpg", "z")])
+    assert [json.loads(line) for line in lines.splitlines()] == [
+        {"id": "a.jpg", "reason": "z"},
+        {"id": "b.jpg", "reason": "é"},
+        {"id": "c.jpg", "reason": "empty file"},
+    ]
+
+
+def test_recipes_differ_in_what_decides_the_bytes():
+    old = recipe({"seed": 0, "crop": {"box": (1, 2)}}, {"paths": ["/a"], "fingerprint": "a" * 64})
+    assert differences(old, old | {"shards": []}) == []
+    assert differences(old, recipe({"seed": 0, "crop": {"box": [1, 2]}}, old["source"] | {"paths": ["/b", "/c"]})) == []
+    new = recipe({"seed": 1, "crop": {"box": None}}, {"paths": ["/a"], "fingerprint": "b" * 64})
+    assert differences(old, new) == [
+        "settings.crop.box: [1, 2] -> null",
+        "settings.seed: 0 -> 1",
+        "source.fingerprint: aaaaaaaaaaaa -> bbbbbbbbbbbb",
+    ]

@@ -1,0 +1,205 @@
+import hashlib
+import itertools
+import os
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.training.shards_by_tensorflow import numbered_images, numbers_of, write_shards
+from training.data import pipeline
+from training.data.shards import find
+
+BATCH = 8
+STEPS_PER_EPOCH = 100 // BATCH
+
+
+@pytest.fixture
+def train(shard_folder):
+    return find([str(shard_folder)]).only({"train"})
+
+
+def take(shards, cache, first_step, steps, seed=0):
+    stream = pipeline.batches(shards, BATCH, seed, first_step, cache)
+    return [numbers_of(batch) for batch in itertools.islice(stream, steps)]
+
+
+def test_read_images_gives_the_records_as_they_were_written(train):
+    assert np.array_equal(pipeline.read_images(train), numbered_images(100))
+    assert np.array_equal(pipeline.read_images(train.first(50)), numbered_images(100)[:50])
+
+
+@pytest.fixture(params=["in memory", "streamed", "streamed in chunks of 24"])
+def cache(request, monkeypatch, train):
+    if "chunks" in request.param:
+        monkeypatch.setattr(pipeline, "SHUFFLE_BYTES", 30 * train.image_bytes)
+    return request.param == "in memory"
+
+
+class TestBatches:
+    def test_an_epoch_has_each_photo_at_most_once_in_an_order_of_its_own(self, train, cache):
+        batches = take(train, cache, 0, 2 * STEPS_PER_EPOCH)
+        first, second = np.concatenate(batches[:STEPS_PER_EPOCH]), np.concatenate(batches[STEPS_PER_EPOCH:])
+        assert len(set(first)) == len(set(second)) == STEPS_PER_EPOCH * BATCH
+        assert not np.array_equal(first, second)
+        assert not np.array_equal(first, np.sort(first))
+
+    def test_the_pixels_are_those_that_were_written(self, train, cache):
+        batch = next(iter(pipeline.batches(train, BATCH, 0, 0, cache)))
+        assert batch.dtype == tf.uint8
+        assert np.array_equal(batch, numbered_images(100)[numbers_of(batch)])
+
+    def test_the_order_is_a_function_of_the_seed(self, train, cache):
+        assert np.array_equal(take(train, cache, 0, 5), take(train, cache, 0, 5))
+        assert not np.array_equal(take(train, cache, 0, 5), take(train, cache, 0, 5, seed=1))
+
+    @pytest.mark.parametrize("first_step", [1, STEPS_PER_EPOCH - 1, STEPS_PER_EPOCH, 2 * STEPS_PER_EPOCH + 5])
+    def test_a_stream_can_begin_at_any_step(self, train, cache, first_step):
+        from_the_start = take(train, cache, 0, first_step + 4)
+        assert np.array_equal(take(train, cache, first_step, 4), from_the_start[first_step:])
+
+    def test_a_limit_holds_in_every_epoch(self, train, cache):
+        seen = np.concatenate(take(train.first(50), cache, 0, 30))
+        assert set(seen) <= set(range(50))
+
+
+def test_streaming_mixes_shards_within_a_batch(train):
+    shard_of = np.repeat([0, 1, 2], [40, 35, 25])
+    mixed = [len(set(shard_of[numbers])) for numbers in take(train, False, 0, STEPS_PER_EPOCH)]
+    assert np.mean(mixed) > 2
+
+
+COUNT, PER_SHARD, SIDE = 1_200, 30, 8
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    """1,200 images in 40 shards: more than are open at once."""
+    folder = tmp_path_factory.mktemp("many")
+    write_shards(folder, numbered_images(COUNT, SIDE), (PER_SHARD,) * (COUNT // PER_SHARD))
+    return find([str(folder)])
+
+
+def epochs(shards, cache, count):
+    """The numbers of the photos of `count` epochs, each in its order."""
+    batches = take(shards, cache, 0, count * (COUNT // BATCH))
+    return np.concatenate(batches).reshape(count, -1)
+
+
+def ranks(orders):
+    """At which place of each epoch each photo comes: [epoch, photo]."""
+    return np.argsort(orders, axis=1)
+
+
+@pytest.mark.parametrize("cache", [True, False], ids=["in memory", "streamed"])
+class TestShuffle:
+    """By its statistics, for what random order has: 1,200 photos, shuffled 3 times."""
+
+    def test_every_epoch_is_a_permutation_of_its_own(self, many, cache):
+        orders = epochs(many, cache, 3)
+        assert all(np.array_equal(np.sort(order), np.arange(COUNT)) for order in orders)
+        # Of two random orders: no correlation, but for 1 / sqrt(1200) = 0.03 of chance.
+        between = np.corrcoef(np.vstack([ranks(orders), np.arange(COUNT)]))[np.triu_indices(4, 1)]
+        assert np.abs(between).max() < 0.12, between
+
+    def test_neighbours_in_a_shard_are_no_neighbours_in_a_batch(self, many, cache):
+        for order in epochs(many, cache, 2):
+            # A photo of the files comes next to the one before it, or in its batch, as often as by chance.
+            steps = np.diff(order)
+            assert np.mean(np.abs(steps) == 1) < 0.01  # by chance 2 / 1200
+            batch_of = ranks(order[None])[0] // BATCH
+            assert np.mean(np.diff(batch_of) == 0) < 0.03  # by chance 7 / 1199
+
+
+def test_a_chunk_is_shuffled_and_so_are_the_shards_that_it_comes_from(many, monkeypatch):
+    """Where memory holds a fifth of the photos: what is read first is another part of the files each epoch."""
+    chunk = COUNT // 5
+    monkeypatch.setattr(pipeline, "SHUFFLE_BYTES", chunk * many.image_bytes)
+    orders = epochs(many, False, 4)
+    for order in orders:
+        assert np.array_equal(np.sort(order), np.arange(COUNT))
+        assert (
+            np.mean(np.abs(np.diff(order)) == 1) < 0.03
+        )  # in a chunk of 240 by chance 2 / 240; unshuffled 0.5 or more
+    firsts = [set(order[:chunk] // PER_SHARD) for order in orders]
+    # 16 of 40 shards are open at once.
+    assert all(pipeline.OPEN_SHARDS <= len(first) < 30 for first in firsts)
+    assert len({frozenset(first) for first in firsts}) == 4
+    assert not any(first == set(range(pipeline.OPEN_SHARDS)) for first in firsts)
+    # Any shard may be read first: 4 epochs of 16 of 40 leave (1 - 0.4)^4 = 0.13 of the shards to none.
+    assert len(set().union(*firsts)) > 28
+
+
+def test_the_order_does_not_depend_on_what_was_read_before(many):
+    """Each chunk of an epoch has its own permutation, the same whichever step began the stream."""
+    whole = take(many, False, 0, 40)
+    assert np.array_equal(take(many, False, 17, 23), whole[17:])
+
+
+def test_a_flipped_bit_is_noticed(train):
+    path = train.shards[0].path
+    content = bytearray(path.read_bytes())
+    content[1000] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(tf.errors.DataLossError):
+        take(train, False, 0, STEPS_PER_EPOCH)
+
+
+def test_available_memory_is_that_of_this_machine():
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    assert 0.001 * total < pipeline.available_memory() <= total
+
+
+@pytest.fixture
+def memory(monkeypatch):
+    """Let /proc and /sys say this."""
+
+    def says(meminfo="", **cgroup):
+        files = {"meminfo": meminfo, **{name.replace("_", ".", 1): text for name, text in cgroup.items()}}
+        monkeypatch.setattr(pipeline, "_read", lambda path: files.get(path.name, ""))
+
+    return says
+
+
+def test_available_memory_is_the_least_that_machine_and_container_leave(memory):
+    of_machine = "MemTotal:  9000 kB\nMemAvailable:    4000 kB\nSwapFree: 1 kB\n"
+    memory(of_machine)
+    assert pipeline.available_memory() == 4_096_000
+    memory(of_machine, memory_max="max\n", memory_current="5\n")
+    assert pipeline.available_memory() == 4_096_000
+    memory(of_machine, memory_max="3000000\n", memory_current="1000000\n")
+    assert pipeline.available_memory() == 2_000_000
+    memory(of_machine, memory_max="9000000\n", memory_current="1000000\n")
+    assert pipeline.available_memory() == 4_096_000
+    memory()
+    assert pipeline.available_memory() == 0
+
+
+def test_photos_are_cached_where_they_take_a_quarter_of_the_memory_at_most(train, monkeypatch):
+    quarter = 100 * 16 * 16
+    monkeypatch.setattr(pipeline, "available_memory", lambda: 4 * quarter)
+    assert pipeline.fits_in_memory(train)
+    monkeypatch.setattr(pipeline, "available_memory", lambda: 4 * quarter - 1)
+    assert not pipeline.fits_in_memory(train)
+
+
+def test_a_batch_of_all_photos_and_one_of_a_single_photo(train):
+    for cache in (True, False):
+        stream = pipeline.batches(train, 100, 0, 0, cache)
+        for batch in itertools.islice(stream, 2):
+            assert sorted(numbers_of(batch)) == list(range(100))
+        singles = itertools.islice(pipeline.batches(train, 1, 0, 0, cache), 100)
+        assert sorted(int(numbers_of(batch)[0]) for batch in singles) == list(range(100))
+
+
+def test_photos_larger_than_what_is_shuffled_at_a_time_are_shuffled_by_the_batch(train, monkeypatch):
+    monkeypatch.setattr(pipeline, "SHUFFLE_BYTES", 1)
+    seen = np.concatenate(take(train, False, 0, STEPS_PER_EPOCH))
+    assert len(set(seen)) == STEPS_PER_EPOCH * BATCH
+
+
+@pytest.mark.parametrize(("is_cached", "digest"), [(True, "ecb68e245e22"), (False, "9f5811448065")])
+def test_the_order_is_what_it_was_in_older_versions(many, is_cached, digest):
+    """A run that another version began goes on with the photos that it has not seen; integers alone decide it."""
+    order = np.concatenate(take(many, is_cached, 0, 20)).astype("<i4")
+    assert hashlib.sha256(order.tobytes()).hexdigest()[:12] == digest

@@ -1,0 +1,235 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.disk import Disk, kill_at_every_step
+from training.loop.checkpoints import KEPT, Checkpoints
+from training.models.gan import build
+from training.models.progress import Progress
+from training.presets import PRESETS
+from training.schedule import Ramp
+
+METHOD = replace(PRESETS["classic"], latent=4)
+
+
+def state(folder, seed=0, method=METHOD, written=None):
+    progress = Progress()
+    gan = build(method, (8, 8, 1), seed, progress)
+    return Checkpoints(folder, gan, progress, written), gan, progress
+
+
+def values(gan):
+    players = (gan.generator, gan.discriminator)
+    return [v.numpy() for player in players for v in (*player.network.variables, *player.optimizer.variables)]
+
+
+def moved(gan, progress, step):
+    """Give every variable a value of its own, as training would."""
+    rng = np.random.default_rng(step)
+    for player in (gan.generator, gan.discriminator):
+        for variable in player.network.variables:
+            variable.assign(rng.normal(size=variable.shape))
+        for variable in player.optimizer.variables:
+            variable.assign(rng.integers(1, 9, variable.shape))
+    progress.step.assign(step)
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """A folder with checkpoints of steps 10 and 20, and the values at step 10."""
+    checkpoints, gan, progress = state(tmp_path)
+    moved(gan, progress, 10)
+    checkpoints.save()
+    at_ten = values(gan)
+    moved(gan, progress, 20)
+    checkpoints.save()
+    return tmp_path, at_ten, values(gan)
+
+
+def test_everything_comes_back(saved):
+    folder, _, at_twenty = saved
+    checkpoints, gan, progress = state(folder, seed=1)
+    path, damaged = checkpoints.restore()
+    assert (path.name, damaged, int(progress.step)) == ("step-20", [], 20)
+    for here, there in zip(values(gan), at_twenty, strict=True):
+        assert np.array_equal(here, there)
+
+
+@pytest.mark.parametrize("suffix", [".index", ".data-00000-of-00001"])
+@pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "missing"])
+def test_a_damaged_newest_falls_back_to_the_one_before_and_says_so(saved, suffix, damage):
+    folder, at_ten, _ = saved
+    path = folder / "checkpoints" / f"step-20{suffix}"
+    content = bytearray(path.read_bytes())
+    if damage == "missing":
+        path.unlink()
+    else:
+        middle = len(content) // 2
+        content[middle] ^= 1
+        path.write_bytes({"cut": content[:middle], "flipped": content, "empty": b""}[damage])
+    checkpoints, gan, progress = state(folder, seed=1)
+    restored, passed_over = checkpoints.restore()
+    assert (restored.name, int(progress.step)) == ("step-10", 10)
+    for here, there in zip(values(gan), at_ten, strict=True):
+        assert np.array_equal(here, there)
+    if (suffix, damage) != (".index", "missing"):  # without its index it is not visible
+        assert len(passed_over) == 1
+        assert "step-20" in passed_over[0]
+
+
+def test_none_is_none(tmp_path):
+    assert state(tmp_path)[0].restore() == (None, [])
+
+
+def test_the_last_few_are_kept_and_nothing_else(tmp_path):
+    checkpoints, _, progress = state(tmp_path)
+    (tmp_path / "checkpoints" / "partial-5_temp").mkdir(parents=True)  # killed while it saved
+    (tmp_path / "checkpoints" / "partial-5.index").touch()
+    save_at(checkpoints, progress, 5, 90, 100, 1000)
+    assert KEPT == 3
+    assert kept(tmp_path) == {"step-90", "step-100", "step-1000"}
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 6
+
+
+def save_at(checkpoints, progress, *steps):
+    for step in steps:
+        progress.step.assign(step)
+        last = checkpoints.save()
+    return last
+
+
+def kept(folder):
+    found = [path.name for path in (folder / "checkpoints").glob("step-*")]
+    names = {name.split(".")[0] for name in found}
+    assert sorted(found) == sorted(f"{name}{suffix}" for name in names for suffix in (".index", ".data-00000-of-00001"))
+    return names
+
+
+def test_the_best_is_kept_for_as_long_as_it_is_the_best(tmp_path):
+    checkpoints, _, progress = state(tmp_path)
+    first = save_at(checkpoints, progress, 1)
+    assert checkpoints.best() is None
+    checkpoints.mark_best(first)
+    second = save_at(checkpoints, progress, 2, 3, 4, 5)
+    assert kept(tmp_path) == {"step-1", "step-3", "step-4", "step-5"}
+    checkpoints.mark_best(second)
+    assert kept(tmp_path) == {"step-3", "step-4", "step-5"}
+    save_at(checkpoints, progress, 6, 7, 8, 9)
+    assert checkpoints.best() == second
+    assert kept(tmp_path) == {"step-5", "step-7", "step-8", "step-9"}
+
+
+def test_the_best_is_not_taken_for_the_newest(tmp_path):
+    checkpoints, _, progress = state(tmp_path)
+    checkpoints.mark_best(save_at(checkpoints, progress, 1))
+    save_at(checkpoints, progress, 2)
+    assert state(tmp_path)[0].restore()[0].name == "step-2"
+
+
+def test_a_damaged_best_or_mark_disturbs_nothing(tmp_path):
+    checkpoints, _, progress = state(tmp_path)
+    checkpoints.mark_best(save_at(checkpoints, progress, 1))
+    (tmp_path / "checkpoints" / "step-1.index").write_bytes(b"")
+    save_at(checkpoints, progress, 2, 3, 4, 5)
+    assert kept(tmp_path) == {"step-1", "step-3", "step-4", "step-5"}
+    assert state(tmp_path)[0].restore()[0].name == "step-5"
+    (tmp_path / "checkpoints" / "best").write_bytes(b"\xff../../step-5")
+    assert checkpoints.best() is None
+    save_at(checkpoints, progress, 6)
+    assert kept(tmp_path) == {"step-4", "step-5", "step-6"}
+
+
+def test_what_was_saved_after_a_rollback_is_newer_than_all_before(tmp_path):
+    checkpoints, _, progress = state(tmp_path)
+    save_at(checkpoints, progress, 10, 20)
+    progress.rollbacks.assign(1)
+    assert save_at(checkpoints, progress, 10).name == "step-10-rollback-1"
+    restored, _ = state(tmp_path)[0].restore()
+    assert restored.name == "step-10-rollback-1"
+    save_at(checkpoints, progress, 15, 20)
+    assert kept(tmp_path) == {"step-10-rollback-1", "step-15-rollback-1", "step-20-rollback-1"}
+
+
+@pytest.mark.parametrize("poison", [np.nan, np.inf])
+@pytest.mark.parametrize("part", ["network", "optimizer"])
+def test_what_is_not_finite_is_seen_wherever_it_is(tmp_path, part, poison):
+    checkpoints, gan, _ = state(tmp_path)
+    assert checkpoints.finite()
+    variable = getattr(gan.discriminator, part).variables[-1]
+    variable.assign(np.full(variable.shape, poison))
+    assert not checkpoints.finite()
+
+
+def test_the_average_of_the_generator_comes_back(tmp_path):
+    method = replace(METHOD, ema_kimg=Ramp(10.0))
+    checkpoints, gan, progress = state(tmp_path, method=method)
+    for variable in gan.generator_ema.variables:
+        variable.assign(np.full(variable.shape, 7.0))
+    save_at(checkpoints, progress, 1)
+    checkpoints, gan, _ = state(tmp_path, method=method)
+    checkpoints.restore()
+    assert all((variable.numpy() == 7.0).all() for variable in gan.generator_ema.variables)
+    assert not any((variable.numpy() == 7.0).all() for variable in gan.generator.network.variables)
+
+
+def test_a_host_that_writes_elsewhere_marks_the_best_before_it_has_saved(saved, tmp_path_factory):
+    """Every restart whose newest checkpoint was the best once died of the missing folder on all hosts but the first."""
+    folder, _, _ = saved
+    elsewhere = tmp_path_factory.mktemp("second_host")
+    checkpoints, _, _ = state(folder, written=elsewhere)
+    newest, _ = checkpoints.restore()
+    checkpoints.mark_best(newest)
+    assert checkpoints.best() == newest
+    assert not (folder / "checkpoints" / "best").exists()
+
+
+INDEX, DATA = ".index", ".data-00000-of-00001"
+
+
+def test_a_checkpoint_is_visible_when_all_of_it_is_safe_and_hidden_before_any_of_it_is_gone(tmp_path):
+    """By its index: that comes last and goes first, whatever a kill or a power cut leaves."""
+    checkpoints, _, progress = state(tmp_path)
+    save_at(checkpoints, progress, *range(1, KEPT + 1))
+    folder = tmp_path / "checkpoints"
+    with Disk().watched() as disk:
+        save_at(checkpoints, progress, KEPT + 1)
+    new, old = folder / f"step-{KEPT + 1}", folder / "step-1"
+    for suffix in (INDEX, DATA):
+        disk.assert_lasting(folder / (new.name + suffix))
+    data, index = disk.renamed(folder / (new.name + DATA)), disk.renamed(folder / (new.name + INDEX))
+    assert data < disk.synced(folder, data) < index
+    assert index < disk.removed(folder / (old.name + INDEX)) < disk.removed(folder / (old.name + DATA))
+
+
+def test_a_kill_at_any_step_of_a_save_leaves_a_whole_checkpoint_and_no_damaged_one(tmp_path):
+    checkpoints, _, progress = state(tmp_path)
+    save_at(checkpoints, progress, 1, 2, 3)
+    seen = set()
+    for _ in kill_at_every_step(lambda at: save_at(checkpoints, progress, 4)):
+        fresh, _, restored_progress = state(tmp_path, seed=1)
+        path, damaged = fresh.restore()
+        assert damaged == []
+        assert path.name == f"step-{int(restored_progress.step)}"
+        seen.add(path.name)
+    assert seen == {"step-3", "step-4"}
+    assert kept(tmp_path) == {"step-2", "step-3", "step-4"}
+    assert not list((tmp_path / "checkpoints").glob("*partial*"))
+
+
+@pytest.mark.parametrize("place", [0.3, 0.7, 0.99])
+def test_nothing_is_assigned_from_a_checkpoint_that_is_damaged(tmp_path, place):
+    """A flipped bit late in the file must not leave the weights before it in a run that then begins anew."""
+    checkpoints, gan, progress = state(tmp_path)
+    moved(gan, progress, 10)
+    checkpoints.save()
+    path = tmp_path / "checkpoints" / f"step-10{DATA}"
+    content = bytearray(path.read_bytes())
+    content[int(place * len(content))] ^= 1
+    path.write_bytes(content)
+    fresh, gan, progress = state(tmp_path, seed=1)
+    before = values(gan)
+    restored, damaged = fresh.restore()
+    assert (restored, len(damaged), int(progress.step)) == (None, 1, 0)
+    for here, there in zip(values(gan), before, strict=True):
+        assert np.array_equal(here, there)

@@ -1,0 +1,35 @@
+"""What goes wrong below us is one message that says what to do."""
+
+import errno
+
+import pytest
+import tensorflow as tf
+from click import ClickException
+
+from training.config import Config
+from training.loop.failures import failures_in_words
+from training.loop.strategy import Devices
+from training.presets import PRESETS
+
+CONFIG = Config("classic", PRESETS["classic"], 0, "train", 1000, "abc", (64, 64, 1), cache=True)
+HERE = tf.distribute.get_strategy()
+
+
+@pytest.mark.parametrize(
+    ("error", "hosts", "said"),
+    [
+        (tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor"), 1, "--micro-batch 32"),
+        (tf.errors.ResourceExhaustedError(None, None, "x.tmp; No space left on device"), 1, "no space is left"),
+        (OSError(errno.ENOSPC, "No space left on device", "history.csv"), 1, "history.csv: No space left on device"),
+        (tf.errors.DataLossError(None, None, "corrupted record at 12"), 1, "preprocess.verify"),
+        (tf.errors.UnavailableError(None, None, "Collective ops is aborted"), 2, "Another host is gone"),
+    ],
+)
+def test_it_is_said_in_words(error, hosts, said):
+    with pytest.raises(ClickException, match=said), failures_in_words(Devices("any", HERE, 0, hosts), CONFIG):
+        raise error
+
+
+def test_what_is_not_understood_is_not_hidden():
+    with pytest.raises(tf.errors.InternalError), failures_in_words(Devices("one", HERE), CONFIG):
+        raise tf.errors.InternalError(None, None, "a bug")

@@ -1,0 +1,169 @@
+"""Two processes on loopback under TF_CONFIG: one run between them."""
+
+import csv
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+
+from tests.training.shards_by_tensorflow import numbered_images, write_shards
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def start(data, out, *options, hosts=2):
+    """Start a process for each host; with one host, without TF_CONFIG."""
+    addresses = [f"localhost:{free_port()}" for _ in range(hosts)]
+    processes = []
+    for index in range(hosts):
+        task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+        cluster = {"TF_CONFIG": json.dumps(task)} if hosts > 1 else {}
+        command = [
+            sys.executable,
+            "-m",
+            "training.run",
+            "--shards",
+            data[index],
+            "--batch-size",
+            10,
+            "--out",
+            out,
+            *options,
+        ]
+        processes.append(
+            subprocess.Popen(
+                [str(part) for part in command],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                env={**os.environ, **cluster},
+            )
+        )
+    return processes
+
+
+def finish(processes, seconds=120):
+    """What each printed, and its exit code."""
+    try:
+        return [(process.communicate(timeout=seconds)[0], process.returncode) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+
+
+def losses(folder):
+    with (folder / "history.csv").open(newline="") as file:
+        return [[float(row["d_loss"]), float(row["g_loss"])] for row in csv.DictReader(file)]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("hosts") / "data"
+    write_shards(folder, numbered_images(60), (20, 20, 20))
+    return folder
+
+
+def test_two_hosts_make_the_run_that_one_makes(data, tmp_path):
+    (first, code), (second, code_of_second) = finish(start([data, data], tmp_path / "two", "--epochs", 2))
+    assert (code, code_of_second) == (0, 0), first + second
+    assert "Strategy multi-worker over CPU:0 of each of 2 hosts; batch 10, 5 a device." in first
+    assert "epoch" not in second
+    [(output, code)] = finish(start([data], tmp_path / "one", "--epochs", 2, hosts=1))
+    assert code == 0, output
+    np.testing.assert_allclose(losses(tmp_path / "two"), losses(tmp_path / "one"), rtol=1e-4)
+    assert len(losses(tmp_path / "two")) == 2
+    assert not list((tmp_path / "two").glob(".partial*"))
+    generators = [keras.saving.load_model(tmp_path / n / "generator.keras", compile=False) for n in ("one", "two")]
+    for here, there in zip(*(generator.weights for generator in generators), strict=True):
+        np.testing.assert_allclose(here, there, atol=2e-4)
+
+
+def test_hosts_that_see_different_shards_are_refused(data, tmp_path):
+    write_shards(tmp_path / "other", numbered_images(60), (30, 30))
+    for output, code in finish(start([data, tmp_path / "other"], tmp_path / "run")):
+        assert code == 2, output
+        assert "hosts see different shards" in output
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_host_that_dies_ends_the_others_with_a_message_and_the_run_continues(data, tmp_path):
+    survivor, victim = start([data, data], tmp_path / "run", "--epochs", 100_000)
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "run" / "samples" / "epoch-00002.png").exists():
+        assert survivor.poll() is None, survivor.stdout.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    victim.kill()
+    died = time.monotonic()
+    [(output, code), _] = finish([survivor, victim])
+    assert time.monotonic() - died < 60
+    assert code == 1
+    assert "Another host" in output
+    assert "Traceback" not in output
+    epochs = len(losses(tmp_path / "run"))
+    [(output, code), _] = finish(start([data, data], tmp_path / "run", "--epochs", epochs + 2))
+    assert code == 0, output
+    assert "Continuing from" in output
+    assert len(losses(tmp_path / "run")) == epochs + 2
+
+
+def test_hosts_go_back_together_and_give_up_together(data, tmp_path):
+    options = ("--epochs", 100, "--lr-d", 1e30, "--on-nan", "rollback")
+    ended = finish(start([data, data], tmp_path / "run", *options))
+    for output, code in ended:
+        assert code == 1, output
+        assert "was taken back 3 times already" in output
+    assert ended[0][0].count("Taken back to step-0") == 3
+    assert (tmp_path / "run" / "checkpoints" / "step-0-rollback-3.index").exists()
+    assert not list((tmp_path / "run").glob(".partial*"))
+
+
+AGREE = """
+import sys
+import training
+from training.loop import strategy
+devices = strategy.choose("multi-worker")
+mine = devices.host == 1
+print([devices.any_host(mine), devices.any_host(False), devices.all_hosts(mine), devices.all_hosts(True),
+       devices.same_on_all(5), devices.same_on_all(5 + mine), devices.least(3 + devices.host),
+       devices.least(3 - devices.host), devices.same_on_all(2**47 + mine)])
+"""
+
+
+def cluster_of(*roles):
+    cluster = {}
+    for role, _ in roles:
+        cluster.setdefault(role, []).append(f"localhost:{free_port()}")
+    return [{"TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": role, "index": n}})} for role, n in roles]
+
+
+def slurm_step(tasks):
+    node = {"SLURM_STEP_NODELIST": "localhost", "SLURM_STEP_TASKS_PER_NODE": str(tasks)}
+    step = {**node, "SLURM_STEP_NUM_TASKS": str(tasks)}
+    return [{**step, "SLURM_PROCID": str(task), "SLURM_LOCALID": str(task)} for task in range(tasks)]
+
+
+@pytest.mark.parametrize("hosts", [lambda: cluster_of(("chief", 0), ("worker", 0)), lambda: slurm_step(2)])
+def test_hosts_agree_on_what_any_all_and_the_least_of_them_say(hosts):
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", AGREE],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env={**os.environ, **environment},
+        )
+        for environment in hosts()
+    ]
+    expected = "[True, False, False, True, True, False, 3, 2, False]\n"
+    assert finish(processes) == [(expected, 0)] * 2

@@ -1,0 +1,92 @@
+"""Processors are not alike: what is said of this one, and what is done on one that can do less."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+from click import UsageError
+
+from training import config as configs
+from training.loop import machine
+from training.loop.machine import Machine, choose_precision, this_machine
+from training.presets import PRESETS
+
+HERE = Machine("EPYC", "AVX2", 2, True, "2.21.0", ())
+
+
+def every_preset(**settings):
+    """What a process with these settings in its environment says of each preset."""
+    environment = {name: value for name, value in os.environ.items() if name != "TF_ENABLE_ONEDNN_OPTS"}
+    process = subprocess.run(
+        [sys.executable, "-m", "tests.training.every_preset"],
+        env={**environment, **settings}, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert process.returncode == 0, process.stderr
+    said = [json.loads(line) for line in process.stdout.splitlines()]
+    assert [line["preset"] for line in said] == list(PRESETS)
+    return {line["preset"]: line for line in said}
+
+
+def test_every_preset_trains_with_avx2_alone():
+    """r3gan's grouped convolutions have a gradient in oneDNN alone, and in bfloat16 only with wider instructions."""
+    said = every_preset(ONEDNN_MAX_CPU_ISA="AVX2")
+    assert said["r3gan"]["precision"] == "float32"
+    assert all(map(math.isfinite, (loss for line in said.values() for loss in line["losses"])))
+
+
+def test_without_onednn_what_can_train_trains_and_the_rest_is_refused():
+    said = every_preset(TF_ENABLE_ONEDNN_OPTS="0")
+    assert "unset TF_ENABLE_ONEDNN_OPTS" in said.pop("r3gan")["refused"]
+    assert all(map(math.isfinite, (loss for line in said.values() for loss in line["losses"])))
+
+
+@pytest.fixture
+def without_bfloat16(monkeypatch):
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    machine.can_train.cache_clear()
+    yield
+    machine.can_train.cache_clear()
+
+
+def test_a_precision_that_was_asked_for_is_refused_where_it_cannot_be_had(without_bfloat16):
+    with pytest.raises(UsageError, match="cannot train r3gan in bfloat16"):
+        choose_precision("r3gan", 1.0, "bfloat16", is_asked_for=True)
+
+
+def test_a_precision_of_the_preset_gives_way_and_it_is_said(without_bfloat16):
+    assert choose_precision("r3gan", 1.0, "bfloat16", is_asked_for=False) == (
+        "float32", "This processor cannot train r3gan in bfloat16: the run computes in float32."
+    )  # fmt: skip
+    assert choose_precision("r3gan", 1.0, "float32", is_asked_for=True) == ("float32", "")
+
+
+def test_onednn_is_on_unless_the_environment_says_otherwise():
+    ask = "import training, os; print(os.environ['TF_ENABLE_ONEDNN_OPTS'])"
+    environment = {name: value for name, value in os.environ.items() if name != "TF_ENABLE_ONEDNN_OPTS"}
+    for setting, expected in (({}, "1"), ({"TF_ENABLE_ONEDNN_OPTS": "0"}, "0")):
+        said = subprocess.run([sys.executable, "-c", ask], env={**environment, **setting}, capture_output=True)
+        assert said.stdout.decode().strip() == expected
+
+
+def test_the_machine_is_described_as_linux_describes_it(monkeypatch):
+    said = "processor\t: 0\nmodel name\t: Some CPU @ 2 GHz\nflags\t\t: fpu sse2 avx avx2 avx512f\n\nprocessor\t: 1\n"
+    monkeypatch.setattr(machine.Path, "read_text", lambda path: said)
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "avx2")
+    assert (this_machine().processor, this_machine().instructions) == (
+        "Some CPU @ 2 GHz", "AVX-512 (oneDNN: AVX2 at most)"
+    )  # fmt: skip
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    assert not this_machine().onednn
+
+
+def test_a_run_says_that_another_machine_continues_it():
+    saved = json.loads(json.dumps({"machine": HERE.__dict__}))
+    assert configs.of_another_machine(saved, HERE) == ""
+    said = configs.of_another_machine(saved, replace(HERE, instructions="AVX-512", tensorflow="2.21.1"))
+    assert "instructions AVX2 -> AVX-512; tensorflow 2.21.0 -> 2.21.1" in said
+    assert "bits may differ" in said
+    assert configs.of_another_machine({}, HERE) == "", "a run of an older version does not say"

@@ -1,0 +1,171 @@
+import json
+
+import pytest
+import tensorflow as tf
+from click import ClickException, UsageError
+
+from training.loop import strategy
+from training.loop.strategy import Devices
+
+
+def names(count):
+    return [device.name for device in tf.config.list_logical_devices("CPU")[:count]]
+
+
+@pytest.fixture
+def two():
+    return Devices("mirrored", strategy.mirrored(names(2)))
+
+
+def test_the_first_line_says_which_devices_and_which_batch(two):
+    assert strategy.describe(two, 64) == "Strategy mirrored over CPU:0, CPU:1; batch 64, 32 a device."
+
+
+def test_a_batch_that_does_not_divide_is_refused_with_one_that_does(two):
+    with pytest.raises(UsageError, match="--batch-size 62"):
+        strategy.describe(two, 63)
+    with pytest.raises(UsageError, match="--batch-size 2"):
+        strategy.describe(two, 1)
+
+
+def test_auto_takes_what_is_there(monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    assert strategy._what_is_there(gpus=0, split=None) == "one"
+    assert strategy._what_is_there(gpus=1, split=None) == "one"
+    assert strategy._what_is_there(gpus=2, split=None) == "mirrored"
+    assert strategy._what_is_there(gpus=0, split=4) == "mirrored"
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": {"worker": ["a:1", "b:1"]}, "task": {"index": 0}}))
+    assert strategy._what_is_there(gpus=8, split=None) == "multi-worker"
+    monkeypatch.setenv("TPU_NAME", "local")
+    assert strategy._what_is_there(gpus=0, split=None) == "tpu"
+
+
+CHIEF = {"chief": ["a:1"], "worker": ["b:1", "c:1"], "evaluator": ["d:1"]}
+
+
+@pytest.mark.parametrize(("task", "host"), [(("chief", 0), 0), (("worker", 0), 1), (("worker", 1), 2)])
+def test_a_chief_is_the_first_host_and_workers_follow(monkeypatch, task, host):
+    """Vertex AI and Kubeflow name a chief: counted apart, it and the workers would be two runs in one folder."""
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": CHIEF, "task": {"type": task[0], "index": task[1]}}))
+    assert strategy._hosts_in_tf_config().index(task) == host
+    assert strategy._what_is_there(gpus=0, split=None) == "multi-worker"
+    monkeypatch.setattr(strategy, "_over_hosts", lambda resolver: None)
+    devices = strategy.choose("multi-worker")
+    assert (devices.host, devices.hosts) == (host, 3)
+
+
+@pytest.mark.parametrize(("role", "index"), [("evaluator", 0), ("ps", 0), ("worker", 2)])
+def test_a_host_that_takes_no_part_in_training_is_refused(monkeypatch, role, index):
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": CHIEF, "task": {"type": role, "index": index}}))
+    with pytest.raises(UsageError, match=f"makes this host {role} {index}"):
+        strategy.choose("auto")
+
+
+def test_a_slurm_job_without_srun_is_one_process(monkeypatch):
+    """`salloc -n 4` sets SLURM_NTASKS; only srun starts four processes, and tells each which one it is."""
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    monkeypatch.setenv("SLURM_NTASKS", "4")
+    assert strategy._what_is_there(gpus=0, split=None) == "one"
+    with pytest.raises(UsageError, match="srun"):
+        strategy.choose("multi-worker")
+    for name, value in {"SLURM_STEP_NUM_TASKS": "2", "SLURM_PROCID": "1"}.items():
+        monkeypatch.setenv(name, value)
+    assert strategy._what_is_there(gpus=0, split=None) == "multi-worker"
+
+
+def test_tasks_of_a_slurm_node_share_its_gpus(monkeypatch):
+    gpus = ["GPU:0", "GPU:1", "GPU:2", "GPU:3"]
+    assert strategy._own_gpus(gpus) == gpus
+    step = {
+        "SLURM_STEP_NUM_TASKS": "4",
+        "SLURM_STEP_TASKS_PER_NODE": "2(x2)",
+        "SLURM_PROCID": "3",
+        "SLURM_LOCALID": "1",
+    }
+    for name, value in step.items():
+        monkeypatch.setenv(name, value)
+    assert strategy._own_gpus(gpus) == ["GPU:2", "GPU:3"]
+    assert strategy._own_gpus([]) == []
+    monkeypatch.setenv("SLURM_GPUS_PER_TASK", "4")
+    assert strategy._own_gpus(gpus) == gpus
+
+
+def test_one_host_agrees_with_itself(two):
+    assert [two.any_host(answer) for answer in (True, False)] == [True, False]
+    assert [two.all_hosts(answer) for answer in (True, False)] == [True, False]
+    assert two.same_on_all(7)
+    assert two.least(7) == 7
+
+
+@pytest.mark.parametrize("content", ["{", "[]"])
+def test_a_tf_config_of_rubbish_is_named(monkeypatch, content):
+    monkeypatch.setenv("TF_CONFIG", content)
+    with pytest.raises(UsageError, match="TF_CONFIG"):
+        strategy.choose("multi-worker")
+
+
+def test_multi_worker_without_a_cluster_says_what_is_missing(monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    with pytest.raises(UsageError, match="TF_CONFIG"):
+        strategy.choose("multi-worker")
+
+
+def test_devices_that_do_not_add_up_are_noticed(two, monkeypatch):
+    strategy.self_test(two)
+    monkeypatch.setattr(Devices, "replicas", property(lambda _: 3))
+    with pytest.raises(ClickException, match="do not add up"):
+        strategy.self_test(two)
+
+
+def test_each_replica_gets_its_rows_of_the_global_batch(two):
+    batches = two.batches(tf.data.Dataset.range(12).batch(6, drop_remainder=True))
+    for start in (0, 6):
+        rows = two.strategy.experimental_local_results(next(batches))
+        assert [row.numpy().tolist() for row in rows] == [
+            list(range(start, start + 3)),
+            list(range(start + 3, start + 6)),
+        ]
+
+
+def test_float32_is_float32_on_any_gpu():
+    strategy.choose("one")
+    assert not tf.config.experimental.tensor_float_32_execution_enabled()
+
+
+def test_all_hosts_but_the_first_are_silent_and_write_where_nobody_looks(tmp_path, capsys):
+    one = tf.distribute.get_strategy()
+    first, second = Devices("multi-worker", one), Devices("multi-worker", one, host=1, hosts=1)
+    for devices in (first, second):
+        with devices.speaking():
+            print(f"host {devices.host}")
+        with devices.writable(tmp_path) as folder:
+            (folder / f"host {devices.host}").touch()
+        assert folder.exists() == (devices.host == 0)
+    assert capsys.readouterr().out == "host 0\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["host 0"]
+
+
+def test_a_tpu_that_is_not_there_is_said(monkeypatch):
+    monkeypatch.delenv("TPU_NAME", raising=False)
+    with pytest.raises(UsageError, match=r"No TPU can be reached .* Use --strategy auto"):
+        strategy.choose("tpu")
+
+
+def test_a_gpu_is_divided_into_parts_of_two_gigabytes_and_a_cpu_into_as_many(monkeypatch):
+    divided = []
+    monkeypatch.setattr(
+        tf.config, "set_logical_device_configuration", lambda device, parts: divided.append((device, parts))
+    )
+    monkeypatch.setattr(tf.config.threading, "set_inter_op_parallelism_threads", divided.append)
+    strategy._divide(["GPU:0", "GPU:1"], 3)
+    strategy._divide([], 2)
+    (threads, (gpu, parts), _, (cpu, halves)) = divided
+    assert threads >= 6
+    assert (gpu, [part.memory_limit for part in parts]) == ("GPU:0", [2048] * 3)
+    assert (cpu.device_type, [part.memory_limit for part in halves]) == ("CPU", [None] * 2)
+
+
+def test_one_device_cannot_be_mirrored(monkeypatch):
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: [tf.config.LogicalDevice("CPU:0", "CPU")])
+    with pytest.raises(UsageError, match="needs two devices or more"):
+        strategy.choose("mirrored")

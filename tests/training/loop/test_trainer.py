@@ -1,0 +1,222 @@
+"""What a run does when something goes wrong in the middle of it: the real run, with the wrong thing put into it."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from click import ClickException
+
+from tests.training.shards_by_tensorflow import numbered_images, write_shards
+from training import draw
+from training.config import Config
+from training.data.shards import find
+from training.loop import collapse
+from training.loop import trainer as loop
+from training.loop.history import History
+from training.loop.scorer import Scorer
+from training.loop.strategy import Devices
+from training.loop.trainer import Schedule, train
+from training.presets import PRESETS
+
+METHOD = replace(PRESETS["classic"], batch_size=10, latent=4)
+SCHEDULE = Schedule(total_steps=18, sample_every=1, save_minutes=60.0, status_seconds=60.0)
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("loop")
+    write_shards(folder, numbered_images(60), (60,))
+    return find([str(folder)])
+
+
+@pytest.fixture
+def trained(shards, tmp_path, monkeypatch):
+    """Run 18 steps, 6 an epoch; after each call into TensorFlow `disturb(gan, progress)` may change the state.
+
+    `change(step, sums)` may change what the call returns.
+    """
+
+    def trained(
+        disturb=lambda gan, progress: None,
+        schedule=SCHEDULE,
+        scorer=None,
+        cache=True,
+        photos=shards,
+        change=lambda step, sums: sums,
+    ):
+        def compile_steps(gan, progress, config, devices):
+            take = real(gan, progress, config, devices)
+
+            def take_and_disturb(iterator, count):
+                sums = take(iterator, count)
+                disturb(gan, progress)
+                return change(int(progress.step.numpy()), sums)
+
+            return take_and_disturb
+
+        real = loop.compile_steps
+        monkeypatch.setattr(loop, "compile_steps", compile_steps)
+        config = Config("classic", METHOD, 0, "train", 60, photos.fingerprint, photos.image_shape, cache=cache)
+        devices = Devices("one", tf.distribute.OneDeviceStrategy("CPU:0"))
+        assert train(config, photos, devices, schedule, tmp_path, scorer) == 0
+        return [json.loads(line) for line in (tmp_path / "stats.jsonl").read_text().splitlines()]
+
+    return trained
+
+
+def test_a_weight_that_is_infinite_in_the_last_step_before_a_save_is_not_saved(trained, tmp_path, capsys):
+    def poison(gan, progress):
+        if progress.step.numpy() == 12 and progress.lr_scale.numpy() == 1.0:
+            gan.discriminator.network.trainable_variables[0].assign_add(tf.fill([3, 3, 1, 64], np.inf))
+
+    stats = trained(poison, replace(SCHEDULE, rollbacks=3))
+    assert "Taken back to step-6 (1 of at most 3 times); the learning rates are now 0.5" in capsys.readouterr().out
+    assert [(line["step"], line["rollbacks"]) for line in stats] == [(6, 0), (12, 1), (18, 1)]
+    assert [(row.step, np.isfinite(row.d_loss)) for row in History(tmp_path, 18).rows] == [
+        (6, True),
+        (12, True),
+        (18, True),
+    ]
+    newest = tf.train.load_checkpoint(str(tmp_path / "checkpoints" / "step-18-rollback-1"))
+    assert newest.get_tensor("progress/lr_scale/.ATTRIBUTES/VARIABLE_VALUE") == 0.5
+    names = newest.get_variable_to_shape_map()
+    assert all(np.isfinite(newest.get_tensor(name)).all() for name in names if "OBJECT_GRAPH" not in name)
+
+
+@pytest.mark.parametrize("poison", [np.nan, np.inf])
+@pytest.mark.parametrize("place", [0, 1, 2, 3], ids=["D's loss", "G's loss", "D's gradient", "G's gradient"])
+def test_what_is_not_finite_stops_the_run_at_once_wherever_it_is(trained, tmp_path, place, poison):
+    """After the first step of an epoch of six: nothing is saved there that could bring it to light."""
+    after = []
+
+    def change(step, sums):
+        after.append(step)
+        values = sums.numpy()
+        values[place] = poison if step == 1 else values[place]
+        return tf.constant(values)
+
+    with pytest.raises(ClickException, match=r"no longer finite between steps 0 and 1 .*Nothing has been saved"):
+        trained(change=change)
+    assert after == [1]
+    assert not list((tmp_path / "checkpoints").glob("*.index"))
+    assert not (tmp_path / "history.csv").exists() or History(tmp_path, 18).rows == ()
+
+
+@pytest.mark.parametrize(("network", "poison"), [("generator", np.nan), ("discriminator", -np.inf)])
+def test_a_weight_that_is_not_finite_stops_the_run_at_the_next_loss(trained, network, poison):
+    def spoil(gan, progress):
+        if progress.step.numpy() == 1:
+            kernel = getattr(gan, network).network.trainable_variables[0]
+            kernel.assign(tf.fill(kernel.shape, poison))
+
+    with pytest.raises(ClickException, match=r"no longer finite between steps 1 and [23] "):
+        trained(spoil)
+
+
+def test_a_run_is_taken_back_from_a_step_that_is_no_boundary(trained, monkeypatch):
+    monkeypatch.setattr(loop, "SECONDS_PER_CALL", 0.0)  # a step a call
+    seen = []
+
+    def change(step, sums):
+        seen.append(step)
+        return tf.fill(sums.shape, tf.constant(np.nan, sums.dtype)) if seen.count(8) == 1 and step == 8 else sums
+
+    stats = trained(change=change, schedule=replace(SCHEDULE, rollbacks=1))
+    assert seen == [*range(1, 9), *range(7, 19)]
+    assert [(line["step"], line["rollbacks"]) for line in stats] == [(6, 0), (12, 1), (18, 1)]
+
+
+def test_a_continued_run_that_stops_on_a_loss_names_the_checkpoint_that_it_continued_from(trained, tmp_path):
+    def poison(gan, progress):
+        if progress.step.numpy() > 6:
+            gan.discriminator.network.trainable_variables[0].assign(tf.fill([3, 3, 1, 64], np.nan))
+
+    trained(poison, replace(SCHEDULE, total_steps=6))
+    with pytest.raises(ClickException) as stopped:
+        trained(poison)
+    assert f"The last good checkpoint is {tmp_path / 'checkpoints' / 'step-6'}." in stopped.value.message
+    assert "--on-nan rollback" in stopped.value.message
+    assert (tmp_path / "checkpoints" / "step-6.index").exists()
+    assert [row.step for row in History(tmp_path, 18).rows] == [6]
+
+
+def test_a_run_that_died_before_it_marked_the_best_marks_it_when_it_goes_on(trained, tmp_path):
+    schedule = replace(SCHEDULE, total_steps=6, score_steps=6)
+    scorer = Scorer(lambda faces: {"swd": float(faces.mean())}, 8, "swd", lower_is_better=True)
+    for _ in range(2):
+        trained(schedule=schedule, scorer=scorer)
+        assert (tmp_path / "checkpoints" / "best").read_text() == "step-6\n"
+        (tmp_path / "checkpoints" / "best").unlink()
+        (tmp_path / "generator-best.keras").unlink()
+    assert [scores.step for scores in History(tmp_path, 6).scores] == [6]
+
+
+def test_a_generator_that_draws_one_face_is_warned_of(trained, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(collapse, "FIRST_KIMG", 0.1)
+
+    def flatten(gan, progress):
+        for variable in gan.generator.network.trainable_variables:
+            variable.assign(tf.zeros_like(variable))
+
+    stats = trained(flatten)
+    assert [line["warning"] for line in stats] == ["", collapse.FACES_ALIKE, collapse.FACES_ALIKE]
+    assert [line["spread"] for line in stats] == [0.0, 0.0, 0.0]
+    assert [row.warning for row in History(tmp_path, 18).rows] == [line["warning"] for line in stats]
+    assert capsys.readouterr().out.count(collapse.FACES_ALIKE) == 2  # in its line of status, where there is no bar
+
+
+def test_losses_that_have_run_away_are_warned_of(trained, capsys):
+    def outweigh(gan, progress):
+        gan.discriminator.network.trainable_variables[-1].assign([1e4])  # photos and fakes are real beyond doubt
+
+    stats = trained(outweigh, schedule=replace(SCHEDULE, total_steps=12))
+    assert [line["warning"] for line in stats] == [collapse.RAN_AWAY] * 2
+    assert capsys.readouterr().out.count(collapse.RAN_AWAY) == 2
+
+
+def test_a_discriminator_that_is_always_right_is_warned_of_and_still_after_a_restart(trained, monkeypatch):
+    monkeypatch.setattr(collapse, "LONG_KIMG", 0.1)
+    monkeypatch.setattr(collapse, "NEAR_ZERO", 10.0)  # of chance: whatever D's loss is counts as near zero
+    trained(schedule=replace(SCHEDULE, total_steps=12))
+    stats = trained()
+    assert [line["warning"] for line in stats] == ["", "", collapse.OUT_OF_REACH]
+
+
+@pytest.mark.parametrize("cache", [False, True])
+def test_shards_that_are_replaced_while_a_run_reads_them_are_noticed(trained, tmp_path, capsys, cache):
+    folder = tmp_path / "data"
+    write_shards(folder, numbered_images(60), (60,))
+
+    def replace_them(gan, progress):
+        if progress.step.numpy() == 12:
+            (folder / "manifest.json").unlink()
+            write_shards(folder, numbered_images(60)[::-1], (60,))
+
+    if cache:
+        trained(replace_them, cache=True, photos=find([str(folder)]))
+        assert capsys.readouterr().out.count("cannot be continued without these shards") == 1
+    else:
+        with pytest.raises(ClickException, match="have been replaced while this run trains"):
+            trained(replace_them, cache=False, photos=find([str(folder)]))
+        assert not (tmp_path / "checkpoints" / "step-12.index").exists()
+    assert (tmp_path / "checkpoints" / "step-6.index").exists()
+
+
+def test_shards_that_were_made_again_with_the_same_bytes_are_the_same(trained, tmp_path):
+    folder = tmp_path / "data"
+    write_shards(folder, numbered_images(60), (60,))
+    path = folder / "train-00000-of-00001.tfrecord"
+
+    def repair(gan, progress):
+        (folder / "new").write_bytes(path.read_bytes())
+        (folder / "new").rename(path)
+
+    trained(repair, cache=False, photos=find([str(folder)]))
+
+
+def test_faces_are_traced_once_for_all_saves(trained):
+    generators = set()
+    trained(lambda gan, progress: generators.add(gan.generator_ema))
+    assert [draw._compiled(generator).experimental_get_tracing_count() for generator in generators] == [1]

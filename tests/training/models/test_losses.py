@@ -1,0 +1,69 @@
+from typing import get_args
+
+import numpy as np
+import pytest
+
+from training.models.losses import LOSSES
+from training.presets import Loss
+
+LOGITS = np.array([-3.0, -0.5, 0.0, 0.7, 4.0])
+
+
+def binary_cross_entropy(label, logit):
+    probability = 1 / (1 + np.exp(-logit))
+    return -(label * np.log(probability) + (1 - label) * np.log(1 - probability))
+
+
+def test_cross_entropy_has_real_one_fake_zero_and_one_for_the_generator():
+    loss = LOSSES["cross_entropy"]
+    real, fake = LOGITS.astype(np.float32), LOGITS[::-1].astype(np.float32)
+    expected = binary_cross_entropy(1, LOGITS) + binary_cross_entropy(0, LOGITS[::-1])
+    np.testing.assert_allclose(loss.discriminator(real, fake), expected, rtol=1e-6)
+    np.testing.assert_allclose(loss.generator(real, fake), binary_cross_entropy(1, LOGITS[::-1]), rtol=1e-6)
+
+
+def test_cross_entropy_of_a_certain_discriminator_is_finite():
+    loss = LOSSES["cross_entropy"]
+    far = np.array([1e4, -1e4], np.float32)
+    np.testing.assert_allclose(loss.discriminator(far, far), [1e4, 1e4])
+    np.testing.assert_allclose(loss.generator(None, far), [0, 1e4])
+
+
+def test_hinge():
+    loss = LOSSES["hinge"]
+    real, fake = LOGITS.astype(np.float32), LOGITS[::-1].astype(np.float32)
+    expected = np.maximum(0, 1 - LOGITS) + np.maximum(0, 1 + LOGITS[::-1])
+    np.testing.assert_allclose(loss.discriminator(real, fake), expected, rtol=1e-6)
+    np.testing.assert_allclose(loss.generator(None, fake), -LOGITS[::-1], rtol=1e-6)
+
+
+def test_wasserstein():
+    loss = LOSSES["wasserstein"]
+    real, fake = LOGITS.astype(np.float32), LOGITS[::-1].astype(np.float32)
+    np.testing.assert_allclose(loss.discriminator(real, fake), LOGITS[::-1] - LOGITS, rtol=1e-6)
+    np.testing.assert_allclose(loss.generator(None, fake), -LOGITS[::-1], rtol=1e-6)
+
+
+def test_relativistic_is_cross_entropy_of_the_difference_pair_by_pair():
+    loss = LOSSES["relativistic"]
+    real, fake = LOGITS.astype(np.float32), LOGITS[::-1].astype(np.float32)
+    difference = LOGITS - LOGITS[::-1]
+    np.testing.assert_allclose(loss.discriminator(real, fake), binary_cross_entropy(1, difference), rtol=1e-5)
+    np.testing.assert_allclose(loss.generator(real, fake), binary_cross_entropy(1, -difference), rtol=1e-5)
+    assert loss.generator_sees_photos
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_chance_is_the_loss_of_a_discriminator_that_cannot_tell(name):
+    loss, nothing = LOSSES[name], np.zeros(1, np.float32)
+    if loss.chance is not None:
+        np.testing.assert_allclose(loss.discriminator(nothing, nothing), loss.chance, rtol=1e-6)
+
+
+def test_the_presets_choose_among_these():
+    assert set(get_args(Loss)) == set(LOSSES)
+
+
+def test_one_loss_of_the_generator_sees_photos():
+    """A step of any other would read a second batch for nothing, and the order of photos would be another."""
+    assert [name for name, loss in LOSSES.items() if loss.generator_sees_photos] == ["relativistic"]

@@ -1,0 +1,63 @@
+from typing import get_args
+
+import keras
+import numpy as np
+import pytest
+
+from training.models.networks import classic, family
+from training.models.networks.layers import Dropout, doublings, scaled
+from training.presets import Network
+
+
+def test_classic_is_the_network_of_the_specification():
+    generator, discriminator = classic.generator((64, 64, 1), 100), classic.discriminator((64, 64, 1))
+    kinds = [type(layer).__name__ for layer in generator.layers[1:]]
+    block = ["Conv2DTranspose", "LeakyReLU", "BatchNormalization"]
+    assert kinds == ["Dense", "Reshape", *block, *block, *block, "Conv2DTranspose"]
+    convolutions = [layer for layer in generator.layers if isinstance(layer, keras.layers.Conv2DTranspose)]
+    assert [(c.filters, c.kernel_size, c.strides) for c in convolutions] == [
+        (n, (3, 3), (2, 2)) for n in (256, 128, 64, 1)
+    ]
+    assert convolutions[-1].activation is keras.activations.sigmoid
+
+    kinds = [type(layer).__name__ for layer in discriminator.layers if not isinstance(layer, keras.layers.InputLayer)]
+    assert kinds == [*["Conv2D", "LeakyReLU", "Dropout"] * 2, "Flatten", "Dense"]
+    # By hand: 3*3*1*64 + 64, 3*3*64*64 + 64, 16*16*64 + 1.
+    assert discriminator.count_params() == 640 + 36_928 + 16_385
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 1), (16, 16, 3), (64, 64, 1), (128, 128, 3)])
+@pytest.mark.parametrize("name", ["classic", "dcgan", "wgan_gp", "sngan", "lite"])
+def test_networks_build_for_the_shape_of_the_shards(name, shape):
+    networks = family(name)
+    images = networks.generator(shape, 10)(np.random.default_rng(0).uniform(-1, 1, (2, 10))).numpy()
+    assert images.shape == (2, *shape)
+    assert 0 <= images.min() < images.max() <= 1
+    discriminator = networks.discriminator(shape)
+    noise = [np.full((2, *entry.shape[1:]), 0.5, np.float32) for entry in discriminator.inputs[1:]]
+    assert discriminator([images, *noise]).shape == (2, 1)
+
+
+@pytest.mark.parametrize("name", get_args(Network))
+def test_width_multiplies_the_channels_of_every_layer(name):
+    def filters(width):
+        networks = family(name).generator((16, 16, 1), 10, width), family(name).discriminator((16, 16, 1), width)
+        return [layer.filters for network in networks for layer in network.layers if hasattr(layer, "filters")]
+
+    assert filters(0.25) == [count if count == 1 else count // 4 for count in filters(1.0)]
+
+
+def test_channels_are_whole_eights_and_one_of_them_at_least():
+    assert [scaled(64, width) for width in (0.001, 0.125, 0.2, 0.3, 1.0, 1.51)] == [8, 8, 16, 16, 64, 96]
+
+
+@pytest.mark.parametrize("shape", [(4, 4, 1), (63, 63, 1), (96, 96, 1), (64, 32, 1), (64, 64, 2)])
+def test_a_shape_that_cannot_be_built_is_refused(shape):
+    with pytest.raises(ValueError, match="square images"):
+        doublings(shape)
+
+
+def test_dropout_drops_where_the_noise_says_so_and_keeps_the_mean():
+    x = np.array([[1.0, 2.0, 3.0, 4.0]], np.float32)
+    dropped = Dropout(0.4)([x, np.array([[0.0, 0.39, 0.4, 0.99]], np.float32)])
+    np.testing.assert_allclose(dropped, [[0, 0, 5, 4 / 0.6]], rtol=1e-6)

@@ -1,0 +1,290 @@
+"""The networks of the papers: layers, parameter counts by formula, initial values, second derivatives."""
+
+import random as random_seeds
+from itertools import pairwise
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.training.arrays import in_float64, random
+from training.models.networks import dcgan, family, lite, r3gan, sngan, wgan_gp
+from training.models.networks.layers import SpectralConv2D
+
+FAMILIES = ("dcgan", "wgan_gp", "sngan", "r3gan", "lite")
+
+
+def trainable(network):
+    return sum(int(np.prod(v.shape)) for v in network.trainable_variables)
+
+
+def small(name):
+    """Both networks for 8x8x1, R3GAN's in 16 times fewer channels; the same weights every time."""
+    # A penalty jumps where a unit of LeakyReLU or ReLU changes sides: weights by chance once put such a place between
+    # the points of a central difference.
+    random_seeds.seed(0)
+    if name == "r3gan":
+        return r3gan._generator([48, 32], 1, 10), r3gan._discriminator([48, 32], (8, 8, 1))
+    return family(name).generator((8, 8, 1), 10), family(name).discriminator((8, 8, 1))
+
+
+@pytest.fixture
+def bfloat16():
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    yield
+    keras.config.set_dtype_policy(before)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_middle_grey_is_zero_inside(name):
+    """The papers' pixels are [-1, 1]: at the start every bias is 0, so 0 stays 0 all the way."""
+    generator, discriminator = small(name)
+    np.testing.assert_array_equal(generator(np.zeros((1, 10))), 0.5)
+    np.testing.assert_array_equal(discriminator([np.full((1, 8, 8, 1), 0.5)]), 0)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_black_and_white_are_minus_one_and_one_inside(name):
+    _, discriminator = small(name)
+    inside = keras.Model(discriminator.inputs, discriminator.layers[1].output)
+    np.testing.assert_array_equal(inside([np.array([0.0, 1.0]).reshape(2, 1, 1, 1) * np.ones((1, 8, 8, 1))])[0], -1)
+    np.testing.assert_array_equal(inside([np.ones((1, 8, 8, 1))]), 1)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_saved_generator_needs_keras_alone(name, tmp_path):
+    generator, _ = small(name)
+    assert {type(layer).__module__.partition(".")[0] for layer in generator.layers} == {"keras"}
+    generator.save(tmp_path / "generator.keras")
+    z = random(2, 10)
+    loaded = keras.saving.load_model(tmp_path / "generator.keras")
+    np.testing.assert_allclose(loaded(z), generator(z), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_saved_discriminator_loads(name, tmp_path):
+    _, discriminator = small(name)
+    discriminator.save(tmp_path / "discriminator.keras")
+    images = random(2, 8, 8, 1)
+    loaded = keras.saving.load_model(tmp_path / "discriminator.keras")
+    np.testing.assert_allclose(loaded([images]), discriminator([images]), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_layers_of_one_shape_start_differently(name):
+    for network in small(name):
+        kernels = [v.numpy() for v in network.trainable_variables if len(v.shape) > 1]
+        kernels = [kernel for kernel in kernels if kernel.any()]  # but R3GAN's zeros
+        assert len({kernel.tobytes() for kernel in kernels}) == len(kernels)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_bfloat16_is_for_the_arithmetic_inside(name, bfloat16):
+    generator, discriminator = small(name)
+    assert {v.dtype for network in (generator, discriminator) for v in network.variables} <= {"float32", "uint32"}
+    images = generator(random(2, 10), training=True)
+    logits = discriminator([images], training=True)
+    assert images.dtype == logits.dtype == tf.float32
+    assert any(layer.compute_dtype == "bfloat16" for layer in generator.layers)
+    assert any(layer.compute_dtype == "bfloat16" for layer in discriminator.layers)
+    assert np.isfinite(images).all()
+    assert np.isfinite(logits).all()
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_gradient_penalty_has_the_right_gradient(name):
+    """d |dD/dx|^2 / d weights along a random direction, against central differences in float64."""
+    discriminator = small(name)[1]
+    twin = in_float64(discriminator)
+    generator = np.random.default_rng(0)
+    start = [v.numpy() + generator.normal(0, 0.05, v.shape) for v in discriminator.trainable_variables]
+    direction = [generator.normal(0, 1, v.shape) for v in discriminator.trainable_variables]
+    pixels = generator.uniform(0, 1, (3, 8, 8, 1))
+    for here, there in zip(discriminator.non_trainable_variables, twin.non_trainable_variables, strict=True):
+        there.assign(here.numpy())
+
+    def assign(network, step):
+        for variable, origin, way in zip(network.trainable_variables, start, direction, strict=True):
+            variable.assign(origin + step * way)
+
+    def penalty(network, dtype):
+        images = tf.constant(pixels, dtype)
+        with tf.GradientTape() as tape:
+            tape.watch(images)
+            # BatchNormalization as in training; spectral normalisation with u at rest.
+            value = tf.reduce_sum(network([images], training=name == "dcgan"))
+        return tf.reduce_sum(tape.gradient(value, images) ** 2)
+
+    def at(step):
+        assign(twin, step)
+        return penalty(twin, tf.float64).numpy()
+
+    expected = (at(1e-7) - at(-1e-7)) / 2e-7
+    assign(discriminator, 0.0)
+    with tf.GradientTape() as tape:
+        value = penalty(discriminator, tf.float32)
+    gradients = tape.gradient(value, discriminator.trainable_variables)
+    along = sum(np.sum(g * way) for g, way in zip(gradients, direction, strict=True) if g is not None)
+    assert float(value) == pytest.approx(at(0.0), rel=1e-4)
+    assert along == pytest.approx(expected, rel=2e-3)
+
+
+def test_dcgan_is_four_strided_convolutions_each_way():
+    generator, discriminator = dcgan.generator((64, 64, 1), 100), dcgan.discriminator((64, 64, 1))
+    kinds = [type(layer).__name__ for layer in generator.layers[1:]]
+    block = ["Conv2DTranspose", "BatchNormalization", "ReLU"]
+    assert kinds == ["Dense", "Reshape", *block[1:], *block * 3, "Conv2DTranspose", "Rescaling"]
+    widths = (512, 256, 128, 64)
+    # 16 weights of each 4x4 kernel; two of each BatchNormalization; a bias only where no BatchNormalization follows.
+    pairs = 16 * (512 * 256 + 256 * 128 + 128 * 64)
+    assert trainable(generator) == 100 * 16 * 512 + pairs + 2 * sum(widths) + 16 * 64 + 1
+    assert trainable(discriminator) == 16 * 64 + 64 + pairs + 2 * (128 + 256 + 512) + 16 * 512 + 1
+    for layer in generator.layers + discriminator.layers:
+        if isinstance(layer, (keras.layers.Conv2D, keras.layers.Conv2DTranspose)):
+            assert (layer.kernel_size, layer.strides) == ((4, 4), (2, 2))
+
+
+def test_dcgan_starts_as_in_the_paper():
+    for network in (dcgan.generator((64, 64, 1), 100), dcgan.discriminator((64, 64, 1))):
+        for layer in network.layers:
+            if isinstance(layer, keras.layers.BatchNormalization):
+                assert layer.synchronized
+                gamma = layer.gamma.numpy()
+                assert gamma.mean() == pytest.approx(1, abs=0.01)
+                assert gamma.std() == pytest.approx(0.02, rel=0.3)
+            elif layer.trainable_variables:
+                assert layer.kernel.numpy().std() == pytest.approx(0.02, rel=0.1)
+
+
+def test_lite_is_dcgan_in_half_its_channels_with_no_normalisation_in_d():
+    generator, discriminator = lite.generator((64, 64, 1), 64), lite.discriminator((64, 64, 1))
+    widths = (256, 128, 64, 32)
+    pairs = 16 * (256 * 128 + 128 * 64 + 64 * 32)
+    assert trainable(generator) == 64 * 16 * 256 + pairs + 2 * sum(widths) + 16 * 32 + 1
+    assert trainable(discriminator) == 16 * 32 + pairs + sum(widths) + 16 * 256 + 1
+    assert {type(layer).__name__ for layer in discriminator.layers if layer.weights} == {"Conv2D", "Dense"}
+
+
+def test_the_critic_of_wgan_gp_sees_each_image_alone():
+    critic = wgan_gp.discriminator((16, 16, 1))
+    images = random(4, 16, 16, 1)
+    together = critic([images], training=True)
+    for image, logit in zip(images, together, strict=True):
+        np.testing.assert_allclose(critic([image[None]], training=True)[0], logit, rtol=1e-4, atol=1e-5)
+
+
+def test_the_critic_of_wgan_gp_starts_as_he_et_al():
+    for layer in wgan_gp.discriminator((64, 64, 1)).layers:
+        if layer.trainable_variables:
+            kernel = layer.kernel.numpy()
+            fan_in = np.prod(kernel.shape[:-1])
+            assert np.std(kernel) == pytest.approx((2 / fan_in) ** 0.5, rel=0.1)
+
+
+def test_sngan_has_the_blocks_of_the_paper():
+    generator, discriminator = sngan.generator((64, 64, 1), 128), sngan.discriminator((64, 64, 1))
+    widths = [512, 256, 128, 64, 32]
+    expected = 128 * 16 * 512 + 16 * 512 + 2 * 32 + 9 * 32 + 1
+    for before, after in pairwise(widths):
+        # Normalisation, 3x3, normalisation, 3x3, shortcut.
+        expected += 2 * before + 9 * before * after + after + 2 * after + 9 * after**2 + after + before * after + after
+    assert trainable(generator) == expected
+
+    expected = (9 * 32 + 32) + (9 * 32**2 + 32) + (32 + 32) + 512 + 1
+    for after, before in pairwise(widths):
+        expected += 9 * before**2 + before + 9 * before * after + after + before * after + after
+    assert trainable(discriminator) == expected
+    assert {type(layer) for layer in discriminator.layers if layer.weights} == {SpectralConv2D}
+
+
+def test_the_logit_of_sngan_is_of_the_sum_over_the_map():
+    discriminator = sngan.discriminator((16, 16, 1))
+    relu = [layer for layer in discriminator.layers if isinstance(layer, keras.layers.ReLU)][-1]
+    last = [layer for layer in discriminator.layers if isinstance(layer, SpectralConv2D)][-1]
+    images = random(3, 16, 16, 1)
+    maps = keras.Model(discriminator.inputs, relu.output)([images]).numpy()
+    kernel = last.kernel.numpy()[0, 0]  # one column: its singular value is its length
+    expected = maps.sum((1, 2)) @ (kernel / np.linalg.norm(kernel))
+    np.testing.assert_allclose(discriminator([images]), expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(("size", "widths"), [(8, [768] * 2), (64, [768] * 4 + [384]), (128, [768] * 4 + [384] * 2)])
+def test_r3gan_is_768_wide_up_to_32_pixels(size, widths):
+    assert r3gan._widths((size, size, 3), 1.0) == widths
+
+
+def r3gan_stages(widths):
+    """Parameters of two blocks a stage and of the projections between stages of different widths."""
+    blocks = sum(2 * (2 * w * w + 2 * w + 9 * 16 * 2 * w + 2 * w + 2 * w * w) for w in widths)
+    return blocks + sum(a * b for a, b in pairwise(widths) if a != b)
+
+
+def test_r3gan_has_22_million_parameters_each():
+    generator, discriminator = r3gan.generator((64, 64, 1), 64), r3gan.discriminator((64, 64, 1))
+    stages = r3gan_stages([768, 768, 768, 768, 384])
+    assert trainable(generator) == stages + 64 * 768 + 16 * 768 + 384 == 22_429_056
+    assert trainable(discriminator) == stages + 384 + 16 * 768 + 768 == 22_380_672
+    groups = [layer.groups for layer in generator.layers if getattr(layer, "groups", 1) > 1]
+    assert groups == [96] * 8 + [48] * 2
+    assert [layer.groups for layer in discriminator.layers if getattr(layer, "groups", 1) > 1] == groups[::-1]
+
+
+def kernels(network):
+    """Shapes of all kernels that are trained, first to last."""
+    return [tuple(v.shape) for v in network.trainable_variables if len(v.shape) == 4]
+
+
+def test_the_discriminator_of_r3gan_mirrors_the_generator():
+    widths = [64, 64, 32]
+    generator, discriminator = r3gan._generator(widths, 3, 10), r3gan._discriminator(widths, (16, 16, 3))
+    turned = [(*size, outputs, inputs) for *size, inputs, outputs in reversed(kernels(generator))]
+    ungrouped = [shape for shape in kernels(discriminator) if shape[0] == 1]
+    assert ungrouped == [shape for shape in turned if shape[0] == 1]
+    assert trainable(generator) - 10 * 64 == trainable(discriminator) - 64
+
+
+def test_r3gan_starts_with_every_block_as_its_shortcut():
+    discriminator = r3gan._discriminator([64, 64, 32], (16, 16, 1))
+    sums = [layer for layer in discriminator.layers if isinstance(layer, keras.layers.Add)]
+    assert len(sums) == 6
+    outputs = [(layer.input[0], layer.output) for layer in sums]
+    for before, after in keras.Model(discriminator.inputs, outputs)([random(2, 16, 16, 1)]):
+        np.testing.assert_array_equal(before, after)
+
+
+def test_the_power_inside_a_block_of_r3gan_starts_at_one_over_the_number_of_blocks():
+    """From x of power 1: each of the two convolutions has gain sqrt(2 / 1.04) * L^(-1/4), and LeakyReLU takes 1.04 / 2.
+
+    So L^(-1/2) after each pair of convolution and LeakyReLU, and 1 / L before the last convolution.
+    """
+    for stages in (2, 5):
+        x = keras.Input((16, 16, 256))
+        block = keras.Model(x, r3gan._stage(x, stages))
+        last = [layer for layer in block.layers if isinstance(layer, keras.layers.Conv2D)][2]
+        inside = keras.Model(x, last.input)(random(2, 16, 16, 256)).numpy()
+        # Zeros beyond the edge take power from the outer ring.
+        assert np.mean(inside[:, 1:-1, 1:-1] ** 2) == pytest.approx(1 / (2 * stages), rel=0.05)
+
+
+def test_the_ends_of_r3gan_start_at_power_one():
+    generator, discriminator = r3gan._generator([512, 512], 1, 64), r3gan._discriminator([512, 512], (8, 8, 1))
+    first = next(layer for layer in generator.layers if isinstance(layer, keras.layers.EinsumDense))
+    assert np.mean(keras.Model(generator.inputs, first.output)(random(64, 64)) ** 2) == pytest.approx(1, rel=0.15)
+
+    entry = discriminator.layers[2]
+    assert np.mean(keras.Model(discriminator.inputs, entry.output)([random(8, 8, 8, 1) / 2 + 0.5]) ** 2) == (
+        pytest.approx(1, rel=0.25)
+    )
+    last = next(layer for layer in discriminator.layers if isinstance(layer, keras.layers.EinsumDense))
+    assert np.mean(last(random(64, 4, 4, 512)) ** 2) == pytest.approx(1, rel=0.1)
+    assert np.mean(discriminator.layers[-1](random(512, 512)) ** 2) == pytest.approx(1, rel=0.4)
+
+
+def test_r3gan_computes_in_bfloat16_but_at_4x4_and_the_end(bfloat16):
+    for network in (r3gan._generator([48, 48], 1, 10), r3gan._discriminator([48, 48], (8, 8, 1))):
+        for layer in network.layers:
+            if isinstance(layer, (keras.layers.Conv2D, keras.layers.LeakyReLU, keras.layers.Add)):
+                in_float32 = layer.output.shape[1] == 4 or layer.output.shape[-1] == 1
+                assert layer.compute_dtype == ("float32" if in_float32 else "bfloat16")

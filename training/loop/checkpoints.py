@@ -1,0 +1,124 @@
+"""The state of a run on disk: complete or not visible; the last few and the best kept."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import tensorflow as tf
+
+from training.files import publish, write_text
+from training.models.gan import GAN
+from training.models.progress import Progress
+
+KEPT = 3
+
+_SUFFIXES = (".index", ".data-00000-of-00001")  # a checkpoint is visible by its index: written last, removed first
+
+
+class Checkpoints:
+    """The checkpoints of one run folder: checkpoints/step-N.index and its data.
+
+    A run that was taken back passes the same steps again, so their names say how often it was: step-N-rollback-1.
+    No name is ever written twice with other content, which a death between the two files would spoil.
+    """
+
+    def __init__(self, folder: Path, gan: GAN, progress: Progress, written: Path | None = None):
+        """Open a run's checkpoints.
+
+        Args:
+            folder: the run's folder, which is read.
+            gan: the networks.
+            progress: the counters.
+            written: what is written to in its stead, by hosts that have to save and whose files nobody needs.
+        """
+        self._folder, self._written = folder / "checkpoints", (written or folder) / "checkpoints"
+        self._progress = progress
+        parts = {
+            "generator": gan.generator.network,
+            "generator_optimizer": gan.generator.optimizer,
+            "discriminator": gan.discriminator.network,
+            "discriminator_optimizer": gan.discriminator.optimizer,
+        }
+        if gan.generator_ema is not gan.generator.network:
+            parts["generator_ema"] = gan.generator_ema
+        self._state = tf.train.Checkpoint(**parts, progress=progress)
+        variables = [variable for part in parts.values() for variable in part.variables]
+        self._floats = [variable.value for variable in variables if tf.as_dtype(variable.dtype).is_floating]
+
+    def restore(self) -> tuple[Path | None, list[str]]:
+        """Restore the newest checkpoint that is whole.
+
+        Returns:
+            Which one, None where there is none; and a line for each damaged one that was passed over.
+        """
+        damaged = []
+        for path in _newest_first(self._folder):
+            try:
+                # Every tensor carries a checksum, and nothing is assigned before all of them are read.
+                self._state.read(str(path)).assert_existing_objects_matched()
+            except (tf.errors.OpError, ValueError, RuntimeError, AssertionError, IndexError) as error:
+                damaged.append(f"{path} is damaged and passed over: {str(error).splitlines()[0][:120]}")
+                continue
+            return path, damaged
+        return None, damaged
+
+    def finite(self) -> bool:
+        """Whether all weights and all that the optimizers keep are finite: what the next step can go on from."""
+        return bool(_all_finite(self._floats))
+
+    def save(self) -> Path:
+        """Write a checkpoint, then remove all but the last few and the best."""
+        for leftover in self._written.glob("*partial-*"):  # of a run that was killed while it saved
+            leftover.unlink() if leftover.is_file() else shutil.rmtree(leftover)
+        step, rollbacks = int(self._progress.step.numpy()), int(self._progress.rollbacks.numpy())
+        name = f"step-{step}-rollback-{rollbacks}" if rollbacks else f"step-{step}"
+        partial = Path(self._state.write(str(self._written / f"partial-{step}")))
+        for suffix in reversed(_SUFFIXES):
+            publish(_file(partial, suffix), _file(self._written / name, suffix))
+        self._remove_old()
+        return self._folder / name
+
+    def mark_best(self, path: Path) -> None:
+        """Keep this checkpoint, whatever comes later, and no longer the one that was the best before."""
+        self._written.mkdir(exist_ok=True)  # a host that restored and has not saved yet writes elsewhere than it read
+        write_text(self._written / "best", path.name + "\n")
+        self._remove_old()
+
+    def best(self) -> Path | None:
+        """The checkpoint that was marked as the best; None where none was or its mark cannot be read."""
+        try:
+            name = (self._written / "best").read_text(encoding="utf-8").strip()
+        except (FileNotFoundError, UnicodeDecodeError):
+            return None
+        return self._folder / name if _age(name) else None
+
+    def _remove_old(self) -> None:
+        best = self.best()
+        kept = {path.name for path in _newest_first(self._written)[:KEPT]} | ({best.name} if best else set())
+        for suffix in _SUFFIXES:  # data without an index are what a death between the two left
+            for path in self._written.glob(f"step-*{suffix}"):
+                name = path.name.removesuffix(suffix)
+                if _age(name) and name not in kept:
+                    path.unlink(missing_ok=True)
+
+
+def _newest_first(folder: Path) -> list[Path]:
+    visible = (path.with_suffix("") for path in folder.glob("step-*.index"))
+    return sorted((path for path in visible if _age(path.name)), key=lambda path: _age(path.name), reverse=True)
+
+
+@tf.function
+def _all_finite(values: list[tf.Variable]) -> tf.Tensor:
+    return tf.reduce_all([tf.reduce_all(tf.math.is_finite(value)) for value in values])
+
+
+def _file(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
+
+
+def _age(name: str) -> tuple[int, int] | None:
+    """What orders checkpoints by when they were written; None for what is none."""
+    match = re.fullmatch(r"step-(\d+)(?:-rollback-(\d+))?", name)
+    return (int(match[2] or 0), int(match[1])) if match else None

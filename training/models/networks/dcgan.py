@@ -1,0 +1,83 @@
+"""DCGAN (Radford et al. 2016): strided convolutions each way, BatchNormalization but at the images.
+
+Pixels are [-1, 1] inside. The widths start at 64 beside the image and double up to 512: for 64x64 those of the paper's
+own code, 64, 128, 256, 512.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import keras
+from keras import layers
+from keras.config import floatx
+
+from training.models.networks.layers import doublings, scaled
+
+
+def generator(image_shape: tuple[int, int, int], latent: int, width: float = 1.0) -> keras.Model:
+    """From z through 4x4x512 to the image: 4x4 transposed convolutions of stride 2, ReLU, tanh."""
+    first, *others = reversed(widths(image_shape, width))
+    z = keras.Input((latent,), name="z")
+    # The paper's transposed convolution from 1x1 to 4x4 is this product.
+    x = layers.Dense(4 * 4 * first, use_bias=False, kernel_initializer=_normal())(z)
+    x = layers.ReLU()(_normalisation()(layers.Reshape((4, 4, first))(x)))
+    for filters in others:
+        x = layers.Conv2DTranspose(filters, 4, strides=2, padding="same", use_bias=False, kernel_initializer=_normal())(
+            x
+        )
+        x = layers.ReLU()(_normalisation()(x))
+    image = layers.Conv2DTranspose(
+        image_shape[-1],
+        4,
+        strides=2,
+        padding="same",
+        activation="tanh",
+        kernel_initializer=_normal(),
+        dtype=floatx(),
+    )(x)
+    image = layers.Rescaling(0.5, 0.5, dtype=floatx())(image)
+    return keras.Model(z, image, name="generator")
+
+
+def _normal() -> keras.initializers.Initializer:
+    return keras.initializers.RandomNormal(stddev=0.02)
+
+
+def discriminator(
+    image_shape: tuple[int, int, int],
+    width: float = 1.0,
+    normalised: bool = True,
+    initializer: Callable[[], keras.initializers.Initializer] = _normal,
+) -> keras.Model:
+    """4x4 convolutions of stride 2 with LeakyReLU, down to 4x4, then one logit.
+
+    Args:
+        image_shape: height, width, channels.
+        width: multiplies the channels.
+        normalised: whether BatchNormalization follows every convolution but the first.
+        initializer: makes the initialiser of each layer's weights.
+    """
+    image = keras.Input(image_shape, name="image")
+    x = layers.Rescaling(2.0, -1.0, dtype=floatx())(image)
+    for index, filters in enumerate(widths(image_shape, width)):
+        normalise = normalised and index > 0
+        x = layers.Conv2D(
+            filters, 4, strides=2, padding="same", use_bias=not normalise, kernel_initializer=initializer()
+        )(x)
+        if normalise:
+            x = _normalisation()(x)
+        x = layers.LeakyReLU(0.2)(x)
+    logit = layers.Dense(1, kernel_initializer=initializer(), dtype=floatx())(layers.Flatten()(x))
+    return keras.Model([image], logit, name="discriminator")
+
+
+def widths(image_shape: tuple[int, int, int], width: float) -> list[int]:
+    """Channels of the maps between the image and 4x4, the largest map first: doubled each time, up to 8 times."""
+    return [scaled(64 * min(2**index, 8), width) for index in range(doublings(image_shape))]
+
+
+def _normalisation() -> layers.BatchNormalization:
+    # Gamma, epsilon and momentum as in the paper's code.
+    gamma = keras.initializers.RandomNormal(mean=1.0, stddev=0.02)
+    return layers.BatchNormalization(momentum=0.9, epsilon=1e-5, gamma_initializer=gamma, synchronized=True)
