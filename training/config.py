@@ -1,37 +1,34 @@
-"""What a run resolved to, as it is printed, saved in config.json, and compared when the run is continued."""
+"""The resolved settings of a run: printed, saved in config.json, and compared when the run is continued."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import MISSING, asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from click import UsageError
 
 from training.files import write_text
 from training.presets import Preset
-from training.schedule import Ramp
-
-if TYPE_CHECKING:
-    from training.loop.machine import Machine
+from training.schedule import CosineSchedule
 
 FILE_NAME = "config.json"
 
-HOW = {"micro_batch", "jit", "precision"}
-"""Settings of how a run is computed: a continued run may have others. Micro-batches do change what is learnt where
-there is BatchNormalization, whose statistics are those of what is computed at once. Weights are float32 in any
-precision, and a processor may lack bfloat16."""
+RESUMABLE = {"micro_batch", "jit", "precision"}
+"""Settings that a continued run may change. Micro-batches do change what is trained where there is BatchNormalization,
+whose statistics are those of what is computed at once. Weights are float32 in any precision, and a processor may lack
+bfloat16."""
 
 _TITLES = {"data": "data (the shards' content)"}
 
-MACHINE = "machine"
-"""Under this name config.json has what computed the run last."""
+_MACHINE = "machine"
+"""Under this name config.json describes the machine that computed the run last."""
 
 
 @dataclass(frozen=True)
 class Config:
-    """Everything that decides what a run learns, but for its length: a longer run goes on where a shorter one ended."""
+    """Everything that decides what is trained, except for the length: a longer run continues a shorter one."""
 
     preset: str
     method: Preset
@@ -43,10 +40,11 @@ class Config:
     data: str
     """`ShardSet.fingerprint` of the training shards."""
     image_shape: tuple[int, int, int]
+    """height, width, channels."""
     cache: bool
     """Decoded images in memory. The order of photos is another one when they are streamed."""
     micro_batch: int | None = None
-    """How many examples a device computes at once; None for its whole share of a batch."""
+    """Examples that a device computes at once; None for its whole share of a batch."""
     jit: bool = False
     """Networks compiled with XLA."""
 
@@ -56,87 +54,108 @@ class Config:
         return self.photos // self.method.batch_size
 
 
+@dataclass(frozen=True)
+class SavedRun:
+    """What config.json says of a run."""
+
+    config: Config
+    machine: Mapping[str, object]
+    """The machine that computed it last, by the names of `Machine`'s fields; empty where a run of an older version does
+    not say."""
+
+
 def rows(config: Config) -> dict[str, object]:
-    """Every setting by its name, in the order in which it is printed; values as JSON has them."""
+    """Return every setting by its name, in the order in which it is printed; values as JSON has them."""
     flat = {field.name: getattr(config, field.name) for field in fields(config)}
     flat["image_shape"] = list(config.image_shape)
     method = flat.pop("method")
     for field in fields(method):
         value = getattr(method, field.name)
-        flat[field.name] = str(value) if isinstance(value, Ramp) else value
+        flat[field.name] = str(value) if isinstance(value, CosineSchedule) else value
     return flat
 
 
-def table(values: dict[str, object]) -> str:
-    """Aligned lines of name and value."""
+def table(values: Mapping[str, object]) -> str:
+    """Return aligned lines of name and value."""
     width = max(map(len, values))
     return "\n".join(f"  {name:<{width}}  {value}" for name, value in values.items())
 
 
-# What a setting was before there was one: a run of an older version has no row for it.
-_DEFAULTS = {
-    field.name: str(field.default) if isinstance(field.default, Ramp) else field.default
-    for kind in (Config, Preset)
-    for field in fields(kind)
-    if field.default is not MISSING
-}
+def load(folder: Path) -> SavedRun | None:
+    """Return what the run in `folder` is, or None where there is no run.
 
-
-def load(folder: Path) -> dict[str, object] | None:
-    """The settings of the run in `folder`, or None where there is none.
+    A setting that an older version did not have gets its default.
 
     Raises:
-        UsageError: the file is not a run's config.
+        UsageError: the file is not a run's config, or one of a newer version.
     """
     path = folder / FILE_NAME
     try:
         saved = json.loads(path.read_text(encoding="utf-8"))
+        machine = saved.pop(_MACHINE, None) or {}
+        method = _from_rows(Preset, saved)
+        config = _from_rows(Config, {**saved, "method": method, "image_shape": tuple(saved.pop("image_shape"))})
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} cannot be read ({error}). Choose another --out.") from None
-    if not isinstance(saved, dict) or "latent" not in saved:
-        raise UsageError(f"{path} is not the config of a run. Choose another --out.")
-    return saved | {name: value for name, value in _DEFAULTS.items() if name not in saved}
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise UsageError(f"{path} is not the config of a run. Choose another --out.") from None
+    known = {field.name for kind in (Config, Preset) for field in fields(kind)}
+    if unknown := saved.keys() - known:
+        raise UsageError(
+            f"{path} has settings that this version does not know: {', '.join(sorted(unknown))}. Continue the run with "
+            "the version that began it, or choose another --out."
+        )
+    return SavedRun(config, machine)
 
 
-def load_with_generator(folder: Path) -> tuple[dict[str, object], Path]:
-    """The settings of the run in `folder`, and where its generator is.
+def _from_rows(kind: type, values: Mapping[str, object]) -> object:
+    """Make a Config or a Preset of what `rows` wrote. Raises KeyError where something is missing."""
+    found = {}
+    for field in fields(kind):
+        if field.name in values or field.default is MISSING:
+            value = values[field.name]
+            found[field.name] = CosineSchedule.parse(str(value)) if field.type == "CosineSchedule" else value
+    return kind(**found)
+
+
+def load_with_generator(folder: Path) -> tuple[Config, Path]:
+    """Return the settings of the run in `folder`, and the path of its generator.
 
     Raises:
         UsageError: it is not a run, or has no generator yet.
     """
-    settings = load(folder)
-    if settings is None:
+    saved = load(folder)
+    if saved is None:
         raise UsageError(f"{folder} is not a run (it has no {FILE_NAME}). Runs lie under runs/.")
     path = folder / "generator.keras"
     if not path.exists():
         raise UsageError(f"{path} is not there yet: it is written at the end of the first epoch.")
-    return settings, path
+    return saved.config, path
 
 
-def save(folder: Path, config: Config, machine: Machine) -> None:
-    """Write config.json."""
-    values = {**rows(config), MACHINE: asdict(machine)}
+def save(folder: Path, config: Config, machine: Mapping[str, object]) -> None:
+    """Write config.json; `machine` has the values of a `Machine` by the names of its fields."""
+    values = {**rows(config), _MACHINE: machine}
     write_text(folder / FILE_NAME, json.dumps(values, indent=2) + "\n")
 
 
-def differences(saved: dict[str, object], config: Config) -> list[str]:
-    """What would change if the saved run were continued with this config, a line each."""
-    wanted = rows(config)
+def differences(saved: Config, config: Config) -> list[str]:
+    """Return a line for each setting that would change if the saved run were continued with this config."""
+    before, wanted = rows(saved), rows(config)
     return [
-        f"{_TITLES.get(name, name)}: {saved.get(name)} in the run, {wanted.get(name)} asked for"
-        for name in {**saved, **wanted}
-        if name not in HOW | {MACHINE} and saved.get(name) != wanted.get(name)
+        f"{_TITLES.get(name, name)}: {before[name]} in the run, {wanted[name]} asked for"
+        for name in before
+        if name not in RESUMABLE and before[name] != wanted[name]
     ]
 
 
-def of_another_machine(saved: dict[str, object], machine: Machine) -> str:
-    """Say how the machine differs from the one that computed the run so far; "" where it does not or none is known."""
-    before = saved.get(MACHINE) or {}
+def machine_changes(before: Mapping[str, object], now: Mapping[str, object]) -> str:
+    """Return a warning that names what differs between two machines; "" where nothing does or none is known."""
     changes = [
         f"{name} {before[name]} -> {value}"
-        for name, value in json.loads(json.dumps(asdict(machine))).items()
+        for name, value in json.loads(json.dumps(now)).items()
         if name in before and before[name] != value
     ]
     return (

@@ -1,4 +1,4 @@
-"""Faces from rows of an endless table of z, which a seed names: whoever draws the same rows sees the same faces."""
+"""Faces from a generator and a seed: the z of a seed are the rows of an endless table, always the same."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ from click import UsageError
 
 from training.grid import to_pixels
 from training.models.noise import Purpose, latent
+from training.models.precision import full_precision
 
 BATCH = 32
-"""Faces at once: `r3gan` takes some 80 MB for each on a CPU. `lite` draws 2,048 in 2.1 s, by 128 at once in 1.7 s."""
+"""Faces per forward pass: `r3gan` takes some 80 MB for each on a CPU. `lite` draws 2,048 in 2.1 s, in batches of 128
+in 1.7 s."""
 
 
 def load(path: Path) -> keras.Model:
-    """The generator that a run has saved.
+    """Return the generator that a run has saved.
 
     Raises:
         UsageError: it cannot be read.
@@ -29,17 +31,17 @@ def load(path: Path) -> keras.Model:
         return keras.saving.load_model(path, compile=False)
     except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
         raise UsageError(
-            f"{path} cannot be read ({error}). The run writes it anew when it ends an epoch: continue it."
+            f"{path} cannot be read ({error}). The run writes it again at the end of an epoch: continue the run."
         ) from None
 
 
 @lru_cache(maxsize=2)
 def _compiled(generator: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
-    """The generator as a graph, traced once for as long as it is drawn from.
+    """Return the generator as a graph, which is traced once.
 
-    In a graph what one layer returns is freed once the next has read it: 2.7 GB in place of 4.2 for 16 of `r3gan`.
+    A graph frees the output of a layer once the next has read it: 2.7 GB in place of 4.2 for 16 faces of `r3gan`.
     """
-    any_count = tf.TensorSpec((None, *generator.input_shape[1:]), keras.config.floatx())
+    any_count = tf.TensorSpec((None, *generator.input_shape[1:]), full_precision())
     return tf.function(lambda z: generator(z, training=False), input_signature=[any_count])
 
 
@@ -48,16 +50,16 @@ def faces(
     count: int,
     seed: int,
     distribution: str,
-    drawn: Callable[[int], object] = lambda rows: None,
+    on_progress: Callable[[int], object] = lambda rows: None,
 ) -> np.ndarray:
     """Draw the first `count` faces of a seed: uint8 [count, height, width, channels].
 
     Args:
-        generator: from z to images in [0, 1]; what it draws beyond is clipped.
-        count: how many.
-        seed: which table.
+        generator: from z to images in [0, 1]; values outside are clipped.
+        count: number of faces.
+        seed: of z.
         distribution: of z, "uniform" or "normal".
-        drawn: told how many faces have been added.
+        on_progress: called with the number of faces after each batch.
     """
     size, generate = generator.input_shape[-1], _compiled(generator)
     parts = []
@@ -65,5 +67,5 @@ def faces(
         rows = min(BATCH, count - first)
         z = latent((seed, Purpose.SAMPLE), first, rows, size, distribution)
         parts.append(to_pixels(generate(z).numpy()))
-        drawn(rows)
+        on_progress(rows)
     return np.concatenate(parts)

@@ -1,4 +1,4 @@
-"""The command line that measures a run's faces: python -m training.evaluate."""
+"""Measure the faces of a run: python -m training.evaluate."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ import numpy as np
 from click import UsageError
 
 from training import config as configs
+from training.config import Config
 from training.data.shards import ShardSet, find
 from training.files import write_text
 from training.grid import tile, write_png
-from training.metrics import METRICS
+from training.metrics import HELD_OUT, METRICS, TRAIN
 from training.options import Names, feature_options, shards_options
-from training.quiet import startup_chatter_hidden
+from training.quiet import startup_messages_hidden
 
 if TYPE_CHECKING:
     from training.metrics.evaluator import Evaluator
     from training.metrics.space import FeatureSpace
 
 FILE_NAME = "evaluation.json"
-TRAIN, HELD_OUT, FLOOR = "train", "held_out", "floor"
+FLOOR = "floor"
 PAIRS = 32
-"""Faces that --neighbours shows, each beside its nearest training photo."""
+"""Faces that --neighbours shows, each with its nearest training photo."""
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 110})
@@ -35,9 +36,9 @@ PAIRS = 32
 )
 @shards_options
 @feature_options
-@click.option("--count", type=click.IntRange(min=1), default=5000, help="Faces, and photos of each kind, at most.")
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, help="Which faces.")
-@click.option("--metrics", type=Names(tuple(METRICS)), default=",".join(METRICS), help="Which metrics.")
+@click.option("--count", type=click.IntRange(min=1), default=5000, help="Faces, and photos of each split, at most.")
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, help="Seed of the faces.")
+@click.option("--metrics", type=Names(tuple(METRICS)), default=",".join(METRICS), help="Metrics, separated by commas.")
 @click.option(
     "--neighbours",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -60,35 +61,35 @@ def main(
     neighbours: Path | None,
     out: Path | None,
 ) -> None:
-    """Measure a run's faces against the photos that it learnt from and against those that it never saw.
+    """Measure the faces of a run against its training photos and against held-out photos.
 
-    Faces that are nearer to the former by more than the floor, which is how near the photos are to each other, are
-    partly memorised. Every figure takes as many faces as photos, and as many photos of each kind: the smaller kind
-    decides. KID apart, figures of different counts do not compare.
+    The floor is the same metric between held-out and training photos. Faces that are nearer to the training photos by
+    more than the floor are partly memorised. All figures use equal numbers of faces, training photos and held-out
+    photos: the smallest decides. Except for KID, figures of different counts are not comparable.
     """
     names = tuple(metrics.split(",") if metrics else METRICS)
-    settings, path = configs.load_with_generator(folder)
+    config, path = configs.load_with_generator(folder)
     out = out or folder / FILE_NAME
-    for place in (out, neighbours or out):
-        if not place.parent.is_dir():
-            raise UsageError(f"{place.parent} is not a folder: make it first, or choose another place.")
-    photos = divide(find([*shards, *more_shards] or ["data"]), settings)
+    for file in (out, neighbours or out):
+        if not file.parent.is_dir():
+            raise UsageError(f"{file.parent} is not a folder: make it first, or choose another path.")
+    photos = split_photos(find([*shards, *more_shards] or ["data"]), config)
 
-    with startup_chatter_hidden():
+    with startup_messages_hidden():
         from training import draw
-        from training.loop.failures import failures_of_files_in_words
-        from training.metrics.evaluator import Evaluator, needs_features, open_space
+        from training.loop.failures import file_errors_reported
+        from training.metrics.evaluator import TRAIN, Evaluator, needs_features, open_space
         from training.metrics.space import progress
 
         generator = draw.load(path)
     space = None
     if needs_features(names) or neighbours:
         space = open_space(features, photos[TRAIN], inception_file)
-    with failures_of_files_in_words():
+    with file_errors_reported():
         evaluator = Evaluator(photos, space, names, count)
-        print(describe(folder, evaluator.count, photos, settings, space), flush=True)
+        print(describe(folder, evaluator.count, photos, config, space), flush=True)
         with progress(evaluator.count, "Faces") as bar:
-            faces = draw.faces(generator, evaluator.count, seed, settings["latent_distribution"], bar.update)
+            faces = draw.faces(generator, evaluator.count, seed, config.method.latent_distribution, bar.update)
         columns = score(evaluator, faces)
         print(table(columns, names))
         report = {
@@ -106,49 +107,47 @@ def main(
             print(f"{neighbours}: {min(PAIRS, len(faces))} faces, each with its nearest training photo at its right.")
 
 
-def divide(shards: ShardSet, settings: dict[str, object]) -> dict[str, ShardSet]:
-    """Return the photos that the run learnt from, and, where there are any, those that it did not."""
-    if list(shards.image_shape) != settings["image_shape"]:
-        raise UsageError(f"The run draws {settings['image_shape']} and the shards hold {list(shards.image_shape)}.")
-    learnt, held_out = shards.divide(settings["train_on"])
-    if not learnt.count:
-        raise UsageError(f"The run learnt from {settings['train_on']} shards, and none are among those given.")
-    parts = {TRAIN: learnt.first(settings["photos"]), HELD_OUT: held_out}
-    return {split: part for split, part in parts.items() if part.count}
+def split_photos(shards: ShardSet, config: Config) -> dict[str, ShardSet]:
+    """Return the photos that the run was trained on, and those that it was not, where there are any."""
+    if shards.image_shape != config.image_shape:
+        raise UsageError(f"The run draws {list(config.image_shape)} and the shards hold {list(shards.image_shape)}.")
+    train_shards, held_out = shards.divide(config.train_on)
+    if not train_shards.count:
+        raise UsageError(f"The run was trained on {config.train_on} shards, and none are among those given.")
+    photos = {TRAIN: train_shards.first(config.photos), HELD_OUT: held_out}
+    return {split: part for split, part in photos.items() if part.count}
 
 
-def describe(
-    folder: Path, count: int, photos: dict[str, ShardSet], settings: dict[str, object], space: FeatureSpace | None
-) -> str:
-    """Say what is measured against what."""
+def describe(folder: Path, count: int, photos: dict[str, ShardSet], config: Config, space: FeatureSpace | None) -> str:
+    """Return what is measured against what."""
     sizes = " and ".join(f"{part.count:,} {split.replace('_', '-')}" for split, part in photos.items())
-    lines = [f"{count:,} faces of {folder}, against as many out of {sizes} photos each."]
+    lines = [f"{count:,} faces of {folder}, against as many of the {sizes} photos."]
     if space:
-        lines.append(f"Feature space {space.name}, {space.digest}: figures of another do not compare.")
-    if photos[TRAIN].fingerprint != settings["data"]:
-        lines.append("These are not the shards that the run learnt from: train says nothing about memorising.")
+        lines.append(f"Feature space {space.name}, {space.digest}: figures of another one are not comparable.")
+    if photos[TRAIN].fingerprint != config.data:
+        lines.append("The run was trained on other shards: the column faces:train says nothing about memorisation.")
     if HELD_OUT not in photos:
-        lines.append("No photos were held out of learning: what is memorised cannot be told from what is learnt.")
+        lines.append("No photos were held out: memorisation cannot be measured.")
     return "\n".join(lines)
 
 
 def score(evaluator: Evaluator, faces: np.ndarray) -> dict[str, dict[str, float]]:
-    """Return the figures by column: faces against each split, and the floor where photos were held out."""
+    """Return the figures by column: faces against each split, and the floor where there are held-out photos."""
 
-    def say(line: str) -> None:
+    def log(line: str) -> None:
         print(f"  {line} ...", flush=True)
 
     columns = {split: {} for split in evaluator.real}
-    for name, value in evaluator.score(faces, say).items():
+    for name, value in evaluator.score(faces, log).items():
         split, figure = name.split("/")
         columns[split][figure] = value
     if HELD_OUT in evaluator.real:
-        columns[FLOOR] = evaluator.floor(TRAIN, HELD_OUT, say)
+        columns[FLOOR] = evaluator.floor(TRAIN, HELD_OUT, log)
     return columns
 
 
 def table(columns: dict[str, dict[str, float]], names: tuple[str, ...]) -> str:
-    """Return aligned lines: a metric each, with what is better and the figure of each column."""
+    """Return an aligned table: a metric per row, which direction is better, the figure of each column."""
     titles = {TRAIN: "faces:train", HELD_OUT: "faces:held-out", FLOOR: "held-out:train"}
     rows = [["", "better", *(titles[column] for column in columns)]]
     for name in names:
@@ -157,7 +156,7 @@ def table(columns: dict[str, dict[str, float]], names: tuple[str, ...]) -> str:
     widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
     lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
     if FLOOR in columns:
-        lines.append(f"{titles[FLOOR]} is the floor: photos taken for faces.")
+        lines.append(f"{titles[FLOOR]} is the floor: held-out photos scored as if they were generated.")
     return "\n".join(lines)
 
 
@@ -167,12 +166,12 @@ def _cell(figures: dict[str, float], name: str) -> str:
 
 
 def pairs(faces: np.ndarray, photos: ShardSet, space: FeatureSpace) -> np.ndarray:
-    """Return a grid of faces, each with the photo at its right whose features are nearest to its own.
+    """Return a grid of faces, each with the photo of the nearest features at its right.
 
     Args:
         faces: uint8 [count, height, width, channels].
-        photos: where to look, all of them.
-        space: where distances are taken.
+        photos: the photos to search, all of them.
+        space: the feature space of the distances.
     """
     from training.metrics.distances import nearest
     from training.metrics.space import features_of_photos, read_rows

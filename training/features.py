@@ -1,56 +1,61 @@
-"""The command line that learns the feature space `attributes`: python -m training.features."""
+"""Train the feature space `attributes`: python -m training.features."""
 
 from __future__ import annotations
 
 import click
 from click import UsageError
 
-from training.data.shards import ShardSet, find
+from training.data.shards import ShardSet, attribute_names, find
 from training.options import Number, shards_options
-from training.quiet import startup_chatter_hidden
+from training.quiet import startup_messages_hidden
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @shards_options
-@click.option("--kimg", type=Number(0.01), default=100.0, help="Thousands of photos to see; 100 take a few minutes.")
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, help="Decides weights, order and flips.")
+@click.option(
+    "--kimg",
+    type=Number(0.01),
+    default=100.0,
+    help="Length in thousands of photos; 100 take minutes.",
+)
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, help="Seed of weights, order and flips.")
 def main(shards: tuple[str, ...], more_shards: tuple[str, ...], kimg: float, seed: int) -> None:
-    """Learn to tell the attributes of the training photos; what is learnt is what python -m training.evaluate sees by.
+    """Train a network that recognises the attributes of faces: the feature space of python -m training.evaluate.
 
-    Writes features/attributes.keras and attributes.json beside the shards. Shards need attributes: preprocess.run
-    takes them from CelebA's list.
+    Writes attributes.keras and attributes.json to features/ in the folder of shards. The shards need attributes:
+    preprocess.run takes them from CelebA's list.
     """
     found = find([*shards, *more_shards] or ["data"])
-    learnt = found.only({"train"})
-    if not learnt.count:
-        raise UsageError("No train shards among those given: it is they that are learnt from.")
-    checked, checked_on = held_out(found)
+    train_shards = found.only({"train"})
+    if not train_shards.count:
+        raise UsageError("No train shards among those given: the network is trained on those.")
+    checked, checked_on = validation_shards(found)
 
-    with startup_chatter_hidden():
+    with startup_messages_hidden():
         import tensorflow as tf
 
-        from training.loop.failures import failures_of_files_in_words
+        from training.loop.failures import file_errors_reported
         from training.metrics import attributes, space
 
-        attribute_names = attributes.names(found)
+        names = attribute_names(found)
         tf.zeros(())
-    print(f"{len(attribute_names)} attributes of {learnt.count:,} photos, {kimg:g} thousand to see.", flush=True)
+    print(f"{len(names)} attributes of {train_shards.count:,} photos; training on {kimg:g} thousand.", flush=True)
     if checked_on is None:
-        print("There are no valid and no test photos: the accuracy is that on the photos learnt from, and flatters.")
-    with failures_of_files_in_words():
-        model, card = attributes.learn(
-            learnt, checked, checked_on or "train", kimg, seed, say=lambda line: print(line, flush=True)
+        print("There are no valid and no test photos: the accuracy is that on the training photos, and too optimistic.")
+    with file_errors_reported():
+        model, card = attributes.train(
+            train_shards, checked, checked_on or "train", kimg, seed, log=lambda line: print(line, flush=True)
         )
-        attributes.save(space.folder(found), model, card)
+        attributes.save(space.features_dir(found), model, card)
     print(
-        f"{card.accuracy:.1%} right on the {checked.count:,} {card.checked_on} photos, the mean over attributes; "
-        f"{card.commonest:.1%} by always answering what is commoner."
+        f"Accuracy {card.accuracy:.1%} on the {checked.count:,} {card.checked_on} photos, the mean over attributes; "
+        f"majority-class baseline {card.commonest:.1%}."
     )
-    print(f"Kept in {space.folder(found)}.")
+    print(f"Saved in {space.features_dir(found)}.")
 
 
-def held_out(shards: ShardSet) -> tuple[ShardSet, str | None]:
-    """Return the photos to take the accuracy on and their split's name: None where all there is was learnt from."""
+def validation_shards(shards: ShardSet) -> tuple[ShardSet, str | None]:
+    """Return the photos to compute the accuracy on and their split; None where there are only training photos."""
     for split in ("valid", "test"):
         if shards.only({split}).count:
             return shards.only({split}), split

@@ -1,4 +1,4 @@
-"""Files that are whole or not there."""
+"""Files that are complete or not there."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a name beside `path` to write to; then sync and rename it, or remove it where writing failed."""
+    """Yield a temporary path to write to; then sync it and rename it to `path`, or remove it where writing failed."""
     partial = path.with_name(f".partial-{path.name}")  # in front, because Keras and Matplotlib go by the suffix
     try:
         yield partial

@@ -1,4 +1,4 @@
-"""A batch of images -> one picture."""
+"""A batch of images as one picture."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from training.files import replacing
 
 
 def tile(images: np.ndarray) -> np.ndarray:
-    """Lay images out in the squarest grid, row by row; unused places are black.
+    """Arrange images in the squarest grid, row by row; unused cells are black.
 
     Args:
         images: [count, height, width, channels], any dtype.
@@ -23,17 +23,17 @@ def tile(images: np.ndarray) -> np.ndarray:
     count, height, width, channels = images.shape
     columns = math.ceil(math.sqrt(count))
     rows = math.ceil(count / columns)
-    places = np.zeros((rows * columns, height, width, channels), images.dtype)
-    places[:count] = images
+    cells = np.zeros((rows * columns, height, width, channels), images.dtype)
+    cells[:count] = images
     return (
-        places.reshape(rows, columns, height, width, channels)
+        cells.reshape(rows, columns, height, width, channels)
         .swapaxes(1, 2)
         .reshape(rows * height, columns * width, channels)
     )
 
 
 def to_pixels(images: np.ndarray) -> np.ndarray:
-    """Float images in [0, 1] to uint8, rounded; what lies outside is clipped."""
+    """Convert float images in [0, 1] to uint8, rounded; values outside are clipped."""
     return np.rint(np.clip(images, 0.0, 1.0) * 255.0).astype(np.uint8)
 
 

@@ -1,11 +1,11 @@
-"""What a run is made of: one frozen dataclass, one table of presets."""
+"""What a run is made of: one frozen dataclass, in which every setting is described once, and one table of presets."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
-from training.schedule import Ramp
+from training.schedule import CosineSchedule
 
 Network = Literal["classic", "dcgan", "wgan_gp", "sngan", "r3gan", "lite"]
 """The modules of `training.models.networks`."""
@@ -18,59 +18,78 @@ Augmentation = Literal["brightness", "contrast", "translation", "cutout"]
 Precision = Literal["float32", "bfloat16"]
 """In bfloat16 layers compute; weights, outputs, losses and penalties stay float32."""
 
+NETWORKS, LOSS, OPTIMIZERS, AUGMENTATION = "Networks", "Loss", "Optimizers", "Augmentation"
+"""Groups of settings, as --help lists them."""
+
+
+def setting(group: str, description: str, default: Any, **limits: float) -> Any:
+    """Declare a field of `Preset`, which `training.options` makes an option of.
+
+    Args:
+        group: its heading in --help.
+        description: its line in --help.
+        default: its value where a preset does not say another.
+        limits: of a number, or of both values of a `CosineSchedule`: "at_least", "above", "at_most", "below".
+    """
+    return field(default=default, metadata={"group": group, "description": description, "limits": limits})
+
 
 @dataclass(frozen=True)
 class Preset:
-    """The method of one run. Every field can be overridden on the command line."""
+    """The method of one run. The fields are the options of the command line."""
 
-    network: Network
-    """What builds both networks."""
-    width: float = 1.0
-    """Multiplies the channels of every layer inside both networks."""
-    latent: int = 100
-    """Length of z."""
-    latent_distribution: Distribution = "uniform"
-    """How z is drawn."""
+    network: Network = setting(NETWORKS, "Architecture of both networks.", "classic")
+    width: float = setting(NETWORKS, "Factor of the number of channels of every hidden layer.", 1.0, above=0)
+    latent: int = setting(NETWORKS, "Length of z.", 100, at_least=1)
+    latent_distribution: Distribution = setting(NETWORKS, "Distribution of z: U(-1, 1) or N(0, 1).", "uniform")
 
-    loss: Loss = "cross_entropy"
-    """What both networks minimise."""
-    critic_steps: int = 1
-    """Updates of D for each of G."""
-    r1_gamma: Ramp = Ramp(0.0)
-    """Weight of the zero-centred gradient penalty on real photos before augmentation, pixels taken as [-1, 1]."""
-    r2_gamma: Ramp = Ramp(0.0)
-    """The same on generated ones."""
-    gradient_penalty: float = 0.0
-    """Weight of WGAN-GP's penalty between photos and generated ones, pixels taken as [-1, 1]."""
-    penalty_every: int = 1
-    """Penalties enter every so many updates of D, weighted as much more (StyleGAN2's lazy regularisation)."""
+    loss: Loss = setting(LOSS, "Adversarial loss of both networks.", "cross_entropy")
+    critic_steps: int = setting(LOSS, "Discriminator updates per generator update.", 1, at_least=1)
+    r1_gamma: CosineSchedule = setting(
+        LOSS, "Weight of R1: gradient penalty on photos, pixels taken as [-1, 1].", CosineSchedule(0.0), at_least=0
+    )
+    r2_gamma: CosineSchedule = setting(
+        LOSS, "Weight of R2: the same penalty on generated images.", CosineSchedule(0.0), at_least=0
+    )
+    gradient_penalty: float = setting(
+        LOSS, "Weight of WGAN-GP's gradient penalty, pixels taken as [-1, 1].", 0.0, at_least=0
+    )
+    # StyleGAN2's lazy regularisation.
+    penalty_every: int = setting(
+        LOSS, "Discriminator updates per penalty, which is weighted by as much.", 1, at_least=1
+    )
 
-    batch_size: int = 64
-    """Photos a step, over all devices together."""
-    lr_g: Ramp = Ramp(2e-4)
-    """Adam's learning rate for the generator."""
-    lr_d: Ramp = Ramp(2e-4)
-    """Adam's learning rate for the discriminator."""
-    beta_1: float = 0.5
-    """Adam's decay of the first moment, both networks."""
-    beta_2: Ramp = Ramp(0.999)
-    """Adam's decay of the second moment, both networks."""
-    clip_norm: float | None = None
-    """Gradients of a network longer than this (L2 norm over all of its variables) are scaled down to it."""
-    ramp_kimg: float = 0.0
-    """Thousands of photos over which every value of two parts goes from the first to the second."""
-    ema_kimg: Ramp = Ramp(0.0)
-    """Half-life, in thousands of photos, of the moving average of G that is shown and saved; 0 shows G itself."""
+    batch_size: int = setting(OPTIMIZERS, "Photos per step, over all devices together.", 64, at_least=1)
+    lr_g: CosineSchedule = setting(
+        OPTIMIZERS, "Adam's learning rate for the generator.", CosineSchedule(2e-4), at_least=0
+    )
+    lr_d: CosineSchedule = setting(
+        OPTIMIZERS, "Adam's learning rate for the discriminator.", CosineSchedule(2e-4), at_least=0
+    )
+    beta_1: float = setting(OPTIMIZERS, "Adam's decay of the first moment.", 0.5, at_least=0, below=1)
+    beta_2: CosineSchedule = setting(
+        OPTIMIZERS, "Adam's decay of the second moment.", CosineSchedule(0.999), at_least=0, below=1
+    )
+    clip_norm: float | None = setting(
+        OPTIMIZERS, "Gradient clipping: maximum L2 norm over all variables of a network.", None, above=0
+    )
+    ramp_kimg: float = setting(OPTIMIZERS, "Length of START:END schedules, in thousands of photos.", 0.0, at_least=0)
+    ema_kimg: CosineSchedule = setting(
+        OPTIMIZERS,
+        "Half-life of the generator's moving average (EMA), in thousands of photos; 0 for none.",
+        CosineSchedule(0.0),
+        at_least=0,
+    )
 
-    flip: bool = False
-    """Mirror every second photo, drawn anew each time."""
-    augment: str = ""
-    """`Augmentation`s on all that D sees, separated by commas."""
-    augment_probability: Ramp = Ramp(1.0)
-    """How likely each of them is for each image."""
+    flip: bool = setting(AUGMENTATION, "Flip photos horizontally, at random.", False)
+    augment: str = setting(AUGMENTATION, "Augmentations applied to every discriminator input, separated by commas.", "")
+    augment_probability: CosineSchedule = setting(
+        AUGMENTATION, "Probability of each augmentation for each image.", CosineSchedule(1.0), at_least=0, at_most=1
+    )
 
-    precision: Precision = "float32"
-    """What layers compute in."""
+    precision: Precision = setting(
+        NETWORKS, "Precision that layers compute in; weights and losses stay float32.", "float32"
+    )
 
 
 PRESETS = {
@@ -87,10 +106,10 @@ PRESETS = {
         loss="wasserstein",
         critic_steps=5,
         gradient_penalty=10.0,
-        lr_g=Ramp(1e-4),
-        lr_d=Ramp(1e-4),
+        lr_g=CosineSchedule(1e-4),
+        lr_d=CosineSchedule(1e-4),
         beta_1=0.0,
-        beta_2=Ramp(0.9),
+        beta_2=CosineSchedule(0.9),
     ),
     # Miyato et al. 2018, "Spectral Normalization for GANs"; optimizer and critic steps as in its ResNet experiments,
     # whose rate falls to 0 over 100,000 updates of G: here it stays, since a run says its own length.
@@ -101,7 +120,7 @@ PRESETS = {
         loss="hinge",
         critic_steps=5,
         beta_1=0.0,
-        beta_2=Ramp(0.9),
+        beta_2=CosineSchedule(0.9),
     ),
     # Huang et al. 2024, "The GAN is dead; long live the GAN!", its FFHQ-64. Gamma was chosen for three channels: for
     # one sweep a quarter to four times of it. Its augmentation is ADA's (turns, scalings, shifts, colours, cutout),
@@ -113,18 +132,18 @@ PRESETS = {
         latent=64,
         latent_distribution="normal",
         loss="relativistic",
-        r1_gamma=Ramp(2.0, 0.2),
-        r2_gamma=Ramp(2.0, 0.2),
+        r1_gamma=CosineSchedule(2.0, 0.2),
+        r2_gamma=CosineSchedule(2.0, 0.2),
         batch_size=256,
-        lr_g=Ramp(2e-4, 5e-5),
-        lr_d=Ramp(2e-4, 5e-5),
+        lr_g=CosineSchedule(2e-4, 5e-5),
+        lr_d=CosineSchedule(2e-4, 5e-5),
         beta_1=0.0,
-        beta_2=Ramp(0.9, 0.99),
+        beta_2=CosineSchedule(0.9, 0.99),
         ramp_kimg=20_000.0,
-        ema_kimg=Ramp(0.0, 500.0),
+        ema_kimg=CosineSchedule(0.0, 500.0),
         flip=True,
         augment="translation,brightness,contrast,cutout",
-        augment_probability=Ramp(0.0, 0.3),
+        augment_probability=CosineSchedule(0.0, 0.3),
         precision="bfloat16",
     ),
     # The best faces per CPU minute: R3GAN's loss on DCGAN's shape (networks/lite.py), penalties only every 4th step,
@@ -140,15 +159,15 @@ PRESETS = {
         latent=64,
         latent_distribution="normal",
         loss="relativistic",
-        r1_gamma=Ramp(0.5),
-        r2_gamma=Ramp(0.5),
+        r1_gamma=CosineSchedule(0.5),
+        r2_gamma=CosineSchedule(0.5),
         penalty_every=4,
-        lr_g=Ramp(4e-4, 1e-4),
-        lr_d=Ramp(4e-4, 1e-4),
+        lr_g=CosineSchedule(4e-4, 1e-4),
+        lr_d=CosineSchedule(4e-4, 1e-4),
         beta_1=0.0,
-        beta_2=Ramp(0.99),
+        beta_2=CosineSchedule(0.99),
         ramp_kimg=300.0,
-        ema_kimg=Ramp(5.0),
+        ema_kimg=CosineSchedule(5.0),
         flip=True,
     ),
 }

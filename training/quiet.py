@@ -11,11 +11,11 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def startup_chatter_hidden() -> Iterator[None]:
-    """Hide what TensorFlow's C++ side writes to stderr before any setting can reach it, unless what is run here fails.
+def startup_messages_hidden() -> Iterator[None]:
+    """Hide what TensorFlow's C++ code writes to stderr before any setting can reach it, unless the block fails.
 
-    It greets with a dozen lines about oneDNN and missing CUDA drivers, twice: at import and at the first operation.
-    Behind it a command ends by Ctrl-C as by an error, closing what it has opened; before, it just ends.
+    It prints a dozen lines about oneDNN and missing CUDA drivers, twice: at import and at the first operation.
+    After the block Ctrl-C ends a command as an error does, closing what it has opened; before, the process just ends.
     """
     # 3 hides errors too: they are the graph optimizer's about passes that it then leaves out. What matters is raised
     # in Python.

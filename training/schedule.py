@@ -1,4 +1,4 @@
-"""A value that changes while a run goes on."""
+"""Values that change over a run, and the steps at which a run saves, scores and ends."""
 
 from __future__ import annotations
 
@@ -6,25 +6,22 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Ramp:
-    """From `start` to `end` along half a cosine, then flat: "2e-4:5e-5" on the command line, or one number."""
+class CosineSchedule:
+    """A value that goes from `start` to `end` along half a cosine and then stays: "2e-4:5e-5", or one number."""
 
     start: float
     end: float | None = None
-    """None: it stays at `start`."""
+    """None for a constant."""
 
     def at(self, decay: float) -> float:
-        """The value where `start` counts for `decay` and `end` for the rest, 1 to 0; also of a tensor.
-
-        `training.models.gan.cosine_decay` falls along half a cosine (Huang et al. 2024, R3GAN's `cosine_decay_with_warmup`).
-        """
+        """Return the value where `start` has the weight `decay`, 1 to 0, and `end` the rest; also of a tensor."""
         end = self.start if self.end is None else self.end
         return end + (self.start - end) * decay
 
     @property
-    def goes(self) -> bool:
-        """Whether it has two values."""
-        return self.end is not None
+    def is_constant(self) -> bool:
+        """Whether it has one value."""
+        return self.end is None
 
     @property
     def is_zero(self) -> bool:
@@ -32,7 +29,7 @@ class Ramp:
         return not self.start and not self.end
 
     @classmethod
-    def parse(cls, text: str) -> Ramp:
+    def parse(cls, text: str) -> CosineSchedule:
         """Read "START" or "START:END".
 
         Raises:
@@ -46,3 +43,55 @@ class Ramp:
     def __str__(self) -> str:
         """As `parse` reads it."""
         return str(self.start) if self.end is None else f"{self.start}:{self.end}"
+
+
+@dataclass(frozen=True)
+class Timetable:
+    """The length of a run and the steps at which it does something besides training. Steps count from 1."""
+
+    total_steps: int
+    steps_per_epoch: int
+    sample_every: int
+    """Epochs between grids of samples."""
+    save_minutes: float
+    """Minutes between checkpoints within an epoch."""
+    status_seconds: float
+    """Seconds between two status lines."""
+    save_steps: int | None = None
+    """Steps between checkpoints, besides those by time and at the end of an epoch."""
+    score_steps: int | None = None
+    """Steps between scores; None for no scores."""
+    max_rollbacks: int = 0
+    """How often a run whose losses are not finite may return to a checkpoint."""
+
+    def next_boundary(self, step: int) -> int:
+        """Return the first step after `step` at which the run saves, scores or ends."""
+        periods = (self.steps_per_epoch, self.save_steps, self.score_steps)
+        return min(self.total_steps, *((step // period + 1) * period for period in periods if period))
+
+    def is_boundary(self, step: int) -> bool:
+        """Whether the run saves at this step, whatever the clock says."""
+        return self.ends_epoch(step) or self._is_due(step, self.save_steps) or self.is_scored(step)
+
+    def ends_epoch(self, step: int) -> bool:
+        """Whether an epoch ends at this step, or the run does, and with it the part of an epoch that there was."""
+        return self._is_due(step, self.steps_per_epoch)
+
+    def epoch(self, step: int) -> int:
+        """Return the epoch, counted from 1, that this step belongs to."""
+        return (step - 1) // self.steps_per_epoch + 1
+
+    def steps_in_epoch(self, step: int) -> int:
+        """Return how many steps of its epoch are done at this step."""
+        return (step - 1) % self.steps_per_epoch + 1
+
+    def is_scored(self, step: int) -> bool:
+        """Whether the generator is scored at this step."""
+        return self._is_due(step, self.score_steps)
+
+    def is_sampled(self, step: int) -> bool:
+        """Whether the epoch that ends at this step leaves a grid of samples."""
+        return self.epoch(step) % self.sample_every == 0 or step == self.total_steps
+
+    def _is_due(self, step: int, period: int | None) -> bool:
+        return bool(period) and (step % period == 0 or step == self.total_steps)

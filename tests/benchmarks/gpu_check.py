@@ -101,16 +101,16 @@ class Broken(Exception):
 
 def run_here(job: Job) -> Outcome:
     """Take the steps of a job in this process."""
-    from training.quiet import startup_chatter_hidden
+    from training.quiet import startup_messages_hidden
 
-    with startup_chatter_hidden():
+    with startup_messages_hidden():
         import tensorflow as tf
 
         from training.config import Config
         from training.data.pipeline import read_images
         from training.data.shards import find
         from training.loop import machine, status
-        from training.loop.engine import build_on, compile_steps, feed
+        from training.loop.engine import build_on, compile_steps, global_batches
         from training.loop.strategy import choose, self_test
         from training.models.progress import means
         from training.presets import PRESETS
@@ -124,7 +124,7 @@ def run_here(job: Job) -> Outcome:
     self_test(devices)
     gan, progress = build_on(devices, config)
     take = compile_steps(gan, progress, config, devices)
-    batches = feed(config, photos, devices, 0)
+    batches = global_batches(config, photos, devices, 0)
     if job.is_constant:
         images = read_images(photos.first(job.batch_size))
         batches = devices.batches(tf.data.Dataset.from_tensors(images).repeat())

@@ -22,7 +22,7 @@ import numpy as np
 from measure import table
 
 from training.presets import PRESETS
-from training.quiet import startup_chatter_hidden
+from training.quiet import startup_messages_hidden
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Way:
 
 def losses(preset: str, shards: Path, shrink: int, steps: int, batch_size: int, way: Way) -> np.ndarray:
     """D's and G's loss of each step: float64 [steps, 2]. Runs in a process of its own, which nothing else divides."""
-    with startup_chatter_hidden():
+    with startup_messages_hidden():
         import keras
         import tensorflow as tf
 

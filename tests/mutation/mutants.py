@@ -38,8 +38,8 @@ from tqdm import tqdm
 from tests.mutation.operators import OPERATORS, changes
 
 ROOT = Path(__file__).resolve().parents[2]
-KEPT = ROOT / ".mutants"
-RESULTS = KEPT / "results.sqlite"
+MAX_KEPT = ROOT / ".mutants"
+RESULTS = MAX_KEPT / "results.sqlite"
 
 _AT_IMPORT = ""  # coverage's context of what no test has called
 
@@ -68,7 +68,7 @@ class Job:
 @click.option("--table", is_flag=True, help="Only print what is known.")
 def main(modules: tuple[str, ...], most: int | None, seconds: float, again: bool, table: bool) -> None:
     """Try changes to MODULES, such as training/losses.py or preprocess; without them, to all."""
-    KEPT.mkdir(exist_ok=True)
+    MAX_KEPT.mkdir(exist_ok=True)
     paths = [path for path in _modules() if not modules or any(str(path).startswith(name) for name in modules)]
     with use_db(str(RESULTS), WorkDB.Mode.create) as results:
         if not table:
@@ -151,7 +151,7 @@ def _imports(test_file: str) -> set[str]:
 
 @cache
 def _durations() -> dict[str, float]:
-    return defaultdict(lambda: 1.0, loads((KEPT / "seconds.json").read_text()))
+    return defaultdict(lambda: 1.0, loads((MAX_KEPT / "seconds.json").read_text()))
 
 
 @cache
@@ -172,7 +172,7 @@ def _collected() -> set[str]:
 
 @cache
 def _data() -> CoverageData:
-    data = CoverageData(str(KEPT / "coverage"))
+    data = CoverageData(str(MAX_KEPT / "coverage"))
     data.read()
     return data
 

@@ -16,7 +16,7 @@ from training.loop.engine import build_on, compile_steps
 from training.loop.machine import choose_precision
 from training.loop.strategy import Devices
 from training.models.progress import means
-from training.models.step import turns
+from training.models.step import phases
 from training.presets import PRESETS, Preset
 
 OVER = Devices("any", tf.distribute.get_strategy())
@@ -29,7 +29,7 @@ def config_of(method: Preset, side: int = 8, channels: int = 1) -> Config:
 def method_of(name: str) -> Preset:
     """The preset in batches of 4, in the precision that it has here."""
     method = replace(PRESETS[name], batch_size=4)
-    precision, _ = choose_precision(method.network, method.width, method.precision, is_asked_for=False)
+    precision, _ = choose_precision(method.network, method.width, method.precision, is_given=False)
     return replace(method, precision=precision)
 
 
@@ -39,7 +39,7 @@ def take_two_rounds(method: Preset):
     gan, progress = build_on(OVER, config)
     before = [variable.numpy() for variable in variables(gan)]
     images = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 1), dtype=np.uint8)
-    steps = 2 * len(turns(method))  # the first moves only the zeros at the end of R3GAN's blocks
+    steps = 2 * len(phases(method))  # the first moves only the zeros at the end of R3GAN's blocks
     run_steps = compile_steps(gan, progress, config, OVER)
     sums = run_steps(iter(tf.data.Dataset.from_tensors(images).repeat()), tf.constant(steps, tf.int64))
     return gan, before, means(sums.numpy(), steps)

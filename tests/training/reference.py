@@ -102,10 +102,10 @@ def halved(x):
 # The specification's networks, those of the tutorial.
 
 
-def classic_generator(z, weights, doublings):
+def classic_generator(z, weights, num_upsamplings):
     kernel, bias = weights("Dense")
     x = (z @ kernel + bias).reshape(len(z), 4, 4, -1)
-    for _ in range(doublings - 1):
+    for _ in range(num_upsamplings - 1):
         x = normalised(leaky(transposed(x, *weights("Conv2DTranspose"))), weights("BatchNormalization"))
     return sigmoid(transposed(x, *weights("Conv2DTranspose")))
 
@@ -122,19 +122,19 @@ def classic_discriminator(images, noises, weights):
 # Radford et al. 2016, section 4; lite is of its shape.
 
 
-def dcgan_generator(z, weights, doublings, slope=0.0, epsilon=1e-5):
+def dcgan_generator(z, weights, num_upsamplings, slope=0.0, epsilon=1e-5):
     (kernel,) = weights("Dense")
     x = (z @ kernel).reshape(len(z), 4, 4, -1)
-    for _ in range(doublings - 1):
+    for _ in range(num_upsamplings - 1):
         x = leaky(normalised(x, weights("BatchNormalization"), epsilon), slope)
         x = transposed(x, *weights("Conv2DTranspose"))
     x = leaky(normalised(x, weights("BatchNormalization"), epsilon), slope)
     return transposed(x, *weights("Conv2DTranspose"))
 
 
-def dcgan_discriminator(images, weights, doublings, with_normalisation):
+def dcgan_discriminator(images, weights, num_upsamplings, with_normalisation):
     x = 2 * images - 1
-    for index in range(doublings):
+    for index in range(num_upsamplings):
         x = convolve(x, *weights("Conv2D"), stride=2)
         if with_normalisation and index > 0:
             x = normalised(x, weights("BatchNormalization"), 1e-5)
@@ -146,10 +146,10 @@ def dcgan_discriminator(images, weights, doublings, with_normalisation):
 # Miyato et al. 2018, its ResNets.
 
 
-def sngan_generator(z, weights, doublings):
+def sngan_generator(z, weights, num_upsamplings):
     kernel, bias = weights("Dense")
     x = (z @ kernel + bias).reshape(len(z), 4, 4, -1)
-    for _ in range(doublings):
+    for _ in range(num_upsamplings):
         shortcut = convolve(doubled(x), *weights("Conv2D"))
         x = doubled(leaky(normalised(x, weights("BatchNormalization"), 1e-5), 0))
         x = convolve(x, *weights("Conv2D"))
@@ -166,9 +166,9 @@ def spectral(x, weights):
     return convolve(x, kernel / np.linalg.norm(matrix @ u / np.linalg.norm(u)), bias)
 
 
-def sngan_discriminator(images, weights, doublings):
+def sngan_discriminator(images, weights, num_upsamplings):
     x = 2 * images - 1
-    for index in range(doublings + 1):
+    for index in range(num_upsamplings + 1):
         if index == 0:  # the shortcut is averaged first, and no ReLU comes before the first convolution
             shortcut = spectral(halved(x), weights)
             inside = spectral(x, weights)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -10,9 +11,12 @@ from PIL import Image
 
 from tests.command import Command
 from tests.training.shards_by_tensorflow import numbered_images, write_shards
+from training import config as configs
+from training.config import Config
 from training.data.shards import find
 from training.evaluate import main, pairs
 from training.metrics.space import FeatureSpace
+from training.presets import PRESETS
 from training.sample import main as sample_command
 
 evaluate, sample = Command(main), Command(sample_command)
@@ -39,9 +43,8 @@ def place(tmp_path_factory):
     z = keras.Input((4,))
     image = keras.layers.Reshape((16, 16, 1))(keras.layers.Dense(256)(z))  # also below 0 and above 1
     keras.Model(z, image).save(run / "generator.keras")
-    settings = {"latent": 4, "latent_distribution": "normal", "image_shape": [16, 16, 1]}
-    settings |= {"train_on": "train", "photos": 40, "data": train.fingerprint}
-    (run / "config.json").write_text(json.dumps(settings))
+    method = replace(PRESETS["classic"], latent=4, latent_distribution="normal")
+    configs.save(run, Config("classic", method, 0, "train", 40, train.fingerprint, (16, 16, 1), cache=True), {})
     return place
 
 
@@ -123,7 +126,7 @@ def test_other_photos_than_the_runs_are_said_to_be_so(place, tmp_path):
         *("--run", place / "run", "--shards", tmp_path / "data", "--metrics", "swd"),
         *("--out", tmp_path / "scores.json"),
     )
-    assert "not the shards that the run learnt from" in output
+    assert "The run was trained on other shards" in output
 
 
 def test_a_damaged_network_of_attributes_is_one_message(place, tmp_path):

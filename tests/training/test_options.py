@@ -6,9 +6,9 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from training.options import GroupedCommand, Names, RampType, method_options
+from training.options import CosineScheduleType, GroupedCommand, Names, Number, method_options
 from training.presets import PRESETS, Preset
-from training.schedule import Ramp
+from training.schedule import CosineSchedule
 
 
 @click.command(cls=GroupedCommand)
@@ -32,25 +32,26 @@ def test_help_lists_them_by_group():
 
 
 @pytest.mark.parametrize(
-    ("text", "ramp"), [("2e-4", Ramp(2e-4)), ("2e-4:5e-5", Ramp(2e-4, 5e-5)), ("0:0.5", Ramp(0.0, 0.5))]
+    ("text", "ramp"),
+    [("2e-4", CosineSchedule(2e-4)), ("2e-4:5e-5", CosineSchedule(2e-4, 5e-5)), ("0:0.5", CosineSchedule(0.0, 0.5))],
 )
-def test_a_ramp_is_read_and_said_again(text, ramp):
-    assert RampType().convert(text, None, None) == ramp
-    assert Ramp.parse(str(ramp)) == ramp
+def test_a_schedule_is_read_and_said_again(text, schedule):
+    assert CosineScheduleType(Number(0)).convert(text, None, None) == schedule
+    assert CosineSchedule.parse(str(schedule)) == schedule
 
 
 @pytest.mark.parametrize("text", ["fast", "1:2:3", "", "-1", "0.1:-0.1", "nan", "0:inf"])
-def test_what_is_no_ramp_is_refused(text):
+def test_what_is_no_schedule_is_refused(text):
     with pytest.raises(click.BadParameter, match=r"colon|not in the range|finite"):
-        RampType().convert(text, None, None)
+        CosineScheduleType(Number(0)).convert(text, None, None)
 
 
-def test_a_ramp_beyond_its_limit_is_refused():
+def test_a_schedule_beyond_its_limit_is_refused():
     with pytest.raises(click.BadParameter, match="0<=x<=1"):
-        RampType(1).convert("0.9:1.1", None, None)
-    assert RampType(1).convert("0.9:1", None, None).end == 1
+        CosineScheduleType(Number(0, 1)).convert("0.9:1.1", None, None)
+    assert CosineScheduleType(Number(0, 1)).convert("0.9:1", None, None).end == 1
     with pytest.raises(click.BadParameter, match="0<=x<1"):
-        RampType(below=1).convert("0.9:1", None, None)
+        CosineScheduleType(Number(0, 1, max_open=True)).convert("0.9:1", None, None)
 
 
 def test_a_name_that_is_none_is_refused():

@@ -5,7 +5,7 @@ from dataclasses import asdict
 import pytest
 
 from training.presets import PRESETS, Preset
-from training.schedule import Ramp
+from training.schedule import CosineSchedule
 
 # The specification's tutorial, with DCGAN's Adam: what a preset says nothing else of.
 CLASSIC = {
@@ -108,11 +108,11 @@ def test_the_table_has_every_preset():
 @pytest.mark.parametrize("name", TABLE)
 def test_a_preset_is_what_its_source_says(name):
     settings = asdict(PRESETS[name])
-    ramps = {key: Ramp(*value) for key, value in (CLASSIC | TABLE[name]).items() if isinstance(value, tuple)}
+    ramps = {key: CosineSchedule(*value) for key, value in (CLASSIC | TABLE[name]).items() if isinstance(value, tuple)}
     assert {key: getattr(PRESETS[name], key) for key in settings} == CLASSIC | TABLE[name] | ramps
 
 
 def test_a_run_that_an_older_version_began_has_the_settings_of_that_time():
     """A setting that config.json does not name is what it was before there was one: the default may never change."""
-    defaults = {key: Ramp(*value) if isinstance(value, tuple) else value for key, value in CLASSIC.items()}
+    defaults = {key: CosineSchedule(*value) if isinstance(value, tuple) else value for key, value in CLASSIC.items()}
     assert {key: getattr(Preset(network="classic"), key) for key in defaults} == defaults

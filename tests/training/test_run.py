@@ -65,7 +65,7 @@ def test_the_first_lines_say_what_the_run_is(finished):
     assert "18 steps, 3 epochs" in output
     assert "Training on 60 photos (train); kept for evaluation: 20 valid." in output
     assert "Decoded photos are kept in memory" in output
-    assert "batch 10, 10 a device" in output
+    assert "batch 10, 10 per device" in output
 
 
 def test_a_run_folder_holds_everything(finished):
@@ -174,7 +174,7 @@ def test_a_run_goes_on_over_another_number_of_devices(finished, tmp_path):
     process = start(finished[0] / "data", tmp_path / "run", 3, "--strategy", "auto", "--devices", 2)
     output, _ = process.communicate(timeout=240)
     assert process.returncode == 0, output
-    assert "Strategy mirrored over CPU:0, CPU:1; batch 10, 5 a device." in output
+    assert "Strategy mirrored over CPU:0, CPU:1; batch 10, 5 per device." in output
     for there, here in zip(history(tmp_path / "run"), history(finished[0] / "run"), strict=True):
         assert float(there["d_loss"]) == pytest.approx(float(here["d_loss"]), rel=1e-4)
         assert float(there["g_loss"]) == pytest.approx(float(here["g_loss"]), rel=1e-4)
@@ -204,7 +204,7 @@ def test_other_settings_are_refused_with_a_list(finished):
 
 def test_micro_batches_that_do_not_divide_are_refused(finished, tmp_path):
     output = run.is_refused("--shards", finished[0] / "data", *SMALL, "--micro-batch", 4, "--out", tmp_path / "run")
-    assert "--micro-batch 4 does not divide the 10 photos of a device. Use --micro-batch 2." in output
+    assert "--micro-batch 4 does not divide the 10 photos per device. Use --micro-batch 2." in output
     assert not (tmp_path / "run").exists()
 
 
@@ -257,7 +257,7 @@ def test_a_damaged_generator_is_one_message(finished, tmp_path):
         path.write_bytes(content)
         message = sample.is_refused("--run", tmp_path / "run", "--out", tmp_path / "faces.png")
         assert "generator.keras cannot be read" in message
-        assert "continue it" in message
+        assert "continue the run" in message
     assert not (tmp_path / "faces.png").exists()
 
 
@@ -330,7 +330,7 @@ def test_a_dry_run_measures_and_writes_nothing(finished, tmp_path, monkeypatch):
     )
     assert re.search(r"generator: 100 -> 16x16x1, [\d,]+ parameters", output)
     assert re.search(r"discriminator: 16x16x1, .* -> 1, [\d,]+ parameters", output)
-    assert re.search(r"images/s, with 10 images a device; [\d,]+ MB at most", output)
+    assert re.search(r"images/s, with 10 images per device; [\d,]+ MB at most", output)
     assert re.search(r"An epoch takes \d+:\d\d:\d\d, all 160 steps \d+:\d\d:\d\d", output)
     assert "Training on 80 photos (all); kept for evaluation: none." in output
     assert "streamed" in output
@@ -358,8 +358,8 @@ def test_a_run_is_taken_back_three_times_at_most_even_where_it_is_killed_after_o
     for left in (3 - before, 0):  # what stops a run stops it again
         result = run("--shards", finished[0] / "data", *SMALL, "--epochs", 3, *options, "--out", tmp_path / "run")
         assert result.exit_code == 1
-        assert result.output.count("Taken back to step-0") == left
-        assert "was taken back 3 times already" in result.output
+        assert result.output.count("Returned to step-0") == left
+        assert "was rolled back 3 times already" in result.output
     assert (tmp_path / "run" / "checkpoints" / "step-0-rollback-3.index").exists()
 
 

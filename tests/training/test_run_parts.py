@@ -10,7 +10,7 @@ from training import run
 from training.config import Config
 from training.data.shards import find
 from training.presets import PRESETS
-from training.schedule import Ramp
+from training.schedule import CosineSchedule
 
 CONFIG = Config("classic", PRESETS["classic"], 0, "train", 1000, "abc", (64, 64, 1), cache=True)
 
@@ -23,55 +23,55 @@ def test_a_length_in_photos_is_the_steps_that_have_seen_them_all(kimg, steps):
 @pytest.mark.parametrize(("here", "asked", "advised"), [(10, 4, 2), (12, 8, 6), (7, 5, 1), (6, 20, 6)])
 def test_a_micro_batch_that_does_not_divide_is_answered_with_the_largest_that_does(here, asked, advised):
     with pytest.raises(UsageError, match=rf"--micro-batch {asked} does not divide .* Use --micro-batch {advised}\."):
-        run.refuse_uneven(here, asked)
+        run.check_micro_batch(here, asked)
 
 
 def test_a_micro_batch_that_divides_or_none_is_taken():
     for asked in (None, 1, 5, 10):
-        run.refuse_uneven(10, asked)
+        run.check_micro_batch(10, asked)
 
 
 def test_what_changes_along_a_run_needs_its_length():
-    ramps = replace(PRESETS["classic"], lr_g=Ramp(2e-4, 1e-4), r1_gamma=Ramp(1.0))
+    schedules = replace(PRESETS["classic"], lr_g=CosineSchedule(2e-4, 1e-4), r1_gamma=CosineSchedule(1.0))
     with pytest.raises(UsageError, match=r"^--lr-g 0\.0002:0\.0001: over how many"):
-        run.refuse_aimless(ramps)
-    run.refuse_aimless(replace(ramps, ramp_kimg=1.0))
-    run.refuse_aimless(PRESETS["classic"])
+        run.check_schedules(schedules)
+    run.check_schedules(replace(schedules, ramp_kimg=1.0))
+    run.check_schedules(PRESETS["classic"])
 
 
 def test_a_folder_is_a_runs_where_it_is_empty_new_or_locked_alone(tmp_path):
-    run.refuse_foreign(tmp_path / "new")
-    run.refuse_foreign(tmp_path)
+    run.check_folder(tmp_path / "new")
+    run.check_folder(tmp_path)
     (tmp_path / ".lock").touch()
-    run.refuse_foreign(tmp_path)
+    run.check_folder(tmp_path)
     (tmp_path / "thesis.txt").touch()
     with pytest.raises(UsageError, match="not a run"):
-        run.refuse_foreign(tmp_path)
+        run.check_folder(tmp_path)
 
 
 def test_photos_are_divided_by_split_and_cut_at_the_limit(shard_folder):
     shards = find([str(shard_folder)])
-    learnt, held_out = run.divide(shards, "train", None)
-    assert (learnt.count, held_out.count) == (100, 20)
-    assert run.divide(shards, "train", 60)[0].count == 60
-    assert run.divide(shards, "all", None)[0].count == 120
+    train_shards, held_out = run.split_shards(shards, "train", None)
+    assert (train_shards.count, held_out.count) == (100, 20)
+    assert run.split_shards(shards, "train", 60)[0].count == 60
+    assert run.split_shards(shards, "all", None)[0].count == 120
     with pytest.raises(UsageError, match="No test shards among those given, only train, valid"):
-        run.divide(shards, "test", None)
+        run.split_shards(shards, "test", None)
 
 
 def test_the_photos_are_described_with_the_memory_that_they_take(shard_folder):
-    learnt, held_out = run.divide(find([str(shard_folder)]), "train", None)
-    assert run.describe_photos(learnt, held_out, CONFIG) == (
+    train_shards, held_out = run.split_shards(find([str(shard_folder)]), "train", None)
+    assert run.describe_photos(train_shards, held_out, CONFIG) == (
         "Training on 100 photos (train); kept for evaluation: 20 valid.\n"
         "Decoded photos are kept in memory (0 MB)."
     )  # fmt: skip
-    streamed = run.describe_photos(learnt, learnt.first(0), replace(CONFIG, cache=False))
+    streamed = run.describe_photos(train_shards, train_shards.first(0), replace(CONFIG, cache=False))
     assert streamed.endswith(
         "kept for evaluation: none.\nDecoded photos are not kept: they are streamed from the shards."
     )
 
 
 def test_changes_are_listed_a_line_each():
-    run.refuse_changes(Path("runs/1"), [])
+    run.check_unchanged(Path("runs/1"), [])
     with pytest.raises(UsageError, match=r"runs/1 holds a run with other settings; .*:\n  a\n  b$"):
-        run.refuse_changes(Path("runs/1"), ["a", "b"])
+        run.check_unchanged(Path("runs/1"), ["a", "b"])

@@ -1,12 +1,10 @@
-"""Shards -> `tf.data`: an endless stream of global batches, uint8 [batch, height, width, channels].
+"""Shards to an endless `tf.data` stream of global batches, uint8 [batch, height, width, channels].
 
 The order of photos is a pure function of (seed, epoch), and the stream can begin at any step. Every epoch has each
-photo at most once; the remainder that does not fill a batch is dropped, another one each epoch.
+photo at most once; the remainder that does not fill a batch is dropped, a different one each epoch.
 """
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
@@ -29,49 +27,39 @@ READ_BATCH = 1_024
 
 
 def batches(shards: ShardSet, batch_size: int, seed: int, first_step: int, cache: bool) -> tf.data.Dataset:
-    """Global batches from `first_step` on, without end.
+    """Return an endless dataset of global batches.
 
     Args:
-        shards: what to read.
-        batch_size: images a batch; at most `shards.count`.
-        seed: with the epoch it decides the order.
-        first_step: the first batch is that of this step; an epoch has shards.count // batch_size steps.
-        cache: keep the decoded images in memory (read once now) instead of streaming the files every epoch.
+        shards: the images.
+        batch_size: images per batch; at most `shards.count`.
+        seed: decides the order, together with the epoch.
+        first_step: step of the first batch; an epoch has shards.count // batch_size steps.
+        cache: keep the decoded images in memory (read once, now) instead of streaming the files every epoch.
     """
     make = _from_memory if cache else _from_files
     return make(shards, batch_size, seed, first_step).prefetch(tf.data.AUTOTUNE)
 
 
 def read_images(shards: ShardSet) -> np.ndarray:
-    """All images in the order of the shards: uint8 [count, height, width, channels]."""
+    """Return all images in the order of the shards: uint8 [count, height, width, channels]."""
     images = np.empty((shards.count, *shards.image_shape), np.uint8)
     filled = 0
-    files = tf.data.Dataset.from_tensor_slices(_paths_and_counts(shards.shards))
-    records = files.flat_map(lambda *file: _records(*file, READ_BATCH))
-    for batch in records.map(lambda serialized: _decode(serialized, shards.image_shape)).prefetch(2):
+    for batch in _all_records(shards).map(lambda serialized: _decode(serialized, shards.image_shape)).prefetch(2):
         images[filled : filled + len(batch)] = batch.numpy()
         filled += len(batch)
     return images[:filled]
 
 
-def fits_in_memory(shards: ShardSet) -> bool:
-    """Whether the decoded images take less than a quarter of the memory that is free."""
-    return 4 * shards.count * shards.image_bytes <= available_memory()
+def read_attributes(shards: ShardSet, count: int) -> np.ndarray:
+    """Return the attributes of all photos in the order of the shards: float32 [shards.count, count], 0 or 1."""
+    feature = {"attributes": tf.io.FixedLenFeature([count], tf.int64)}
+    batches = _all_records(shards).map(lambda serialized: tf.io.parse_example(serialized, feature)["attributes"])
+    return np.concatenate([batch.numpy().astype(np.float32) for batch in batches])
 
 
-def available_memory() -> int:
-    """Bytes that this process may still take: of the machine, or of the container where that is less."""
-    meminfo = dict(line.split(":", 1) for line in _read(Path("/proc/meminfo")).splitlines())
-    available = int(meminfo.get("MemAvailable", "0 kB").split()[0]) * 1024
-    limit, used = (_read(Path("/sys/fs/cgroup") / name).strip() for name in ("memory.max", "memory.current"))
-    return min(available, int(limit) - int(used)) if limit.isdigit() and used.isdigit() else available
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text()
-    except OSError:
-        return ""
+def _all_records(shards: ShardSet) -> tf.data.Dataset:
+    files = tf.data.Dataset.from_tensor_slices(_paths_and_counts(shards.shards))
+    return files.flat_map(lambda *file: _records(*file, READ_BATCH))
 
 
 def _from_memory(shards: ShardSet, batch_size: int, seed: int, first_step: int) -> tf.data.Dataset:

@@ -1,4 +1,4 @@
-"""Which shards a run reads, and what their folder says of them. The pixels are `training.data.pipeline`'s business."""
+"""Which shards a run reads, and what their manifests say. `training.data.pipeline` reads the pixels."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ HOW_TO_MAKE = "Make shards with: python -m preprocess.run --source PHOTOS --out 
 
 @dataclass(frozen=True)
 class Shard:
-    """One TFRecord file and how many of its records are read, from the first."""
+    """One TFRecord file."""
 
     path: Path
     split: str
     """"train", "valid" or "test"."""
     count: int
+    """Records to read, from the first."""
     sha256: str
 
 
 @dataclass(frozen=True)
 class ShardSet:
-    """Shards that hold images of one shape."""
+    """Shards of images of one shape."""
 
     image_shape: tuple[int, int, int]
     """height, width, channels."""
@@ -35,7 +36,7 @@ class ShardSet:
 
     @property
     def count(self) -> int:
-        """Images in all shards together."""
+        """Number of images in all shards."""
         return sum(shard.count for shard in self.shards)
 
     @property
@@ -46,27 +47,27 @@ class ShardSet:
 
     @property
     def fingerprint(self) -> str:
-        """A hash of what is read: the same for the same images, wherever the folder lies."""
+        """A hash of the images: independent of where the folder is."""
         lines = [f"{shard.path.name} {shard.count} {shard.sha256}" for shard in self.shards]
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
     @property
     def splits(self) -> set[str]:
-        """The splits that the shards are of."""
+        """The splits of the shards."""
         return {shard.split for shard in self.shards}
 
     def only(self, splits: Iterable[str]) -> ShardSet:
-        """The shards of these splits."""
+        """Return the shards of these splits."""
         wanted = set(splits)
         return replace(self, shards=tuple(shard for shard in self.shards if shard.split in wanted))
 
     def divide(self, train_on: str) -> tuple[ShardSet, ShardSet]:
-        """What is learnt from, the shards of one split or "all", and what is held out; either may be empty."""
-        learnt = self.splits if train_on == "all" else {train_on}
-        return self.only(learnt), self.only(self.splits - learnt)
+        """Return the shards to train on, those of one split or "all", and the held-out ones; either may be empty."""
+        train_splits = self.splits if train_on == "all" else {train_on}
+        return self.only(train_splits), self.only(self.splits - train_splits)
 
     def first(self, limit: int) -> ShardSet:
-        """The first `limit` images: whole shards in order, the last one cut short."""
+        """Return the first `limit` images: whole shards in order, and a part of the last."""
         kept, room = [], limit
         for shard in self.shards:
             if room > 0:
@@ -92,6 +93,35 @@ def find(patterns: Iterable[str]) -> ShardSet:
         raise UsageError(f"Shards of one shape are needed: {listed}. Name one folder.")
     shards = tuple(_describe(path, manifests[path.parent]) for path in paths)
     return ShardSet(next(iter(shapes.values())), shards)
+
+
+def attribute_names(shards: ShardSet) -> list[str]:
+    """Return the names of the attributes in the records.
+
+    Raises:
+        UsageError: there are none, or not the same in all folders.
+    """
+    listed = {}
+    for folder in {shard.path.parent for shard in shards.shards}:
+        listed[folder] = _load_manifest(folder).get("attribute_names") or []
+        if not listed[folder]:
+            raise UsageError(
+                f"The shards in {folder} have no attributes. Make them with CelebA's list: "
+                "python -m preprocess.run --source PHOTOS --attributes list_attr_celeba.txt --out FOLDER"
+            )
+    if len(set(map(tuple, listed.values()))) > 1:
+        raise UsageError(f"{' and '.join(map(str, listed))} list different attributes. Name one folder.")
+    return next(iter(listed.values()))
+
+
+def origin(shards: ShardSet) -> dict[str, object]:
+    """Return the fingerprint of the photos that the shards were made from, their crop, and the shape of the images."""
+    manifest = _load_manifest(shards.shards[0].path.parent)
+    return {
+        "source": manifest.get("source", {}).get("fingerprint"),
+        "crop": manifest.get("settings", {}).get("crop"),
+        "image_shape": list(shards.image_shape),
+    }
 
 
 def are_unchanged(shards: ShardSet) -> bool:
@@ -123,7 +153,7 @@ def _expand(pattern: str) -> list[Path]:
 def _read_manifest(folder: Path) -> dict:
     path = folder / "manifest.json"
     try:
-        manifest = json.loads(path.read_text())
+        manifest = _load_manifest(folder)
         return {
             "image_shape": [int(n) for n in manifest["image"]["shape"]],
             "shards": {shard["name"]: shard for shard in manifest["shards"]},
@@ -132,6 +162,10 @@ def _read_manifest(folder: Path) -> dict:
         raise UsageError(f"{path} is missing: it says what the shards hold. {HOW_TO_MAKE}") from None
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise UsageError(f"{path} cannot be read ({error!r}). {HOW_TO_MAKE} --overwrite") from None
+
+
+def _load_manifest(folder: Path) -> dict:
+    return json.loads((folder / "manifest.json").read_text())
 
 
 def _describe(path: Path, manifest: dict) -> Shard:

@@ -1,4 +1,4 @@
-"""The state of a run on disk: complete or not visible; the last few and the best kept."""
+"""The state of a run on disk: complete or not visible; the last few and the best are kept."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from training.files import publish, write_text
 from training.models.gan import GAN
 from training.models.progress import Progress
 
-KEPT = 3
+MAX_KEPT = 3
 
 _SUFFIXES = (".index", ".data-00000-of-00001")  # a checkpoint is visible by its index: written last, removed first
 
@@ -20,20 +20,20 @@ _SUFFIXES = (".index", ".data-00000-of-00001")  # a checkpoint is visible by its
 class Checkpoints:
     """The checkpoints of one run folder: checkpoints/step-N.index and its data.
 
-    A run that was taken back passes the same steps again, so their names say how often it was: step-N-rollback-1.
-    No name is ever written twice with other content, which a death between the two files would spoil.
+    After a rollback the run passes the same steps again, so names count the rollbacks: step-N-rollback-1.
+    No name is ever written twice with other content: a process killed between the two files would leave a mixture.
     """
 
-    def __init__(self, folder: Path, gan: GAN, progress: Progress, written: Path | None = None):
+    def __init__(self, folder: Path, gan: GAN, progress: Progress, output_dir: Path | None = None):
         """Open a run's checkpoints.
 
         Args:
             folder: the run's folder, which is read.
             gan: the networks.
             progress: the counters.
-            written: what is written to in its stead, by hosts that have to save and whose files nobody needs.
+            output_dir: what is written to in its place, by hosts that have to save and whose files are discarded.
         """
-        self._folder, self._written = folder / "checkpoints", (written or folder) / "checkpoints"
+        self._folder, self._output_dir = folder / "checkpoints", (output_dir or folder) / "checkpoints"
         self._progress = progress
         parts = {
             "generator": gan.generator.network,
@@ -51,7 +51,7 @@ class Checkpoints:
         """Restore the newest checkpoint that is whole.
 
         Returns:
-            Which one, None where there is none; and a line for each damaged one that was passed over.
+            Its path, None where there is none; and a message for each damaged one that was skipped.
         """
         damaged = []
         for path in _newest_first(self._folder):
@@ -59,46 +59,48 @@ class Checkpoints:
                 # Every tensor carries a checksum, and nothing is assigned before all of them are read.
                 self._state.read(str(path)).assert_existing_objects_matched()
             except (tf.errors.OpError, ValueError, RuntimeError, AssertionError, IndexError) as error:
-                damaged.append(f"{path} is damaged and passed over: {str(error).splitlines()[0][:120]}")
+                damaged.append(f"{path} is damaged and was skipped: {str(error).splitlines()[0][:120]}")
                 continue
             return path, damaged
         return None, damaged
 
     def finite(self) -> bool:
-        """Whether all weights and all that the optimizers keep are finite: what the next step can go on from."""
+        """Whether all weights and optimizer variables are finite."""
         return bool(_all_finite(self._floats))
 
     def save(self) -> Path:
         """Write a checkpoint, then remove all but the last few and the best."""
-        for leftover in self._written.glob("*partial-*"):  # of a run that was killed while it saved
+        for leftover in self._output_dir.glob("*partial-*"):  # of a run that was killed while it saved
             leftover.unlink() if leftover.is_file() else shutil.rmtree(leftover)
         step, rollbacks = int(self._progress.step.numpy()), int(self._progress.rollbacks.numpy())
         name = f"step-{step}-rollback-{rollbacks}" if rollbacks else f"step-{step}"
-        partial = Path(self._state.write(str(self._written / f"partial-{step}")))
+        partial = Path(self._state.write(str(self._output_dir / f"partial-{step}")))
         for suffix in reversed(_SUFFIXES):
-            publish(_file(partial, suffix), _file(self._written / name, suffix))
+            publish(_file(partial, suffix), _file(self._output_dir / name, suffix))
         self._remove_old()
         return self._folder / name
 
     def mark_best(self, path: Path) -> None:
-        """Keep this checkpoint, whatever comes later, and no longer the one that was the best before."""
-        self._written.mkdir(exist_ok=True)  # a host that restored and has not saved yet writes elsewhere than it read
-        write_text(self._written / "best", path.name + "\n")
+        """Keep this checkpoint, whatever comes later, in place of the former best."""
+        self._output_dir.mkdir(
+            exist_ok=True
+        )  # a host that restored and has not saved yet reads and writes different folders
+        write_text(self._output_dir / "best", path.name + "\n")
         self._remove_old()
 
     def best(self) -> Path | None:
-        """The checkpoint that was marked as the best; None where none was or its mark cannot be read."""
+        """Return the checkpoint that was marked as the best; None where none was or its mark cannot be read."""
         try:
-            name = (self._written / "best").read_text(encoding="utf-8").strip()
+            name = (self._output_dir / "best").read_text(encoding="utf-8").strip()
         except (FileNotFoundError, UnicodeDecodeError):
             return None
         return self._folder / name if _age(name) else None
 
     def _remove_old(self) -> None:
         best = self.best()
-        kept = {path.name for path in _newest_first(self._written)[:KEPT]} | ({best.name} if best else set())
-        for suffix in _SUFFIXES:  # data without an index are what a death between the two left
-            for path in self._written.glob(f"step-*{suffix}"):
+        kept = {path.name for path in _newest_first(self._output_dir)[:MAX_KEPT]} | ({best.name} if best else set())
+        for suffix in _SUFFIXES:  # data without an index are left by a process that was killed between the two
+            for path in self._output_dir.glob(f"step-*{suffix}"):
                 name = path.name.removesuffix(suffix)
                 if _age(name) and name not in kept:
                     path.unlink(missing_ok=True)
@@ -119,6 +121,6 @@ def _file(path: Path, suffix: str) -> Path:
 
 
 def _age(name: str) -> tuple[int, int] | None:
-    """What orders checkpoints by when they were written; None for what is none."""
+    """Return a key that orders checkpoints by age; None where the name is not that of a checkpoint."""
     match = re.fullmatch(r"step-(\d+)(?:-rollback-(\d+))?", name)
     return (int(match[2] or 0), int(match[1])) if match else None

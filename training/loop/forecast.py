@@ -1,4 +1,4 @@
-"""What a run would be: shapes, parameters, memory and time, from a few steps that leave nothing behind."""
+"""--dry-run: shapes, parameters, memory and time of a run, from a few steps that write nothing."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ import tensorflow as tf
 from training.config import Config
 from training.data.shards import ShardSet
 from training.loop import status as statuses
-from training.loop.engine import build_on, compile_steps, feed
-from training.loop.failures import failures_in_words
+from training.loop.engine import build_on, compile_steps, global_batches
+from training.loop.failures import errors_reported
 from training.loop.strategy import Devices
-from training.models.step import turns
+from training.models.step import phases
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """What was measured."""
+    """Measurements of a few steps."""
 
     networks: list[str]
     """A line for each network: its inputs, its output, its parameters."""
-    images_a_device: int
+    images_per_device: int
     step_seconds: float
     memory_mb: float
 
     def text(self, config: Config, total_steps: int) -> str:
-        """Say what a run of so many steps would be."""
+        """Return the report on a run of `total_steps`."""
         per_second = config.method.batch_size / self.step_seconds
         return "\n".join(
             [
                 *self.networks,
-                f"A step takes {self.step_seconds:.3f} s, {per_second:,.1f} images/s, with {self.images_a_device} "
-                f"images a device; {self.memory_mb:,.0f} MB at most.",
+                f"A step takes {self.step_seconds:.3f} s, {per_second:,.1f} images/s, with {self.images_per_device} "
+                f"images per device; {self.memory_mb:,.0f} MB at most.",
                 f"An epoch takes {_hours(self.step_seconds * config.steps_per_epoch)}, all {total_steps:,} steps "
                 f"{_hours(self.step_seconds * total_steps)}. Nothing was written (--dry-run).",
             ]
@@ -43,16 +43,16 @@ class Forecast:
 
 def measure(config: Config, shards: ShardSet, devices: Devices) -> Forecast:
     """Build everything, take one step to compile and some to time; write nothing."""
-    with failures_in_words(devices, config):
+    with errors_reported(devices, config):
         gan, progress = build_on(devices, config)
-        take_steps = compile_steps(gan, progress, config, devices)
-        iterator = feed(config, shards, devices, 0)
-        take_steps(iterator, tf.constant(1, tf.int64))
-        # Not every step updates G or has penalties: whole rounds are timed.
-        rounds = len(turns(config.method))
-        count = rounds * max(1, 3 // rounds)
+        run_steps = compile_steps(gan, progress, config, devices)
+        iterator = global_batches(config, shards, devices, 0)
+        run_steps(iterator, tf.constant(1, tf.int64))
+        # Not every step updates the generator or has penalties: whole cycles are timed.
+        cycle = len(phases(config.method))
+        count = cycle * max(1, 3 // cycle)
         began = time.monotonic()
-        take_steps(iterator, tf.constant(count, tf.int64)).numpy()
+        run_steps(iterator, tf.constant(count, tf.int64)).numpy()
         seconds = (time.monotonic() - began) / count
     networks = [_describe(gan.generator.network), _describe(gan.discriminator.network)]
     return Forecast(networks, config.method.batch_size // devices.replicas, seconds, statuses.memory_mb())

@@ -1,4 +1,4 @@
-"""What a run leaves to be looked at: history.csv, stats.jsonl, metrics.csv, TensorBoard, samples, the loss curve."""
+"""The records of a run: history.csv, stats.jsonl, metrics.csv, TensorBoard, samples, the loss curve."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 
 from training.files import replacing, write_text
 from training.grid import tile, write_png
+from training.loop.scores import Scores
 from training.loop.status import Status
 
 
@@ -25,7 +26,7 @@ class Row:
     """One epoch: a line of history.csv."""
 
     epoch: int
-    """The epoch that ended, counted from 1; for a run that ends within an epoch, that epoch."""
+    """Counted from 1; the last may be a part of an epoch."""
     step: int
     images_seen: int
     d_loss: float
@@ -35,24 +36,14 @@ class Row:
     seconds: float
     """Time spent on the epoch's steps."""
     warning: str = ""
-    """What the run was warned of at the end of the epoch."""
-
-
-@dataclass(frozen=True)
-class Scores:
-    """What the metrics say of the generator at one step: a line of metrics.csv."""
-
-    step: int
-    kimg: float
-    values: dict[str, float]
-    """By the metric's name."""
+    """The warning of the status line at the end of the epoch."""
 
 
 class History:
     """The records of the run in one folder."""
 
     def __init__(self, folder: Path, steps_done: int):
-        """Open a run's records; what comes after `steps_done` belongs to work that is done again, and is dropped."""
+        """Open a run's records; those of steps after `steps_done`, which are done again, are dropped."""
         self._folder = folder
         (folder / "samples").mkdir(exist_ok=True)
         for leftover in folder.rglob(".partial-*"):  # of a run that was killed while it wrote
@@ -60,14 +51,14 @@ class History:
         self.rows = [row for row in _read_rows(folder / "history.csv") if row.step <= steps_done]
         self.scores = [scores for scores in _read_scores(folder / "metrics.csv") if scores.step <= steps_done]
         self.statuses = [status for status in _read_statuses(folder / "stats.jsonl") if status.step <= steps_done]
-        """Those of before; what is added goes to the disk alone."""
+        """Those of before; new ones go to the disk alone."""
         self._write_rows()
         self._write_scores()
         self._write_statuses()
         self._tensorboard = tf.summary.create_file_writer(str(folder / "tensorboard"))
 
     def add(self, row: Row) -> None:
-        """Record the end of an epoch. A row of the same epoch, of a run that ended within it, is replaced."""
+        """Record the end of an epoch. The row of a part of the same epoch is replaced."""
         self.rows = [*(old for old in self.rows if old.epoch != row.epoch), row]
         self._write_rows()
         _draw_losses(self._folder / "losses.png", self.rows)
@@ -77,7 +68,7 @@ class History:
             self._tensorboard.flush()
 
     def add_scores(self, scores: Scores) -> None:
-        """Record what the metrics say. Scores of the same step are replaced."""
+        """Record scores. Those of the same step are replaced."""
         self.scores = [*(old for old in self.scores if old.step != scores.step), scores]
         self._write_scores()
         with self._tensorboard.as_default(step=round(scores.kimg * 1000)):
@@ -111,7 +102,7 @@ class History:
 
     def _write_scores(self) -> None:
         if self.scores or (self._folder / "metrics.csv").exists():
-            # A continued run may ask for other metrics than before: a column for each, empty where one was not taken.
+            # A continued run may have other metrics than before: a column for each, empty where one was not computed.
             metrics = dict.fromkeys(name for scores in self.scores for name in scores.values)
             lines = ({"step": scores.step, "kimg": scores.kimg, **scores.values} for scores in self.scores)
             write_text(self._folder / "metrics.csv", _to_csv(["step", "kimg", *metrics], lines))
@@ -130,7 +121,7 @@ def _to_csv(names: list[str], lines: Iterable[dict[str, object]]) -> str:
 
 
 def _to_json(status: Status) -> str:
-    # JSON has no NaN, which a loss of G is where G was not updated.
+    # JSON has no NaN, the loss of G where G was not updated.
     values = {name: None if _is_nan(value) else value for name, value in asdict(status).items()}
     return json.dumps(values) + "\n"
 
@@ -169,8 +160,8 @@ def _read_statuses(path: Path) -> list[Status]:
         with suppress(ValueError):  # a run that was killed while it wrote leaves half a line
             values = json.loads(line)
             known = {field.name: values[field.name] for field in fields(Status) if field.name in values}
-            nothing = {name: math.nan for name in ("g_loss", "g_gradient") if known[name] is None}
-            found.append(Status(**{**known, **nothing}))
+            missing = {name: math.nan for name in ("g_loss", "g_gradient") if known[name] is None}
+            found.append(Status(**{**known, **missing}))
     return found
 
 

@@ -1,4 +1,4 @@
-"""One run at a time in a run's folder: the second one is told who holds it."""
+"""One run at a time in a run's folder: a second one gets a message that names the first."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def next_folder(runs: Path, preset: str) -> Path:
 
 
 @contextmanager
-def claimed(out: Path | None, runs: Path, preset: str) -> Iterator[Path]:
-    """Keep other runs out of a run's folder until the block ends; a folder in which nothing was written is removed.
+def locked_run_folder(out: Path | None, runs: Path, preset: str) -> Iterator[Path]:
+    """Lock a run's folder until the block ends; a new folder in which nothing was written is removed.
 
     Args:
-        out: the folder; None for the next number under `runs`, which no other run then gets.
+        out: the folder; None for the next number under `runs`.
         runs: where numbered folders lie.
-        preset: their name behind the number.
+        preset: what follows the number in their names.
 
     Raises:
         ClickException: another run holds the folder.
@@ -51,7 +51,7 @@ def claimed(out: Path | None, runs: Path, preset: str) -> Iterator[Path]:
 def _make_next(runs: Path, preset: str) -> Path:
     while True:
         folder = next_folder(runs, preset)
-        with suppress(FileExistsError):  # another run was quicker
+        with suppress(FileExistsError):  # another run took this number
             folder.mkdir(parents=True)
             return folder
 
@@ -68,7 +68,7 @@ def _locked(folder: Path) -> Iterator[None]:
             f"{folder} is in use by another run ({holder}). Wait for it, or choose another --out."
         ) from None
     except OSError as error:
-        if error.errno not in (ENOLCK, ENOTSUP):  # file systems without locks: there nobody is kept out
+        if error.errno not in (ENOLCK, ENOTSUP):  # file systems without locks: runs there are not kept apart
             raise
     try:
         now = datetime.now().astimezone().isoformat(" ", "seconds")

@@ -1,4 +1,4 @@
-"""The machine that computes a run: what it is, and in which precision it can train a network."""
+"""The machine that computes a run: its processor, its memory, and the precision in which it can train a network."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pathlib import Path
 import tensorflow as tf
 from click import UsageError
 
-from training.models.gan import computing_in
 from training.models.networks import family
 from training.models.penalties import logits_and_squared_gradient
+from training.models.precision import computing_in
 
 # Flags of /proc/cpuinfo, the widest first, as processors are described with them.
 _INSTRUCTIONS = {
@@ -33,7 +33,7 @@ _WITHOUT_BFLOAT16 = {"SSE41", "AVX", "AVX2", "AVX2_VNNI"}
 
 @dataclass(frozen=True)
 class Machine:
-    """What the bits of a run may depend on besides its settings."""
+    """What the bits of a run may depend on, besides its settings."""
 
     processor: str
     instructions: str
@@ -75,14 +75,27 @@ def this_machine() -> Machine:
     )
 
 
-def choose_precision(network: str, width: float, wanted: str, is_asked_for: bool) -> tuple[str, str]:
-    """Decide what a run computes in.
+def fits_in_memory(num_bytes: int) -> bool:
+    """Whether so many bytes take at most a quarter of the memory that is free."""
+    return 4 * num_bytes <= available_memory()
+
+
+def available_memory() -> int:
+    """Return the bytes that this process may still take: of the machine, or of the container where that is less."""
+    meminfo = dict(line.split(":", 1) for line in _read(Path("/proc/meminfo")).splitlines())
+    available = int(meminfo.get("MemAvailable", "0 kB").split()[0]) * 1024
+    limit, used = (_read(Path("/sys/fs/cgroup") / name).strip() for name in ("memory.max", "memory.current"))
+    return min(available, int(limit) - int(used)) if limit.isdigit() and used.isdigit() else available
+
+
+def choose_precision(network: str, width: float, wanted: str, is_given: bool) -> tuple[str, str]:
+    """Choose the precision that a run computes in.
 
     Args:
         network: the family of networks.
         width: multiplies their channels.
         wanted: "float32" or "bfloat16".
-        is_asked_for: whether the user named it; a preset's own precision gives way to what the processor can do.
+        is_given: whether the user gave it; a preset's own precision gives way to what the processor can do.
 
     Returns:
         The precision, and a sentence about why it is not the one that was wanted, or "".
@@ -98,7 +111,7 @@ def choose_precision(network: str, width: float, wanted: str, is_asked_for: bool
             f"TensorFlow cannot compute the gradients of {network} on this processor"
             + ("." if this_machine().onednn else " without oneDNN: unset TF_ENABLE_ONEDNN_OPTS.")
         )
-    if is_asked_for:
+    if is_given:
         raise UsageError(f"This processor cannot train {network} in {wanted}. Use --precision float32.")
     return "float32", f"This processor cannot train {network} in {wanted}: the run computes in float32."
 
@@ -144,9 +157,12 @@ def _onednn_limit() -> str:
 
 def _cpuinfo() -> dict[str, str]:
     """What Linux says of the first processor."""
-    try:
-        first = Path("/proc/cpuinfo").read_text().split("\n\n")[0]
-    except OSError:
-        return {}
-    pairs = (line.partition(":") for line in first.splitlines())
+    pairs = (line.partition(":") for line in _read(Path("/proc/cpuinfo")).split("\n\n")[0].splitlines())
     return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""

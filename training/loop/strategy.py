@@ -1,4 +1,4 @@
-"""Which `tf.distribute` strategy, and how it is described to the user."""
+"""The `tf.distribute` strategy of a run: chosen by what is there, tested, described."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LOGICAL_GPU_MB = 2048  # of each part of a divided GPU: the largest network here
 
 @dataclass(frozen=True)
 class Devices:
-    """What a run is distributed over."""
+    """The devices of a run, on one host or several."""
 
     name: str
     """The strategy's name on the command line."""
@@ -32,7 +32,7 @@ class Devices:
 
     @property
     def replicas(self) -> int:
-        """Devices on all hosts together."""
+        """Number of devices on all hosts together."""
         return self.strategy.num_replicas_in_sync
 
     def batches(self, dataset: tf.data.Dataset) -> Iterator:
@@ -58,19 +58,19 @@ class Devices:
         return iter(self.strategy.distribute_datasets_from_function(of_this_host, options))
 
     def any_host(self, answer: bool) -> bool:
-        """Whether the answer of any host is yes; every host asks at the same point."""
+        """Whether the answer of any host is yes. All hosts have to call it at the same point."""
         return self._largest(int(answer)) == 1
 
     def all_hosts(self, answer: bool) -> bool:
-        """Whether the answer of all hosts is yes; every host asks at the same point."""
+        """Whether the answer of all hosts is yes. All hosts have to call it at the same point."""
         return not self.any_host(not answer)
 
     def same_on_all(self, value: int) -> bool:
-        """Whether all hosts have the same value; every host asks at the same point."""
+        """Whether all hosts have the same value. All hosts have to call it at the same point."""
         return self._largest(value) == self.least(value)
 
     def least(self, value: int) -> int:
-        """The least value of any host; every host asks at the same point."""
+        """Return the smallest value of any host. All hosts have to call it at the same point."""
         return -self._largest(-value)
 
     def _largest(self, value: int) -> int:
@@ -81,9 +81,9 @@ class Devices:
 
     @contextmanager
     def writable(self, folder: Path) -> Iterator[Path]:
-        """Where this host writes: one run has one folder, so all but the first host write to one that is thrown away.
+        """Yield the folder that this host writes to: the run's on the first host, a temporary one on the others.
 
-        They do write: saving reads variables that are spread over the hosts, which takes all of them.
+        The others do write: saving reads variables that are spread over the hosts, which takes all of them.
         """
         if self.host == 0:
             yield folder
@@ -109,13 +109,13 @@ def _maximum(value: tf.Tensor, host: int, hosts: int) -> tf.Tensor:
     return tf.reduce_max(context.all_reduce(tf.distribute.ReduceOp.SUM, own) // replicas_a_host)
 
 
-def choose(name: str, split: int | None = None, deterministic: bool = False) -> Devices:
+def choose(name: str, logical_devices: int | None = None, deterministic: bool = False) -> Devices:
     """The devices to train on. Call it before TensorFlow does anything else.
 
     Args:
         name: "one", "mirrored" (all GPUs of this host), "multi-worker" (the hosts of TF_CONFIG or SLURM), "tpu", or
             "auto": the first of TPU, several hosts, several GPUs that is there, else one device.
-        split: divide this host's CPU, or its first GPU, into so many logical devices: for trying a strategy out.
+        logical_devices: divide this host's CPU, or its first GPU, into so many, to try a strategy.
         deterministic: let TensorFlow use only operations that give the same bits every time.
 
     Raises:
@@ -128,13 +128,13 @@ def choose(name: str, split: int | None = None, deterministic: bool = False) -> 
         tf.config.experimental.enable_op_determinism()
     gpus = _own_gpus(tf.config.list_physical_devices("GPU"))
     tf.config.set_visible_devices(gpus, "GPU")
-    if split:
-        _divide(gpus, split)
+    if logical_devices:
+        _divide(gpus, logical_devices)
     else:
         for gpu in gpus:
             tf.config.experimental.set_memory_growth(gpu, True)
     if name == "auto":
-        name = _what_is_there(len(gpus), split)
+        name = _detect(len(gpus), logical_devices)
     if name == "tpu":
         return _tpu()
     if name == "multi-worker":
@@ -156,28 +156,28 @@ def mirrored(devices: list[str]) -> tf.distribute.MirroredStrategy:
     return tf.distribute.MirroredStrategy(devices)
 
 
-def describe(devices: Devices, batch_size: int) -> str:
-    """One line: which strategy, over which devices, which batch.
-
-    Raises:
-        UsageError: the global batch does not divide.
-    """
+def check_batch_size(devices: Devices, batch_size: int) -> None:
+    """Raise UsageError where the global batch does not divide over the devices."""
     if batch_size % devices.replicas:
         down = batch_size - batch_size % devices.replicas
         raise UsageError(
             f"A batch of {batch_size} does not divide over {devices.replicas} devices. "
             f"Use --batch-size {down or devices.replicas}."
         )
+
+
+def describe(devices: Devices, batch_size: int) -> str:
+    """Return one line: the strategy, the devices, the batch."""
     names = ", ".join(name.split("/")[-1].removeprefix("device:") for name in devices.strategy.extended.worker_devices)
     where = f"{names} of each of {devices.hosts} hosts" if devices.hosts > 1 else names
-    return f"Strategy {devices.name} over {where}; batch {batch_size}, {batch_size // devices.replicas} a device."
+    return f"Strategy {devices.name} over {where}; batch {batch_size}, {batch_size // devices.replicas} per device."
 
 
 def self_test(devices: Devices) -> None:
-    """See that the devices add up: some GPU and driver pairs reduce to nonsense (tensorflow issues 90686, 105552).
+    """Check a sum over all devices: some pairs of GPU and driver get it wrong (tensorflow issues 90686, 105552).
 
     Raises:
-        ClickException: they do not.
+        ClickException: it is wrong.
     """
 
     @tf.function
@@ -197,23 +197,23 @@ def self_test(devices: Devices) -> None:
         )
 
 
-def _divide(gpus: list, split: int) -> None:
+def _divide(gpus: list, count: int) -> None:
     # A reduction between logical devices waits for all of them, so each needs a thread.
-    tf.config.threading.set_inter_op_parallelism_threads(max(2 * split, os.cpu_count() or 1))
+    tf.config.threading.set_inter_op_parallelism_threads(max(2 * count, os.cpu_count() or 1))
     if gpus:
         part = tf.config.LogicalDeviceConfiguration(memory_limit=LOGICAL_GPU_MB)
-        tf.config.set_logical_device_configuration(gpus[0], [part] * split)
+        tf.config.set_logical_device_configuration(gpus[0], [part] * count)
     else:
         cpu = tf.config.list_physical_devices("CPU")[0]
-        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * split)
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)
 
 
-def _what_is_there(gpus: int, split: int | None) -> str:
+def _detect(gpus: int, logical_devices: int | None) -> str:
     if any(variable in os.environ for variable in ("TPU_NAME", "COLAB_TPU_ADDR")):
         return "tpu"
     if len(_hosts_in_tf_config()) > 1 or _tasks_of_slurm() > 1:
         return "multi-worker"
-    return "mirrored" if max(gpus, split or 1) > 1 else "one"
+    return "mirrored" if max(gpus, logical_devices or 1) > 1 else "one"
 
 
 def _hosts_in_tf_config() -> list[tuple[str, int]]:

@@ -1,4 +1,4 @@
-"""Steps, epochs, checkpoints, stopping."""
+"""A run from its newest checkpoint to its end: training steps, checkpoints, rollbacks, stopping."""
 
 from __future__ import annotations
 
@@ -20,80 +20,67 @@ from training.data.pipeline import read_images
 from training.data.shards import ShardSet, are_unchanged
 from training.grid import tile, write_png
 from training.loop import collapse
-from training.loop import status as statuses
 from training.loop.checkpoints import Checkpoints
-from training.loop.engine import build_on, compile_steps, feed, sample, save_generator
-from training.loop.failures import failures_in_words
-from training.loop.history import History, Row, Scores
-from training.loop.scorer import Scorer
-from training.loop.status import Status
+from training.loop.engine import build_on, compile_steps, global_batches
+from training.loop.failures import errors_reported
+from training.loop.outputs import sample, save_generator
+from training.loop.reporter import Reporter
+from training.loop.scores import best, score
 from training.loop.strategy import Devices, self_test
-from training.models.losses import LOSSES
-from training.models.progress import VALUES, means
+from training.metrics.evaluator import Evaluator
+from training.models.progress import NUM_VALUES, means
+from training.schedule import Timetable
 
-# One call into TensorFlow takes about this long: rare enough to cost nothing, often enough for the bar and for Ctrl-C.
+# How long one call into TensorFlow takes: rare enough to cost nothing, often enough for the bar and for Ctrl-C.
 SECONDS_PER_CALL = 0.5
-MOST_STEPS_PER_CALL = 1_000
+MAX_STEPS_PER_CALL = 1_000
 
-MOST_ROLLBACKS = 3
+MAX_ROLLBACKS = 3
 PHOTOS_TO_COMPARE = 256
-"""Photos whose spread G's faces are held against: of CelebA's any 256 come within 3 percent of all."""
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """How long a run is and when it does what."""
-
-    total_steps: int
-    sample_every: int
-    """Epochs between grids of samples."""
-    save_minutes: float
-    """Minutes between checkpoints within an epoch."""
-    status_seconds: float
-    """Seconds between two lines of status."""
-    save_steps: int | None = None
-    """Steps between checkpoints, besides those by time and by epoch."""
-    score_steps: int | None = None
-    """Steps between scores; None for none."""
-    rollbacks: int = 0
-    """How often a run whose losses are not finite may be taken back to a checkpoint."""
+"""Photos whose spread the generator's faces are compared with: any 256 of CelebA's come within 3 percent of all."""
 
 
 @dataclass
-class Stop:
-    """Whether a signal has asked the run to stop."""
+class StopRequest:
+    """The signal that has asked the run to stop; 0 for none."""
 
     signal: int = 0
 
 
 @dataclass(frozen=True)
-class Call:
+class StepsResult:
     """What one call into TensorFlow did."""
 
     first_step: int
     count: int
     sums: np.ndarray
-    """float64 [VALUES], over its steps."""
+    """float64 [NUM_VALUES], over its steps."""
     seconds: float
 
     @property
     def next_count(self) -> int:
         """How many steps the next call should take."""
         fitting = math.floor(SECONDS_PER_CALL * self.count / max(self.seconds, 1e-6))
-        return max(1, min(2 * self.count, fitting, MOST_STEPS_PER_CALL))
-
-
-class Interval:
-    """What has happened since the last line of status."""
-
-    def __init__(self, step: int):
-        self.began, self.first_step, self.sums = time.monotonic(), step, np.zeros(VALUES)
+        return max(1, min(2 * self.count, fitting, MAX_STEPS_PER_CALL))
 
 
 def train(
-    config: Config, shards: ShardSet, devices: Devices, schedule: Schedule, folder: Path, scorer: Scorer | None = None
+    config: Config,
+    shards: ShardSet,
+    devices: Devices,
+    timetable: Timetable,
+    run_dir: Path,
+    evaluator: Evaluator | None = None,
 ) -> int:
-    """Run from where the folder's newest checkpoint stands to the end.
+    """Run from the newest checkpoint in `run_dir` to the end.
+
+    Args:
+        config: what is trained.
+        shards: the training photos.
+        devices: what computes.
+        timetable: how long, and when what is done.
+        run_dir: the run's folder, which all hosts read.
+        evaluator: scores the generator; None where no metrics are asked for, and on all hosts but the first.
 
     Returns:
         The signal that stopped the run early, with everything saved, or 0 when it reached its end.
@@ -102,79 +89,88 @@ def train(
         ClickException: a loss, gradient or weight is not finite, a shard is damaged, memory is short, the devices do
             not add up, or another host is gone.
     """
-    with failures_in_words(devices, config):
+    with errors_reported(devices, config):
         if devices.replicas > 1:
             self_test(devices)
-        with devices.writable(folder) as written, stop_on_signal() as stop:
-            return Run(config, shards, devices, schedule, folder, written, scorer).to_end(stop)
+        with devices.writable(run_dir) as output_dir, stop_on_signal() as stop:
+            return Trainer(config, shards, devices, timetable, run_dir, output_dir, evaluator).run(stop)
 
 
-class Run:
-    """One run's life. Every host has one, and all take the same decisions: by step, or by what they agreed on."""
+class Trainer:
+    """One run. Every host has one, and all take the same decisions: by step, or by what they agreed on."""
 
     def __init__(
         self,
         config: Config,
         shards: ShardSet,
         devices: Devices,
-        schedule: Schedule,
-        folder: Path,
-        written: Path,
-        scorer: Scorer | None,
+        timetable: Timetable,
+        run_dir: Path,
+        output_dir: Path,
+        evaluator: Evaluator | None,
     ):
-        """Build everything and go to where the newest checkpoint stands.
+        """Build everything and restore the newest checkpoint. Arguments are those of `train`.
 
-        Args:
-            config: what is learnt.
-            shards: the photos.
-            devices: what is computed on.
-            schedule: when what is done.
-            folder: the run's folder, which all hosts read.
-            written: where this host writes: `folder` on the first.
-            scorer: judges G, where that is asked for.
+        `output_dir` is where this host writes: `run_dir` on the first.
         """
-        self.config, self.shards, self.devices, self.schedule = config, shards, devices, schedule
-        self.written, self.scorer = written, scorer
-        self.replaced = False  # whether other shards have taken the place of the run's
+        self.config, self.shards, self.devices, self.timetable = config, shards, devices, timetable
+        self.output_dir, self.evaluator = output_dir, evaluator
+        self.shards_replaced = False  # whether other shards have taken the place of the run's
         self.gan, self.progress = build_on(devices, config)
-        self.take_steps = compile_steps(self.gan, self.progress, config, devices)
+        self.run_steps = compile_steps(self.gan, self.progress, config, devices)
         photos = read_images(shards.first(PHOTOS_TO_COMPARE))
         self.photo_spread = max(collapse.spread(photos), 1.0)  # a grey level, where all photos are the same
-        self.checkpoints = Checkpoints(folder, self.gan, self.progress, written)
+        self.checkpoints = Checkpoints(run_dir, self.gan, self.progress, output_dir)
+        self.reporter = Reporter(output_dir, config, timetable)
         self.saved = self._restore()
-        self._go_on()
+        self._resume()
         if self.saved:
-            print(f"Continuing from {self.saved}: {self.step:,} of {schedule.total_steps:,} steps are done.")
-            self._keep_if_best()  # the run may have died between saving and marking
-        elif schedule.rollbacks:
-            self.saved = self.checkpoints.save()  # something to go back to
+            print(f"Continuing from {self.saved}: {self.step:,} of {timetable.total_steps:,} steps are done.")
+            self._mark_if_best()  # the run may have died between saving and marking
+        elif timetable.max_rollbacks:
+            self.saved = self.checkpoints.save()  # something to return to
 
-    def to_end(self, stop: Stop) -> int:
-        """Take all steps that are left; return the signal that stopped them early, or 0."""
+    def run(self, stop: StopRequest) -> int:
+        """Run all steps that are left; return the signal that stopped them early, or 0."""
         count = 1
-        with self._new_bar() as self.bar:
-            while self.step < self.schedule.total_steps:
-                call = self._take(min(count, self._next_boundary() - self.step))
+        with self.reporter.progress_bar(self.step):
+            while self.step < self.timetable.total_steps:
+                result = self._run_steps(min(count, self.timetable.next_boundary(self.step) - self.step))
                 # The hosts take the same decisions: any may be told to stop, and their clocks differ.
                 stopped = self.devices.any_host(stop.signal > 0)
-                minutes_are_over = time.monotonic() - self.saved_at > 60 * self.schedule.save_minutes
-                saving = self.devices.any_host(stopped or minutes_are_over or self._at_boundary())
-                count = self.devices.least(call.next_count)
+                is_time = time.monotonic() - self.saved_at > 60 * self.timetable.save_minutes
+                saving = self.devices.any_host(stopped or is_time or self.timetable.is_boundary(self.step))
+                count = self.devices.least(result.next_count)
                 if saving:
-                    self._refuse_other_photos()
-                if not self._is_sound(call, saving):
-                    self._go_back(call)
+                    self._refuse_replaced_shards()
+                if not self._is_finite(result, saving):
+                    self._roll_back(result)
                     continue
                 if saving:
                     self._save()
-                elif time.monotonic() - self.interval.began > self.schedule.status_seconds:
-                    self._say()
+                elif self.reporter.status_is_due:
+                    self.reporter.report_status(self.step, self._rollbacks())
                 if stopped:
                     return stop.signal or signal.SIGTERM  # another host was told
-        write_png(self.written / "final.png", tile(sample(self.gan, self.config)))
+        write_png(self.output_dir / "final.png", tile(sample(self.gan, self.config)))
         return 0
 
-    # Where a run stands.
+    def _run_steps(self, count: int) -> StepsResult:
+        began = time.monotonic()
+        sums = self.run_steps(self.iterator, tf.constant(count, tf.int64)).numpy()
+        result = StepsResult(self.step, count, sums, time.monotonic() - began)
+        self.step += count
+        self.progress.epoch_seconds.assign_add(result.seconds)
+        self.reporter.add_steps(self.step, count, sums)
+        return result
+
+    def _is_finite(self, result: StepsResult, saving: bool) -> bool:
+        """Whether the run can go on: what the last update did to the weights shows only in the next loss."""
+        if not np.isfinite(result.sums).all():
+            return False
+        return not (saving and self.devices.any_host(not self.checkpoints.finite()))
+
+    # Checkpoints.
 
     def _restore(self) -> Path | None:
         saved, damaged = self.checkpoints.restore()
@@ -188,23 +184,48 @@ class Run:
             )
         return saved
 
-    def _go_on(self) -> None:
-        """Make everything follow from the step that the variables are of."""
+    def _resume(self) -> None:
+        """Set everything to the step of the variables."""
         self.step = int(self.progress.step.numpy())
-        self.history = History(self.written, self.step)
-        self.watch = collapse.Watch(LOSSES[self.config.method.loss].chance)
-        self.warning = ""
-        for status in self.history.statuses:
-            self.warning = self.watch.see(status.kimg, status.d_loss, status.g_loss, status.spread)
-        self.iterator = feed(self.config, self.shards, self.devices, self.step)
-        self.interval, self.saved_at = Interval(self.step), time.monotonic()
+        self.reporter.restart(self.step)
+        self.iterator = global_batches(self.config, self.shards, self.devices, self.step)
+        self.saved_at = time.monotonic()
 
-    def _go_back(self, call: Call) -> None:
+    def _save(self) -> None:
+        """Record all that is known at this step, then the step itself: what comes after it is done again."""
+        faces = sample(self.gan, self.config)
+        self.reporter.report_status(self.step, self._rollbacks(), collapse.spread(faces) / self.photo_spread)
+        if self.timetable.ends_epoch(self.step):
+            self._end_epoch(faces)
+        # The first host alone has an evaluator; the others wait for it where they next compute together.
+        if self.evaluator and self.timetable.is_scored(self.step):
+            self.reporter.report_scores(score(self.evaluator, self.gan, self.config, self.step))
+        save_generator(self.output_dir / "generator.keras", self.gan)
+        self.saved, self.saved_at = self.checkpoints.save(), time.monotonic()
+        self._mark_if_best()
+
+    def _end_epoch(self, faces: np.ndarray) -> None:
+        sums, seconds = self.progress.sums.numpy(), float(self.progress.epoch_seconds.numpy())
+        self.reporter.report_epoch(self.step, sums, seconds, faces)
+        if self.step % self.config.steps_per_epoch == 0:
+            self.progress.sums.assign(tf.zeros(NUM_VALUES, tf.float64))
+            self.progress.epoch_seconds.assign(0.0)
+
+    def _mark_if_best(self) -> None:
+        """Keep what was just saved, or restored, where no scores are better than those of its step."""
+        scores = best(self.reporter.history.scores, self.evaluator.names[0]) if self.evaluator else None
+        if self.devices.any_host(scores is not None and scores.step == self.step):
+            save_generator(self.output_dir / "generator-best.keras", self.gan)
+            self.checkpoints.mark_best(self.saved)
+
+    # What can go wrong.
+
+    def _roll_back(self, result: StepsResult) -> None:
         """Return to the newest checkpoint, with half of the learning rates."""
-        rollbacks = int(self.progress.rollbacks.numpy())
-        trouble = _trouble(call)
-        if rollbacks >= self.schedule.rollbacks:
-            raise ClickException(f"{trouble} {self._what_is_left(rollbacks)}")
+        rollbacks = self._rollbacks()
+        trouble = _not_finite(result)
+        if rollbacks >= self.timetable.max_rollbacks:
+            raise ClickException(f"{trouble} {self._advice(rollbacks)}")
         restored = self._restore()
         if restored is None:
             raise ClickException(f"{trouble} No checkpoint is whole any more: start again with another --out.")
@@ -212,157 +233,44 @@ class Run:
         self.progress.lr_scale.assign(0.5 ** (rollbacks + 1))
         # At once: a run that dies now must not begin again with the rates that failed.
         self.saved = self.checkpoints.save()
-        self._go_on()
-        self.bar.update(self._images() - self.bar.n)
+        self._resume()
+        self.reporter.move_bar(self.step)
         tqdm.write(
-            f"{trouble} Taken back to {restored.name} ({rollbacks + 1} of at most {self.schedule.rollbacks} times); "
-            f"the learning rates are now {0.5 ** (rollbacks + 1):g} of what they were at first."
+            f"{trouble} Returned to {restored.name} (rollback {rollbacks + 1} of at most "
+            f"{self.timetable.max_rollbacks}); the learning rates are now {0.5 ** (rollbacks + 1):g} of their original "
+            "values."
         )
 
-    def _what_is_left(self, rollbacks: int) -> str:
+    def _advice(self, rollbacks: int) -> str:
         kept = f"The last good checkpoint is {self.saved}." if self.saved else "Nothing has been saved since the start."
         settings = "--clip-norm 1, or half of --lr-g and --lr-d, with another --out"
         if rollbacks:
-            return f"{kept} The run was taken back {rollbacks} times already. Try {settings}."
+            return f"{kept} The run was rolled back {rollbacks} times already. Try {settings}."
         return f"{kept} Try {settings}; or --on-nan rollback, which continues this one at half the rates."
 
-    # From step to step.
-
-    def _next_boundary(self) -> int:
-        periods = (self.config.steps_per_epoch, self.schedule.save_steps, self.schedule.score_steps)
-        return min(self.schedule.total_steps, *((self.step // period + 1) * period for period in periods if period))
-
-    def _at_boundary(self) -> bool:
-        return self._ends_epoch() or self._is_due(self.schedule.save_steps) or self._is_due(self.schedule.score_steps)
-
-    def _ends_epoch(self) -> bool:
-        """Whether an epoch is over, or the run is, and with it what there was of an epoch."""
-        return self._is_due(self.config.steps_per_epoch)
-
-    def _is_due(self, period: int | None) -> bool:
-        return bool(period) and (self.step % period == 0 or self.step == self.schedule.total_steps)
-
-    def _images(self) -> int:
-        return self.step * self.config.method.batch_size
-
-    def _take(self, count: int) -> Call:
-        began = time.monotonic()
-        sums = self.take_steps(self.iterator, tf.constant(count, tf.int64)).numpy()
-        call = Call(self.step, count, sums, time.monotonic() - began)
-        self.step += count
-        self.progress.epoch_seconds.assign_add(call.seconds)
-        self.interval.sums += sums
-        d_loss, g_loss, *_ = means(sums, count)
-        self.bar.set_postfix(D=f"{d_loss:.3f}", G=f"{g_loss:.3f}", refresh=False)
-        self.bar.update(count * self.config.method.batch_size)
-        return call
-
-    def _is_sound(self, call: Call, saving: bool) -> bool:
-        """Whether the run can go on from here: what the last update did to the weights shows in the next loss only."""
-        if not np.isfinite(call.sums).all():
-            return False
-        return not (saving and self.devices.any_host(not self.checkpoints.finite()))
-
-    def _refuse_other_photos(self) -> None:
-        """Stop before anything is saved that other photos than the run's may have taught."""
-        if self.replaced or not self.devices.any_host(not are_unchanged(self.shards)):
+    def _refuse_replaced_shards(self) -> None:
+        """Stop before anything is saved that was trained on other photos than the run's."""
+        if self.shards_replaced or not self.devices.any_host(not are_unchanged(self.shards)):
             return
-        self.replaced = True
+        self.shards_replaced = True
         folders = ", ".join(sorted({str(shard.path.parent) for shard in self.shards.shards}))
         trouble = f"The shards in {folders} have been replaced while this run trains on them."
         if not self.config.cache:
-            kept = f"What was learned until {self.saved} is kept" if self.saved else "Nothing was saved yet"
+            kept = f"The run until {self.saved} is kept" if self.saved else "Nothing was saved yet"
             raise ClickException(
                 f"{trouble} {kept}. Put the shards back and the same command continues, or train on the new ones with "
                 "another --out."
             )
         tqdm.write(f"{trouble} It goes on with the photos in memory, but cannot be continued without these shards.")
 
-    # What is said and kept.
-
-    def _say(self, spread: float | None = None) -> None:
-        """End an interval with a line of status."""
-        steps, kimg = self.step - self.interval.first_step, self._images() / 1000
-        steps_per_second = steps / (time.monotonic() - self.interval.began)
-        d_loss, g_loss, d_gradient, g_gradient = means(self.interval.sums, steps)
-        warning, warned = self.watch.see(kimg, d_loss, g_loss, spread), self.warning
-        status = Status(
-            step=self.step,
-            epoch=self.step / self.config.steps_per_epoch,
-            kimg=kimg,
-            images_per_second=steps_per_second * self.config.method.batch_size,
-            d_loss=d_loss,
-            g_loss=g_loss,
-            d_gradient=d_gradient,
-            g_gradient=g_gradient,
-            memory_mb=statuses.memory_mb(),
-            seconds_left=(self.schedule.total_steps - self.step) / steps_per_second,
-            spread=spread,
-            rollbacks=int(self.progress.rollbacks.numpy()),
-            warning=warning,
-        )
-        self.history.add_status(status)
-        if self.bar.disable:
-            print(statuses.line(status), flush=True)
-        elif warning and warning != warned:
-            tqdm.write(f"epoch {status.epoch:.2f}: {warning}")
-        self.warning, self.interval = warning, Interval(self.step)
-
-    def _save(self) -> None:
-        """Record all that is known at this step, then the step itself: what comes after it is done again."""
-        faces = sample(self.gan, self.config)
-        self._say(collapse.spread(faces) / self.photo_spread)
-        if self._ends_epoch():
-            self._end_epoch(faces)
-        if self._is_due(self.schedule.score_steps):
-            self._score()
-        save_generator(self.written / "generator.keras", self.gan)
-        self.saved, self.saved_at = self.checkpoints.save(), time.monotonic()
-        self._keep_if_best()
-
-    def _end_epoch(self, faces: np.ndarray) -> None:
-        steps = (self.step - 1) % self.config.steps_per_epoch + 1
-        d_loss, g_loss, *_ = means(self.progress.sums.numpy(), steps)
-        row = Row(
-            epoch=math.ceil(self.step / self.config.steps_per_epoch),
-            step=self.step,
-            images_seen=self._images(),
-            d_loss=d_loss,
-            g_loss=g_loss,
-            seconds=round(float(self.progress.epoch_seconds.numpy()), 3),
-            warning=self.warning,
-        )
-        self.history.add(row)
-        if row.epoch % self.schedule.sample_every == 0 or self.step == self.schedule.total_steps:
-            self.history.add_samples(f"epoch-{row.epoch:05d}", row.images_seen, faces)
-        tqdm.write(_line(row))
-        if self.step % self.config.steps_per_epoch == 0:
-            self.progress.sums.assign(tf.zeros(VALUES, tf.float64))
-            self.progress.epoch_seconds.assign(0.0)
-
-    def _score(self) -> None:
-        """Let the first host judge G; the others wait for it where they next compute together."""
-        if self.devices.host == 0:
-            values = self.scorer.score(self.gan, self.config)
-            self.history.add_scores(Scores(self.step, self._images() / 1000, values))
-            tqdm.write(f"{self._images():,} images seen: {_listed(values)}")
-
-    def _keep_if_best(self) -> None:
-        """Keep what was just saved, or restored, where no scores are better than those of its step."""
-        best = self.scorer.best(self.history.scores) if self.scorer else None
-        if self.devices.any_host(best is not None and best.step == self.step):
-            save_generator(self.written / "generator-best.keras", self.gan)
-            self.checkpoints.mark_best(self.saved)
-
-    def _new_bar(self) -> tqdm:
-        total = self.schedule.total_steps * self.config.method.batch_size
-        return tqdm(total=total, initial=self._images(), unit="img", unit_scale=True, disable=None)
+    def _rollbacks(self) -> int:
+        return int(self.progress.rollbacks.numpy())
 
 
 @contextmanager
-def stop_on_signal() -> Iterator[Stop]:
-    """Note SIGTERM and Ctrl-C instead of dying of them; the second one kills as usual."""
-    stop = Stop()
+def stop_on_signal() -> Iterator[StopRequest]:
+    """Note SIGTERM and Ctrl-C instead of ending at once; the second one ends the process as usual."""
+    stop = StopRequest()
 
     def note(number: int, _frame: object) -> None:
         stop.signal = number
@@ -376,18 +284,9 @@ def stop_on_signal() -> Iterator[Stop]:
             signal.signal(number, handler)
 
 
-def _trouble(call: Call) -> str:
-    d_loss, g_loss, *_ = means(call.sums, call.count)
+def _not_finite(result: StepsResult) -> str:
+    losses = means(result.sums, result.count)
     return (
-        f"A loss, gradient or weight is no longer finite between steps {call.first_step} and "
-        f"{call.first_step + call.count} (D {d_loss:.4g}, G {g_loss:.4g})."
+        f"A loss, gradient or weight is no longer finite between steps {result.first_step} and "
+        f"{result.first_step + result.count} (D {losses.d_loss:.4g}, G {losses.g_loss:.4g})."
     )
-
-
-def _line(row: Row) -> str:
-    losses = f"D {row.d_loss:.4f}, G {row.g_loss:.4f}"
-    return f"epoch {row.epoch}: {row.images_seen:,} images seen, {losses}, {row.seconds:.1f} s"
-
-
-def _listed(values: dict[str, float]) -> str:
-    return ", ".join(f"{name} {value:.4g}" for name, value in values.items())

@@ -1,8 +1,7 @@
-"""How far generated faces are from real ones: every metric in one table.
+"""Distances between generated and real faces: every metric in one table.
 
-A metric compares two samples, images and their features, of one size. Features come from a feature space (`space.py`;
-`attributes.py` and `inception.py` are the two), and `evaluator.py` holds the real photos' and scores one set of faces
-after the other.
+A metric compares two samples, images and their features, of equal size. Features come from a feature space (`space.py`;
+`attributes.py` and `inception.py` are the two). `evaluator.py` reads the real photos once and scores generated faces.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from training.metrics.distances import neighbour_distances
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """Faces as the metrics see them; what several metrics need of them is computed once."""
+    """Images and features of one set of faces. What several metrics need is computed once."""
 
     images: np.ndarray
     """uint8 [count, height, width, channels]."""
@@ -41,16 +40,19 @@ class Sample:
         return self.neighbours[:, k - 1]
 
 
-FEWEST = 1 + max(prdc.PRECISION_K, prdc.DENSITY_K)
-"""Images in a sample: each needs its neighbours."""
+MIN_IMAGES = 1 + max(prdc.PRECISION_K, prdc.DENSITY_K)
+"""Smallest sample: each image needs its neighbours."""
+
+TRAIN, HELD_OUT = "train", "held_out"
+"""Splits of the real photos: those that were trained on, and those that were not."""
 
 
 @dataclass(frozen=True)
 class Metric:
-    """One distance or share."""
+    """A metric of generated faces."""
 
     compute: Callable[[Sample, Sample], dict[str, float]]
-    """(real, fake) -> figures by their names. The first has the metric's own name."""
+    """(real, fake) -> figures by name. The first has the metric's own name."""
     lower_is_better: bool
     needs_features: bool = True
 

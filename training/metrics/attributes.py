@@ -1,8 +1,8 @@
-"""The feature space `attributes`: a small network that tells a face's attributes, learnt from the shards themselves.
+"""The feature space `attributes`: a small network that recognises the attributes of faces, trained on the shards.
 
 Inception's features follow ImageNet's classes and mislead on faces (Kynkaanniemi et al. 2023, "The Role of ImageNet
 Classes in Frechet Inception Distance"; Morozov et al. 2021, "On Self-Supervised Image Representations for GAN
-Evaluation"). This network has seen nothing but faces of the size, the crop and the channels that are judged.
+Evaluation"). This network is trained on faces alone, of the size, crop and channels that are measured.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ import tensorflow as tf
 from click import UsageError
 from keras import layers
 
-from training.data.pipeline import READ_BATCH, read_images
-from training.data.shards import ShardSet
+from training.data.pipeline import read_attributes, read_images
+from training.data.shards import ShardSet, attribute_names, origin
 from training.files import replacing, write_text
-from training.metrics.space import FeatureSpace, folder
+from training.metrics.space import FeatureSpace, features_dir
 
 NAME = "attributes"
 WIDTH = 192
@@ -34,33 +34,33 @@ BATCH = 128
 LEARNING_RATE = 2e-3
 WEIGHT_DECAY = 5e-2
 MOMENTUM = 0.9
-"""Of the statistics: a small set of photos is learnt in a few dozen steps, which Keras's 0.99 would not follow."""
+"""Of the statistics: training on a small set takes a few dozen steps, too few for Keras's 0.99."""
 
 
 @dataclass(frozen=True)
 class Card:
-    """What is known of a network: the JSON beside its weights."""
+    """How a network was trained: the JSON beside its weights."""
 
     photos: str
-    """`ShardSet.fingerprint` of the photos that it learnt from."""
+    """`ShardSet.fingerprint` of the training photos."""
     digest: str
     """Hash of the weights."""
     attribute_names: list[str]
     seed: int
     kimg: float
-    """Thousands of photos that it saw."""
+    """Length of the training in thousands of photos."""
     checked_on: str
     """The split whose photos the accuracies are of."""
     accuracy: float
-    """Right answers, the mean over attributes, in [0, 1]."""
+    """Mean over attributes, in [0, 1]."""
     commonest: float
-    """The same for always answering what is commoner among the photos that were learnt from."""
+    """Majority-class baseline: the accuracy of always giving the more frequent answer of the training photos."""
     accuracies: list[float]
     """Of each attribute."""
     source: str | None = None
     """Fingerprint of the photos that the shards were made from; None where the manifest does not say."""
     crop: dict[str, object] | None = None
-    """What was cut out of them, as the manifest has it."""
+    """The crop, as the manifest has it."""
     image_shape: list[int] | None = None
     """height, width, channels; None in cards of older versions, which fit no shards."""
 
@@ -88,58 +88,28 @@ def network(image_shape: tuple[int, int, int], attributes: int) -> keras.Model:
     return keras.Model(image, layers.Dense(attributes)(x), name="attributes")
 
 
-def names(shards: ShardSet) -> list[str]:
-    """The attributes that the shards' manifests list.
-
-    Raises:
-        UsageError: there are none, or not the same in all folders.
-    """
-    listed = {}
-    for place in {shard.path.parent for shard in shards.shards}:
-        listed[place] = json.loads((place / "manifest.json").read_text()).get("attribute_names") or []
-        if not listed[place]:
-            raise UsageError(
-                f"The shards in {place} carry no attributes. Make them with CelebA's list: "
-                "python -m preprocess.run --source PHOTOS --attributes list_attr_celeba.txt --out FOLDER"
-            )
-    if len(set(map(tuple, listed.values()))) > 1:
-        raise UsageError(f"{' and '.join(map(str, listed))} list different attributes. Name one folder.")
-    return next(iter(listed.values()))
-
-
-def read_attributes(shards: ShardSet, count: int) -> np.ndarray:
-    """The attributes of all photos in the order of the shards: float32 [shards.count, count], 0 or 1."""
-    feature = {"attributes": tf.io.FixedLenFeature([count], tf.int64)}
-    parts = [
-        tf.io.parse_example(batch, feature)["attributes"].numpy().astype(np.float32)
-        for shard in shards.shards
-        for batch in tf.data.TFRecordDataset(str(shard.path)).take(shard.count).batch(READ_BATCH)
-    ]
-    return np.concatenate(parts)
-
-
-def learn(
-    learnt: ShardSet, checked: ShardSet, checked_on: str, kimg: float, seed: int, say: Callable[[str], None]
+def train(
+    train_shards: ShardSet, checked: ShardSet, checked_on: str, kimg: float, seed: int, log: Callable[[str], None]
 ) -> tuple[keras.Model, Card]:
     """Train a network.
 
     Args:
-        learnt: the photos to learn from.
-        checked: the photos to take the accuracy on.
-        checked_on: what these are called.
-        kimg: thousands of photos to see; more photos than that are not read.
+        train_shards: the training photos.
+        checked: the photos to compute the accuracy on.
+        checked_on: the split of these.
+        kimg: length in thousands of photos; more photos than that are not read.
         seed: decides weights, order, flips and dropout.
-        say: told how it goes, ten times.
+        log: called with a line on the progress, `REPORTS` times.
     """
-    attribute_names = names(learnt)
-    some = learnt.first(int(kimg * 1000))
-    images, labels = read_images(some), read_attributes(some, len(attribute_names))
+    names = attribute_names(train_shards)
+    some = train_shards.first(int(kimg * 1000))
+    images, labels = read_images(some), read_attributes(some, len(names))
     keras.utils.set_random_seed(seed)
-    model = network(learnt.image_shape, len(attribute_names))
+    model = network(train_shards.image_shape, len(names))
     batch = min(BATCH, len(images))
     steps_per_report = max(1, int(kimg * 1000) // batch // REPORTS)
     steps = REPORTS * steps_per_report
-    # Up to its height over the first tenth of the steps, then down to nothing.
+    # Linear warm-up over the first tenth of the steps, then down to 0.
     rate = keras.optimizers.schedules.CosineDecay(
         0.0, steps - steps_per_report, warmup_target=LEARNING_RATE, warmup_steps=steps_per_report
     )
@@ -150,7 +120,7 @@ def learn(
     )
 
     def report(index: int, logs: dict[str, float]) -> None:
-        say(f"{index + 1} of {REPORTS}: loss {logs['loss']:.4f}, {logs['right']:.1%} right on the photos learnt from")
+        log(f"{index + 1} of {REPORTS}: loss {logs['loss']:.4f}, accuracy {logs['right']:.1%} on the training photos")
 
     model.fit(
         _batches(images, labels, batch, seed),
@@ -160,19 +130,19 @@ def learn(
         verbose=0,
         callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=report)],
     )
-    is_so = read_attributes(checked, len(attribute_names)) > 0.5
+    is_so = read_attributes(checked, len(names)) > 0.5
     right = (model.predict(read_images(checked), batch_size=256, verbose=0) > 0) == is_so
     card = Card(
-        photos=learnt.fingerprint,
+        photos=train_shards.fingerprint,
         digest=digest(model),
-        attribute_names=attribute_names,
+        attribute_names=names,
         seed=seed,
         kimg=kimg,
         checked_on=checked_on,
         accuracy=float(right.mean()),
         commonest=float(((labels.mean(axis=0) > 0.5) == is_so).mean()),
         accuracies=right.mean(axis=0).round(4).tolist(),
-        **_origin(learnt),
+        **origin(train_shards),
     )
     return model, card
 
@@ -185,59 +155,49 @@ def _batches(images: np.ndarray, labels: np.ndarray, batch: int, seed: int) -> t
 
 
 def digest(model: keras.Model) -> str:
-    """A hash of a network's weights."""
+    """Return a hash of a network's weights."""
     content = hashlib.sha256()
     for weight in model.get_weights():
         content.update(np.ascontiguousarray(weight).tobytes())
     return content.hexdigest()[:16]
 
 
-def save(place: Path, model: keras.Model, card: Card) -> None:
-    """Write attributes.keras and attributes.json into the folder `place`."""
-    place.mkdir(exist_ok=True)
-    with replacing(place / f"{NAME}.keras") as partial:
+def save(folder: Path, model: keras.Model, card: Card) -> None:
+    """Write attributes.keras and attributes.json into `folder`."""
+    folder.mkdir(exist_ok=True)
+    with replacing(folder / f"{NAME}.keras") as partial:
         keras.Model(model.input, model.output).save(partial)  # without the optimizer, two thirds of the file
-    write_text(place / f"{NAME}.json", json.dumps(asdict(card), indent=1) + "\n")
+    write_text(folder / f"{NAME}.json", json.dumps(asdict(card), indent=1) + "\n")
 
 
 def load(shards: ShardSet) -> tuple[FeatureSpace, Card]:
-    """The space of the network that is kept beside the shards, and what is known of it.
+    """Return the feature space of the network in the folder of the shards, and how it was trained.
 
     Raises:
         UsageError: there is none, or it is not for images of this shape.
     """
-    place = folder(shards)
-    how = f"Learn it, once, in minutes: python -m training.features --shards {place.parent}"
+    folder = features_dir(shards)
+    how = f"Train it once, in minutes: python -m training.features --shards {folder.parent}"
     try:
-        card = Card(**json.loads((place / f"{NAME}.json").read_text()))
-        model = keras.saving.load_model(place / f"{NAME}.keras", compile=False)
+        card = Card(**json.loads((folder / f"{NAME}.json").read_text()))
+        model = keras.saving.load_model(folder / f"{NAME}.keras", compile=False)
     except FileNotFoundError:
-        raise UsageError(f"The feature space attributes is not in {place} yet. {how}") from None
+        raise UsageError(f"The feature space attributes is not in {folder} yet. {how}") from None
     except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
-        raise UsageError(f"{place / NAME}.keras or .json cannot be read ({error}). {how}") from None
+        raise UsageError(f"{folder / NAME}.keras or .json cannot be read ({error}). {how}") from None
     if digest(model) != card.digest:
-        raise UsageError(f"{place / NAME}.keras is not the network that {NAME}.json beside it describes. {how}")
-    changed = [name for name, value in _origin(shards).items() if getattr(card, name) != value]
+        raise UsageError(f"{folder / NAME}.keras is not the network that {NAME}.json beside it describes. {how}")
+    changed = [name for name, value in origin(shards).items() if getattr(card, name) != value]
     if changed:
         raise UsageError(
-            f"{place / NAME}.keras was learned from other photos than {place.parent} now holds "
+            f"{folder / NAME}.keras was trained on other photos than {folder.parent} now holds "
             f"(another {', another '.join(changed)}): distances in it would say nothing. {how}"
         )
     return FeatureSpace(NAME, card.digest, features_of(model)), card
 
 
-def _origin(shards: ShardSet) -> dict[str, object]:
-    """What the shards were made from, as `Card` has it."""
-    manifest = json.loads((folder(shards).parent / "manifest.json").read_text())
-    return {
-        "source": manifest.get("source", {}).get("fingerprint"),
-        "crop": manifest.get("settings", {}).get("crop"),
-        "image_shape": list(shards.image_shape),
-    }
-
-
 def features_of(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
-    """`FeatureSpace.batch_features` of a network."""
+    """Return `FeatureSpace.batch_features` of a network."""
     penultimate = keras.Model(model.input, model.get_layer("features").output)
 
     @tf.function(input_signature=[tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8)])

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 
 BLOCK = 1 << 23
-"""Distances in memory at once: 64 MiB."""
+"""Distances in memory at a time: 64 MiB."""
 
 
 def blocks(x: np.ndarray, y: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
-    """Distances from rows of x to all of y: (which rows, float64 [rows, len(y)]), in order."""
+    """Yield distances from rows of x to all of y: (slice of rows, float64 [rows, len(y)]), in order."""
     y = y.astype(np.float64)
     y_squares = np.square(y).sum(axis=1)
     rows = max(1, BLOCK // len(y))
@@ -23,7 +23,7 @@ def blocks(x: np.ndarray, y: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
 
 
 def nearest(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """For each row of x the place of its nearest row in y: int [len(x)]."""
+    """Return for each row of x the index of its nearest row in y: int [len(x)]."""
     return np.concatenate([block.argmin(axis=1) for _, block in blocks(x, y)])
 
 

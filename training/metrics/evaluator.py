@@ -1,4 +1,4 @@
-"""The real photos, held once, and one set of generated faces after the other scored against them."""
+"""Scores of generated faces against real photos, which are read once."""
 
 from __future__ import annotations
 
@@ -9,21 +9,41 @@ import numpy as np
 from click import UsageError
 
 from training.data.shards import ShardSet
-from training.metrics import FEWEST, METRICS, Sample, attributes, inception
+from training.metrics import HELD_OUT, METRICS, MIN_IMAGES, TRAIN, Sample, attributes, inception
 from training.metrics.space import FeatureSpace, features_of_photos, read_rows
 
 
 def open_space(name: str, shards: ShardSet, inception_file: Path | None = None) -> FeatureSpace:
-    """The feature space of this name for the images of these shards.
+    """Return the feature space of this name for the images of these shards.
 
     Raises:
-        UsageError: the network of `attributes` has not been learnt yet, or the file is not the graph of `inception`,
-            or there is one and it is not asked for.
-        ClickException: the graph of `inception` cannot be fetched.
+        UsageError: the network of `attributes` has not been trained yet, or the file is not the graph of `inception`,
+            or there is a file and the space is another.
+        ClickException: the graph of `inception` cannot be downloaded.
     """
     if inception_file and name != inception.NAME:
         raise UsageError(f"--inception {inception_file} is for --features {inception.NAME}: say both.")
     return inception.load(shards, inception_file) if name == inception.NAME else attributes.load(shards)[0]
+
+
+def open_evaluator(
+    names: Sequence[str], train_shards: ShardSet, held_out: ShardSet, features: str, inception_file: Path | None
+) -> Evaluator:
+    """Return an evaluator against the training photos, and against held-out photos where there are any.
+
+    Args:
+        names: entries of METRICS.
+        train_shards: the photos that are trained on.
+        held_out: the photos that are not.
+        features: the feature space, opened where one of the metrics needs it.
+        inception_file: the graph of the feature space `inception`; None to download it once.
+
+    Raises:
+        UsageError: there is no such feature space yet, or there are too few photos.
+    """
+    space = open_space(features, train_shards, inception_file) if needs_features(names) else None
+    photos = {TRAIN: train_shards, HELD_OUT: held_out}
+    return Evaluator({split: shards for split, shards in photos.items() if shards.count}, space, names)
 
 
 def needs_features(names: Sequence[str]) -> bool:
@@ -48,10 +68,10 @@ class Evaluator:
         """Read the photos, and compute their features where they are not kept yet.
 
         Args:
-            shards_by_split: the real photos, by what they are called in the scores.
-            space: where the metrics are taken; None where no metric needs one.
+            shards_by_split: the real photos, by the name of their split in the scores.
+            space: the feature space of the metrics; None where no metric needs one.
             names: entries of METRICS.
-            count: photos of each split at most; the smallest split decides.
+            count: photos per split at most; the smallest split decides.
 
         Raises:
             UsageError: a split has too few photos.
@@ -59,34 +79,36 @@ class Evaluator:
         self.space, self.names = space, tuple(names)
         self.count = min(count, *(shards.count for shards in shards_by_split.values()))
         """How many faces `score` takes."""
-        if self.count < FEWEST:
-            raise UsageError(f"{self.count} photos are too few to measure anything: at least {FEWEST} of each split.")
+        if self.count < MIN_IMAGES:
+            raise UsageError(
+                f"{self.count} photos are too few to measure anything: at least {MIN_IMAGES} of each split."
+            )
         self.real = {split: self._choose(shards) for split, shards in shards_by_split.items()}
 
-    def score(self, faces: np.ndarray, say: Callable[[str], object] = lambda line: None) -> dict[str, float]:
-        """Every figure against every split, by "split/figure".
+    def score(self, faces: np.ndarray, log: Callable[[str], object] = lambda line: None) -> dict[str, float]:
+        """Return every figure against every split, by "split/figure".
 
         Args:
             faces: uint8 [self.count, height, width, channels].
-            say: told what is about to be computed.
+            log: called with each computation that begins.
         """
         if len(faces) != self.count:
             raise ValueError(f"{self.count} faces are scored at a time, not {len(faces)}")
         fake = Sample(faces, self.space.features(faces) if self.space else None)
         scores = {}
         for split, real in self.real.items():
-            for figure, value in self._figures(real, fake, split, say).items():
+            for figure, value in self._figures(real, fake, split, log).items():
                 scores[f"{split}/{figure}"] = value
         return scores
 
-    def floor(self, real: str, other: str, say: Callable[[str], object] = lambda line: None) -> dict[str, float]:
-        """Every figure of one split's photos taken for faces against another's: what no generator is asked to beat."""
-        return self._figures(self.real[real], self.real[other], f"{real}, of {other} photos", say)
+    def floor(self, real: str, other: str, log: Callable[[str], object] = lambda line: None) -> dict[str, float]:
+        """Score the photos of one split as if they were generated: no generator is expected to beat that."""
+        return self._figures(self.real[real], self.real[other], f"{real}, of {other} photos", log)
 
-    def _figures(self, real: Sample, fake: Sample, what: str, say: Callable[[str], object]) -> dict[str, float]:
+    def _figures(self, real: Sample, fake: Sample, what: str, log: Callable[[str], object]) -> dict[str, float]:
         figures = {}
         for name in self.names:
-            say(f"{name} against {what}")
+            log(f"{name} against {what}")
             figures.update(METRICS[name].compute(real, fake))
         return figures
 

@@ -25,7 +25,7 @@ from google.protobuf.message import DecodeError
 
 from training.data.shards import ShardSet
 from training.files import replacing
-from training.metrics.space import FeatureSpace, folder, progress
+from training.metrics.space import FeatureSpace, features_dir, progress
 
 NAME = "inception"
 URL = "https://download.tensorflow.org/models/image/imagenet/inception-2015-12-05.tgz"
@@ -41,14 +41,14 @@ DOWNLOAD_SECONDS = 1_200  # 89 MB at 74 kB/s
 
 
 def load(shards: ShardSet, file: Path | None) -> FeatureSpace:
-    """The space of the graph in `file`; without one, of that beside the shards, which is fetched where it is not.
+    """Return the space of the graph in `file`; without one, of that in the folder of the shards, downloaded if missing.
 
     Raises:
         UsageError: the file cannot be read or holds another graph.
-        ClickException: there is no file and it cannot be fetched.
+        ClickException: there is no file and it cannot be downloaded.
     """
     if file is None:
-        file = folder(shards) / FILE
+        file = features_dir(shards) / FILE
         if not file.exists():
             _fetch(file, shards.image_shape)
     content = read_graph(file)
@@ -122,7 +122,9 @@ def _fetch(path: Path, image_shape: tuple[int, int, int]) -> None:
         with replacing(path) as partial:
             partial.write_bytes(content)
     except (OSError, HTTPException) as error:  # urllib's own errors are OSErrors
-        raise ClickException(f"The Inception graph cannot be fetched ({str(error).strip()}). {how_to_get()}") from None
+        raise ClickException(
+            f"The Inception graph cannot be downloaded ({str(error).strip()}). {how_to_get()}"
+        ) from None
 
 
 def _download(url: str, path: Path) -> None:

@@ -14,7 +14,7 @@ from scipy.ndimage import correlate1d
 
 PATCH = 7
 PATCHES_PER_IMAGE = 128
-MOST_PATCHES = 192_000
+MAX_PATCHES = 192_000
 """Of a level: those of 1,500 images. More images give fewer each, as sorting takes nearly all of the time."""
 SLICES = 4
 DIRECTIONS_PER_SLICE = 128
@@ -56,7 +56,7 @@ def patches(images: np.ndarray, seed: int) -> dict[int, np.ndarray]:
     """
     rng = np.random.default_rng(seed)
     count, channels = len(images), images.shape[-1]
-    per_image = min(PATCHES_PER_IMAGE, max(1, MOST_PATCHES // count))
+    per_image = min(PATCHES_PER_IMAGE, max(1, MAX_PATCHES // count))
     places = {side: rng.integers(0, side - PATCH + 1, (2, count, per_image)) for side in sides(images.shape[1])}
     cut = {side: np.empty((count, per_image, channels, PATCH, PATCH), np.float32) for side in sides(images.shape[1])}
     for start in range(0, count, _IMAGES_AT_ONCE):

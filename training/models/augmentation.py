@@ -1,4 +1,4 @@
-"""Augmentations of all that the discriminator sees, real and generated alike, so that none leaks into the faces.
+"""Augmentations of every discriminator input, real and generated alike, so that none leaks into the faces.
 
 Zhao et al. 2020, "Differentiable Augmentation for Data-Efficient GAN Training", with its strengths; each comes with a
 probability, as in Karras et al. 2020, "Training GANs with Limited Data". Images are float32 [batch, height, width,
@@ -66,10 +66,10 @@ def augment(
         images: float32 [batch, height, width, channels].
         names: keys of `AUGMENTATIONS`.
         probability: 0 to 1.
-        uniform: random numbers for the augmentation of that place in `names`: float32 [batch, 3] in [0, 1).
+        uniform: index in `names` -> its random numbers, float32 [batch, 3] in [0, 1).
     """
-    for place, name in enumerate(names):
-        drawn = uniform(place)
+    for index, name in enumerate(names):
+        drawn = uniform(index)
         augmented = AUGMENTATIONS[name](images, drawn[:, :2])
         images = tf.where(drawn[:, 2, None, None, None] < probability, augmented, images)
     return images

@@ -1,7 +1,7 @@
 """The adversarial losses, each readable on one screen.
 
 A loss takes logits of shape [batch], float32, and returns one value per example, so that the mean over the global
-batch can be taken across replicas. Row by row a photo stands beside a generated image.
+batch can be taken across replicas. Relativistic losses pair the photos and the generated images of a batch row by row.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ import tensorflow as tf
 
 @dataclass(frozen=True)
 class Loss:
-    """What the discriminator and the generator minimise."""
+    """An adversarial loss."""
 
     discriminator: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
     """(real logits, fake logits) -> loss per example."""
     generator: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
     """(real logits, fake logits) -> loss per example."""
     chance: float | None
-    """The discriminator's loss where it cannot tell one from the other; None where the loss has no such level."""
+    """The discriminator's loss where it cannot tell real from fake; None where the loss has no such value."""
     generator_sees_photos: bool = False
     """Whether the generator's loss depends on the real logits: a step then takes a second batch of photos."""
 

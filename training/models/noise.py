@@ -1,4 +1,4 @@
-"""Random numbers as a pure function of (seed, step, purpose, place in the global batch).
+"""Random numbers as a pure function of (seed, step, purpose, index in the global batch).
 
 `keras.random` and `tf.random.Generator` keep a state that must be saved and that all replicas share. Here nothing is
 kept: a run that continues, and a run on any number of devices, draws what one undisturbed device would have drawn.
@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 import tensorflow as tf
-from keras.config import floatx
+
+from training.models.precision import full_precision
 
 
 class Purpose(IntEnum):
-    """What numbers are drawn for; each purpose has streams of its own."""
+    """What random numbers are for; each purpose has its own streams."""
 
     LATENT = 0
     FLIP = 1
@@ -35,28 +36,28 @@ class Noise:
     step: tf.Tensor
     """int64 scalar."""
     first: tf.Tensor | int
-    """Where this replica's examples begin in the global batch."""
+    """Index of this replica's first example in the global batch."""
     batch: int
-    """How many examples this replica has."""
+    """Number of examples of this replica."""
 
     def uniform(self, purpose: Purpose, shape: tuple[int, ...], stream: int = 0) -> tf.Tensor:
-        """float32 in [0, 1) of shape [batch, *shape]; `stream` tells apart several draws for one purpose."""
+        """Return float32 [batch, *shape] in [0, 1); `stream` tells apart several draws for one purpose."""
         return _rows_of_uniform((self.seed, self.step, purpose, stream), self.first, self.batch, shape)
 
     def latent(self, size: int, distribution: str) -> tf.Tensor:
-        """Z: float32 [batch, size]."""
+        """Return z: float32 [batch, size]."""
         return latent((self.seed, self.step, Purpose.LATENT), self.first, self.batch, size, distribution)
 
 
 def latent(
     path: tuple[int | tf.Tensor, ...], first: tf.Tensor | int, count: int, size: int, distribution: str
 ) -> tf.Tensor:
-    """Rows `first` to `first + count` of an endless table of z, float32 [count, size].
+    """Return rows `first` to `first + count` of an endless table of z, float32 [count, size].
 
     Args:
-        path: which table: seed, then whatever tells this table from others.
-        first: the first row.
-        count: how many rows.
+        path: the table: seed, then whatever tells this table from others.
+        first: index of the first row.
+        count: number of rows.
         size: length of z.
         distribution: "uniform" for U(-1, 1), "normal" for N(0, 1).
     """
@@ -71,7 +72,7 @@ def latent(
 def _rows_of_uniform(
     path: tuple[int | tf.Tensor, ...], first: tf.Tensor | int, count: int, shape: tuple[int, ...]
 ) -> tf.Tensor:
-    """Rows of an endless table of float32 in [0, 1).
+    """Return rows of an endless table of float32 in [0, 1).
 
     Philox is a counter: number i of a stream comes from counter i // 4, so a replica starts its counter at its own
     rows and draws no other replica's. A row is padded to a multiple of four numbers to begin on a counter.
@@ -91,4 +92,4 @@ def _rows_of_uniform(
         counter=counter + tf.stack([start, tf.zeros([], tf.uint64)]),
         alg=1,
     )
-    return tf.cast(tf.reshape(rows[:, :numbers], [count, *shape]), floatx())
+    return tf.cast(tf.reshape(rows[:, :numbers], [count, *shape]), full_precision())

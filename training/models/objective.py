@@ -1,4 +1,4 @@
-"""What the two networks lose by."""
+"""The losses of both networks on a batch: images in, augmentation, discriminator, loss, penalties."""
 
 from __future__ import annotations
 
@@ -6,20 +6,21 @@ from collections.abc import Callable
 
 import keras
 import tensorflow as tf
-from keras.config import floatx
 
 from training.models.augmentation import augment
 from training.models.gan import GAN
 from training.models.losses import LOSSES
 from training.models.noise import Noise, Purpose
 from training.models.penalties import gradient_penalty, logits_and_squared_gradient
+from training.models.precision import full_precision
 from training.presets import Preset
 
 
-class Game:
-    """What both players lose on some examples of a batch; no variable changes here but those of normalisation.
+class Objective:
+    """The losses of both networks on some examples of a batch. It updates no variables but those of normalisation.
 
-    Images are float32 [batch, height, width, channels] in [0, 1], losses float32 [batch].
+    Images are float32 [batch, height, width, channels] in [0, 1], losses float32 [batch]. `decay` is what is left of
+    the start of every `CosineSchedule`, 1 to 0.
     """
 
     def __init__(self, gan: GAN, method: Preset, jit: bool):
@@ -29,22 +30,22 @@ class Game:
         self._noise_shapes = [entry.shape[1:] for entry in gan.discriminator.network.inputs[1:]]
         self._augmentations = [name for name in method.augment.split(",") if name]
 
-    def photos(self, pixels: tf.Tensor, noise: Noise, batch: int) -> tf.Tensor:
-        """Photos as the game takes them, mirrored or not; `batch` tells apart the batches of one step."""
-        images = tf.cast(pixels, floatx()) / 255.0
+    def real_images(self, pixels: tf.Tensor, noise: Noise, batch_index: int) -> tf.Tensor:
+        """Return photos, uint8 to float32, flipped at random; `batch_index` tells apart the batches of one step."""
+        images = tf.cast(pixels, full_precision()) / 255.0
         if self._method.flip:
-            keeps = noise.uniform(Purpose.FLIP, (1, 1, 1), batch) < 0.5
-            images = tf.where(keeps, images, tf.reverse(images, [2]))
+            is_kept = noise.uniform(Purpose.FLIP, (1, 1, 1), batch_index) < 0.5
+            images = tf.where(is_kept, images, tf.reverse(images, [2]))
         return images
 
-    def fakes(self, noise: Noise) -> tf.Tensor:
-        """Generated images."""
+    def fake_images(self, noise: Noise) -> tf.Tensor:
+        """Return generated images."""
         return self._generate(noise.latent(self._method.latent, self._method.latent_distribution))
 
-    def discriminator(
+    def discriminator_loss(
         self, real: tf.Tensor, fake: tf.Tensor, noise: Noise, decay: tf.Tensor, penalised: bool
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """D's adversarial loss, and its penalties."""
+        """Return the discriminator's adversarial loss, and its gradient penalties (zeros unless `penalised`)."""
         method = self._method
         penalties = tf.zeros_like(real[:, 0, 0, 0])
         logits = []
@@ -54,33 +55,33 @@ class Game:
         ):
             discriminate = self._discriminator(noise, purpose, decay)
             if penalised and not gamma.is_zero:
-                seen, squared_gradient = logits_and_squared_gradient(discriminate, images)
+                image_logits, squared_gradient = logits_and_squared_gradient(discriminate, images)
                 penalties += gamma.at(decay) / 2.0 * squared_gradient
             else:
-                seen = discriminate(images)
-            logits.append(seen)
+                image_logits = discriminate(images)
+            logits.append(image_logits)
         if penalised and method.gradient_penalty:
             mix = noise.uniform(Purpose.INTERPOLATION, (1, 1, 1))
             discriminate = self._discriminator(noise, Purpose.DISCRIMINATOR_BETWEEN, decay)
             penalties += method.gradient_penalty * gradient_penalty(discriminate, real, fake, mix)
         return self._loss.discriminator(*logits), method.penalty_every * penalties
 
-    def generator(self, real: tf.Tensor | None, fake: tf.Tensor, noise: Noise, decay: tf.Tensor) -> tf.Tensor:
-        """G's loss; `real` are photos for a loss that sees them."""
+    def generator_loss(self, real: tf.Tensor | None, fake: tf.Tensor, noise: Noise, decay: tf.Tensor) -> tf.Tensor:
+        """Return the generator's loss; `real` are photos for a loss that depends on them, else None."""
         real_logits = None if real is None else self._discriminator(noise, Purpose.GENERATOR_REAL, decay)(real)
         return self._loss.generator(real_logits, self._discriminator(noise, Purpose.GENERATOR, decay)(fake))
 
     def _discriminator(self, noise: Noise, purpose: Purpose, decay: tf.Tensor) -> Callable[[tf.Tensor], tf.Tensor]:
-        """D's logits of images that are augmented on the way, so that penalties are on the images themselves."""
-        drawn = [noise.uniform(purpose, shape, index) for index, shape in enumerate(self._noise_shapes)]
+        """Return images -> augmentation -> logits as one function, so that penalties are on the images themselves."""
+        dropout_noise = [noise.uniform(purpose, shape, index) for index, shape in enumerate(self._noise_shapes)]
         probability = self._method.augment_probability.at(decay)
 
-        def uniform(place: int) -> tf.Tensor:
-            return noise.uniform(purpose, (3,), len(drawn) + place)  # the streams below are dropout's
+        def uniform(index: int) -> tf.Tensor:
+            return noise.uniform(purpose, (3,), len(dropout_noise) + index)  # the streams before are dropout's
 
         def discriminate(images: tf.Tensor) -> tf.Tensor:
             augmented = augment(images, self._augmentations, probability, uniform)
-            return tf.squeeze(self._discriminate([augmented, *drawn]), -1)
+            return tf.squeeze(self._discriminate([augmented, *dropout_noise]), -1)
 
         return discriminate
 

@@ -1,4 +1,4 @@
-"""Penalties on the gradient of the discriminator with respect to the pixels.
+"""Penalties on the gradient of the discriminator with respect to pixels.
 
 Images come as [0, 1]; gradients are those with respect to [-1, 1], on which the papers' weights rest: half as large.
 `discriminate` takes images [batch, height, width, channels] to logits [batch], each a function of its own image alone.
@@ -14,10 +14,10 @@ Discriminate = Callable[[tf.Tensor], tf.Tensor]
 
 
 def logits_and_squared_gradient(discriminate: Discriminate, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Logits and the squared length of their gradient, both float32 [batch].
+    """Return logits and the squared norm of their gradient, both float32 [batch].
 
     R1 of Mescheder et al. 2018, "Which Training Methods for GANs do actually Converge?", on photos, R2 on generated
-    images: gamma / 2 times the squared length, squares summed over pixels and channels.
+    images: gamma / 2 times the squared norm, summed over pixels and channels.
     """
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(images)
@@ -26,7 +26,7 @@ def logits_and_squared_gradient(discriminate: Discriminate, images: tf.Tensor) -
 
 
 def gradient_penalty(discriminate: Discriminate, real: tf.Tensor, fake: tf.Tensor, mix: tf.Tensor) -> tf.Tensor:
-    """WGAN-GP's (length of the gradient - 1)^2, float32 [batch], `mix` of the way from photos to fakes.
+    """Return WGAN-GP's (norm of the gradient - 1)^2, float32 [batch], at images `mix` of the way from real to fake.
 
     Gulrajani et al. 2017, "Improved Training of Wasserstein GANs", equation 3. `mix` is float32 [batch, 1, 1, 1] in
     [0, 1).

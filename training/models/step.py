@@ -1,4 +1,4 @@
-"""One update of D and one of G."""
+"""One training step: an update of the discriminator, then one of the generator."""
 
 from __future__ import annotations
 
@@ -8,26 +8,28 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from training.models.gan import GAN, Player, cosine_decay
+from training.models.gan import GAN, OptimizedNetwork, cosine_decay
 from training.models.noise import Noise
-from training.models.objective import Game
+from training.models.objective import Objective
+from training.models.progress import StepValues
 from training.presets import Preset
 
 
 @dataclass(frozen=True)
-class Turn:
-    """What a step does besides an update of D."""
+class Phase:
+    """What a step does besides updating the discriminator."""
 
     updates_generator: bool = True
     penalised: bool = True
+    """Whether the discriminator's loss has its gradient penalties."""
 
 
-def turns(method: Preset) -> list[Turn]:
-    """What the steps do in turn: step n does what stands at n modulo the length."""
+def phases(method: Preset) -> list[Phase]:
+    """Return the cycle of a preset: step n is in phase n modulo the length."""
     every = method.penalty_every if _has_penalty(method) else 1
     return [
-        Turn((place + 1) % method.critic_steps == 0, place % every == 0)
-        for place in range(math.lcm(method.critic_steps, every))
+        Phase((index + 1) % method.critic_steps == 0, index % every == 0)
+        for index in range(math.lcm(method.critic_steps, every))
     ]
 
 
@@ -40,97 +42,100 @@ def replica_step(
     method: Preset,
     seed: int,
     replicas: int,
-    turn: Turn = Turn(),
+    phase: Phase = Phase(),
     micro_batch: int | None = None,
     jit: bool = False,
 ) -> Callable[[Sequence[tf.Tensor], tf.Tensor], tf.Tensor]:
-    """The update that every replica runs on its share of a global batch.
+    """Return the step that every replica runs on its share of a global batch.
 
     Args:
         gan: the networks.
         method: the preset.
-        seed: with the step it decides all noise.
-        replicas: how many take part.
-        turn: what this step does.
-        micro_batch: how many examples of a replica are computed at once, their gradients being summed; it divides the
+        seed: decides all noise, together with the step.
+        replicas: number of replicas.
+        phase: what this step does.
+        micro_batch: examples of a replica that are computed at once, their gradients being summed; it divides the
             replica's batch. None for all of them.
         jit: compile the networks with XLA.
 
     Returns:
-        A function of (batches, step int64), batches of uint8 [batch, height, width, channels]: photos for D and, where
-        G's loss sees photos, those for G. It updates D, then G against the new D, and returns float32 [VALUES]: this
-        replica's share of D's loss without penalties, of G's loss, of the norm of D's gradient, of G's, and of 1 where
-        G was updated. Summed over the replicas they are the values of the global batch.
+        A function of (batches, step int64). Batches are uint8 [batch, height, width, channels]: photos for the
+        discriminator and, where the generator's loss depends on photos, those for the generator. It updates the
+        discriminator, then the generator against the updated discriminator, and returns this replica's share of the
+        `StepValues`, float32 [NUM_VALUES]: summed over the replicas they are the values of the global batch.
     """
-    game = Game(gan, method, jit)
+    objective = Objective(gan, method, jit)
 
     def step(batches: Sequence[tf.Tensor], step_number: tf.Tensor) -> tf.Tensor:
         local_batch = batches[0].shape[0]
         size = micro_batch or local_batch
-        parts = range(0, local_batch, size)
+        starts = range(0, local_batch, size)
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         decay = cosine_decay(method, step_number)
 
-        def noise(first: int) -> Noise:
-            return Noise(seed, step_number, tf.cast(replica, tf.int64) * local_batch + first, size)
+        def noise(start: int) -> Noise:
+            return Noise(seed, step_number, tf.cast(replica, tf.int64) * local_batch + start, size)
 
-        def photos(batch: int, first: int) -> tf.Tensor:
-            return game.photos(batches[batch][first : first + size], noise(first), batch)
+        def real_images(batch_index: int, start: int) -> tf.Tensor:
+            return objective.real_images(batches[batch_index][start : start + size], noise(start), batch_index)
 
-        def generated(first: int) -> tuple[tf.Tensor, tf.GradientTape]:
+        def generate(start: int) -> tuple[tf.Tensor, tf.GradientTape]:
             with tf.GradientTape() as tape:
-                return game.fakes(noise(first)), tape
+                return objective.fake_images(noise(start)), tape
 
-        def share(per_example: tf.Tensor) -> tf.Tensor:
+        def mean_share(per_example: tf.Tensor) -> tf.Tensor:
             return tf.reduce_sum(per_example) / (local_batch * replicas)
 
-        # The same fakes, seen by the D that has just learnt from them: alternating updates for one forward pass of G.
-        # Micro-batches generate them twice, since keeping them would take the memory that is to be saved.
-        kept = generated(0) if len(parts) == 1 else None
+        # Both updates see the same fakes: alternating updates for one forward pass of the generator. Micro-batches
+        # generate them twice, since keeping them would take the memory that is to be saved.
+        kept = generate(0) if len(starts) == 1 else None
 
-        def discriminator_part(first: int) -> list[tf.Tensor]:
-            fake, _ = kept or generated(first)
+        def discriminator_gradients(start: int) -> list[tf.Tensor]:
+            fake, _ = kept or generate(start)
             with tf.GradientTape() as tape:
-                loss, penalty = game.discriminator(photos(0, first), fake, noise(first), decay, turn.penalised)
-                total = share(loss + penalty)
-            return [share(loss), *tape.gradient(total, gan.discriminator.network.trainable_variables)]
+                loss, penalty = objective.discriminator_loss(
+                    real_images(0, start), fake, noise(start), decay, phase.penalised
+                )
+                total = mean_share(loss + penalty)
+            return [mean_share(loss), *tape.gradient(total, gan.discriminator.network.trainable_variables)]
 
-        def generator_part(first: int) -> list[tf.Tensor]:
-            fake, tape = kept or generated(first)
+        def generator_gradients(start: int) -> list[tf.Tensor]:
+            fake, tape = kept or generate(start)
             with tape:
-                real = photos(1, first) if len(batches) > 1 else None
-                loss = share(game.generator(real, fake, noise(first), decay))
+                real = real_images(1, start) if len(batches) > 1 else None
+                loss = mean_share(objective.generator_loss(real, fake, noise(start), decay))
             return [loss, *tape.gradient(loss, gan.generator.network.trainable_variables)]
 
-        d_loss, *gradients = _summed(parts, discriminator_part)
+        d_loss, *gradients = _summed(starts, discriminator_gradients)
         d_norm = _update(gan.discriminator, gradients, method.clip_norm)
-        if not turn.updates_generator:
-            zero = tf.zeros_like(d_loss)
-            return tf.stack([d_loss, zero, d_norm / replicas, zero, zero])
-        g_loss, *gradients = _summed(parts, generator_part)
-        g_norm = _update(gan.generator, gradients, method.clip_norm)
-        return tf.stack([d_loss, g_loss, d_norm / replicas, g_norm / replicas, 1.0 / replicas])
+        g_loss = g_norm = g_updates = tf.zeros_like(d_loss)
+        if phase.updates_generator:
+            g_loss, *gradients = _summed(starts, generator_gradients)
+            g_norm = _update(gan.generator, gradients, method.clip_norm)
+            g_updates = tf.ones_like(g_loss)
+        # Norms and counts are the same on every replica.
+        return tf.stack(StepValues(d_loss, g_loss, d_norm / replicas, g_norm / replicas, g_updates / replicas))
 
     return step
 
 
-def _summed(parts: Sequence[int], of_part: Callable[[int], list[tf.Tensor]]) -> list[tf.Tensor]:
-    """Sum over parts, one after the other: side by side they would need the memory of all of them."""
-    total = of_part(parts[0])
-    for first in parts[1:]:
+def _summed(starts: Sequence[int], gradients: Callable[[int], list[tf.Tensor]]) -> list[tf.Tensor]:
+    """Sum over micro-batches, one after the other: in parallel they would need the memory of all of them."""
+    total = gradients(starts[0])
+    for start in starts[1:]:
         with tf.control_dependencies(total):
-            total = [sum_so_far + value for sum_so_far, value in zip(total, of_part(first), strict=True)]
+            total = [so_far + value for so_far, value in zip(total, gradients(start), strict=True)]
     return total
 
 
-def _update(player: Player, gradients: list[tf.Tensor], clip_norm: float | None) -> tf.Tensor:
-    """Apply the gradient of the whole batch, clipped; return its norm before that, the same on every replica."""
+def _update(trained: OptimizedNetwork, gradients: list[tf.Tensor], clip_norm: float | None) -> tf.Tensor:
+    """Apply the gradient of the global batch, clipped; return its norm before clipping, equal on every replica."""
     context = tf.distribute.get_replica_context()
-    # Summed here, since a norm of one replica's share says nothing. The optimizer sums once more, hence the division.
+    # Summed here, since the norm of one replica's share says nothing. The optimizer sums once more, hence the division.
     gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
     norm = tf.linalg.global_norm(gradients)
     if clip_norm is not None:
         gradients, _ = tf.clip_by_global_norm(gradients, clip_norm, use_norm=norm)
     scaled = [gradient / context.num_replicas_in_sync for gradient in gradients]
-    player.optimizer.apply(scaled, player.network.trainable_variables)
+    trained.optimizer.apply(scaled, trained.network.trainable_variables)
     return norm

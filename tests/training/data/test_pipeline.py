@@ -1,6 +1,5 @@
 import hashlib
 import itertools
-import os
 
 import numpy as np
 import pytest
@@ -143,44 +142,6 @@ def test_a_flipped_bit_is_noticed(train):
     path.write_bytes(content)
     with pytest.raises(tf.errors.DataLossError):
         take(train, False, 0, STEPS_PER_EPOCH)
-
-
-def test_available_memory_is_that_of_this_machine():
-    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    assert 0.001 * total < pipeline.available_memory() <= total
-
-
-@pytest.fixture
-def memory(monkeypatch):
-    """Let /proc and /sys say this."""
-
-    def says(meminfo="", **cgroup):
-        files = {"meminfo": meminfo, **{name.replace("_", ".", 1): text for name, text in cgroup.items()}}
-        monkeypatch.setattr(pipeline, "_read", lambda path: files.get(path.name, ""))
-
-    return says
-
-
-def test_available_memory_is_the_least_that_machine_and_container_leave(memory):
-    of_machine = "MemTotal:  9000 kB\nMemAvailable:    4000 kB\nSwapFree: 1 kB\n"
-    memory(of_machine)
-    assert pipeline.available_memory() == 4_096_000
-    memory(of_machine, memory_max="max\n", memory_current="5\n")
-    assert pipeline.available_memory() == 4_096_000
-    memory(of_machine, memory_max="3000000\n", memory_current="1000000\n")
-    assert pipeline.available_memory() == 2_000_000
-    memory(of_machine, memory_max="9000000\n", memory_current="1000000\n")
-    assert pipeline.available_memory() == 4_096_000
-    memory()
-    assert pipeline.available_memory() == 0
-
-
-def test_photos_are_cached_where_they_take_a_quarter_of_the_memory_at_most(train, monkeypatch):
-    quarter = 100 * 16 * 16
-    monkeypatch.setattr(pipeline, "available_memory", lambda: 4 * quarter)
-    assert pipeline.fits_in_memory(train)
-    monkeypatch.setattr(pipeline, "available_memory", lambda: 4 * quarter - 1)
-    assert not pipeline.fits_in_memory(train)
 
 
 def test_a_batch_of_all_photos_and_one_of_a_single_photo(train):

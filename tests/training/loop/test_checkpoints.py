@@ -4,19 +4,19 @@ import numpy as np
 import pytest
 
 from tests.disk import Disk, kill_at_every_step
-from training.loop.checkpoints import KEPT, Checkpoints
+from training.loop.checkpoints import MAX_KEPT, Checkpoints
 from training.models.gan import build
 from training.models.progress import Progress
 from training.presets import PRESETS
-from training.schedule import Ramp
+from training.schedule import CosineSchedule
 
 METHOD = replace(PRESETS["classic"], latent=4)
 
 
-def state(folder, seed=0, method=METHOD, written=None):
+def state(folder, seed=0, method=METHOD, output_dir=None):
     progress = Progress()
     gan = build(method, (8, 8, 1), seed, progress)
-    return Checkpoints(folder, gan, progress, written), gan, progress
+    return Checkpoints(folder, gan, progress, output_dir), gan, progress
 
 
 def values(gan):
@@ -87,7 +87,7 @@ def test_the_last_few_are_kept_and_nothing_else(tmp_path):
     (tmp_path / "checkpoints" / "partial-5_temp").mkdir(parents=True)  # killed while it saved
     (tmp_path / "checkpoints" / "partial-5.index").touch()
     save_at(checkpoints, progress, 5, 90, 100, 1000)
-    assert KEPT == 3
+    assert MAX_KEPT == 3
     assert kept(tmp_path) == {"step-90", "step-100", "step-1000"}
     assert len(list((tmp_path / "checkpoints").iterdir())) == 6
 
@@ -162,7 +162,7 @@ def test_what_is_not_finite_is_seen_wherever_it_is(tmp_path, part, poison):
 
 
 def test_the_average_of_the_generator_comes_back(tmp_path):
-    method = replace(METHOD, ema_kimg=Ramp(10.0))
+    method = replace(METHOD, ema_kimg=CosineSchedule(10.0))
     checkpoints, gan, progress = state(tmp_path, method=method)
     for variable in gan.generator_ema.variables:
         variable.assign(np.full(variable.shape, 7.0))
@@ -177,7 +177,7 @@ def test_a_host_that_writes_elsewhere_marks_the_best_before_it_has_saved(saved, 
     """Every restart whose newest checkpoint was the best once died of the missing folder on all hosts but the first."""
     folder, _, _ = saved
     elsewhere = tmp_path_factory.mktemp("second_host")
-    checkpoints, _, _ = state(folder, written=elsewhere)
+    checkpoints, _, _ = state(folder, output_dir=elsewhere)
     newest, _ = checkpoints.restore()
     checkpoints.mark_best(newest)
     assert checkpoints.best() == newest
@@ -190,11 +190,11 @@ INDEX, DATA = ".index", ".data-00000-of-00001"
 def test_a_checkpoint_is_visible_when_all_of_it_is_safe_and_hidden_before_any_of_it_is_gone(tmp_path):
     """By its index: that comes last and goes first, whatever a kill or a power cut leaves."""
     checkpoints, _, progress = state(tmp_path)
-    save_at(checkpoints, progress, *range(1, KEPT + 1))
+    save_at(checkpoints, progress, *range(1, MAX_KEPT + 1))
     folder = tmp_path / "checkpoints"
     with Disk().watched() as disk:
-        save_at(checkpoints, progress, KEPT + 1)
-    new, old = folder / f"step-{KEPT + 1}", folder / "step-1"
+        save_at(checkpoints, progress, MAX_KEPT + 1)
+    new, old = folder / f"step-{MAX_KEPT + 1}", folder / "step-1"
     for suffix in (INDEX, DATA):
         disk.assert_lasting(folder / (new.name + suffix))
     data, index = disk.renamed(folder / (new.name + DATA)), disk.renamed(folder / (new.name + INDEX))

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from training.loop.collapse import FACES_ALIKE, OUT_OF_REACH, RAN_AWAY, Watch, spread
+from training.loop.collapse import FACES_ALIKE, OUT_OF_REACH, RAN_AWAY, CollapseDetector, spread
 from training.models.losses import LOSSES
 
 
@@ -16,35 +16,35 @@ def test_spread_is_the_deviation_over_images_and_not_over_pixels():
 
 
 def test_faces_that_are_alike_are_warned_of_once_g_has_had_time_to_learn():
-    watch = Watch(chance=1.0)
-    assert watch.see(19.9, 1.0, 1.0, relative_spread=0.0) == ""
-    assert watch.see(20.0, 1.0, 1.0, relative_spread=0.09) == FACES_ALIKE
-    assert watch.see(21.0, 1.0, 1.0, relative_spread=None) == FACES_ALIKE
-    assert watch.see(22.0, 1.0, 1.0, relative_spread=0.11) == ""
+    detector = CollapseDetector(chance=1.0)
+    assert detector.update(19.9, 1.0, 1.0, relative_spread=0.0) == ""
+    assert detector.update(20.0, 1.0, 1.0, relative_spread=0.09) == FACES_ALIKE
+    assert detector.update(21.0, 1.0, 1.0, relative_spread=None) == FACES_ALIKE
+    assert detector.update(22.0, 1.0, 1.0, relative_spread=0.11) == ""
 
 
 @pytest.mark.parametrize("name", ["cross_entropy", "hinge", "relativistic"])
 def test_a_loss_near_zero_is_warned_of_when_it_lasts(name):
     chance = LOSSES[name].chance
-    watch = Watch(chance)
-    assert watch.see(10.0, 0.5 * chance, 1.0, None) == ""
-    assert watch.see(25.0, 0.019 * chance, 1.0, None) == ""
-    assert watch.see(44.9, 0.019 * chance, 1.0, None) == ""
-    assert watch.see(45.0, 0.019 * chance, 1.0, None) == OUT_OF_REACH
-    assert watch.see(46.0, 0.021 * chance, 1.0, None) == ""
-    assert watch.see(50.0, 0.019 * chance, 1.0, None) == ""
-    assert watch.see(69.9, 0.019 * chance, 1.0, None) == ""
-    assert watch.see(70.0, 0.019 * chance, 1.0, None) == OUT_OF_REACH
+    detector = CollapseDetector(chance)
+    assert detector.update(10.0, 0.5 * chance, 1.0, None) == ""
+    assert detector.update(25.0, 0.019 * chance, 1.0, None) == ""
+    assert detector.update(44.9, 0.019 * chance, 1.0, None) == ""
+    assert detector.update(45.0, 0.019 * chance, 1.0, None) == OUT_OF_REACH
+    assert detector.update(46.0, 0.021 * chance, 1.0, None) == ""
+    assert detector.update(50.0, 0.019 * chance, 1.0, None) == ""
+    assert detector.update(69.9, 0.019 * chance, 1.0, None) == ""
+    assert detector.update(70.0, 0.019 * chance, 1.0, None) == OUT_OF_REACH
 
 
 @pytest.mark.parametrize("name", ["cross_entropy", "hinge", "relativistic"])
 def test_losses_that_run_away_are_warned_of_until_they_return(name):
     chance = LOSSES[name].chance
-    watch = Watch(chance)
-    assert watch.see(1.0, 199 * chance, -500 * chance, None) == ""
-    assert watch.see(2.0, chance, 201 * chance, None) == RAN_AWAY
-    assert watch.see(3.0, 201 * chance, math.nan, None) == RAN_AWAY
-    assert watch.see(4.0, chance, math.nan, None) == ""
+    detector = CollapseDetector(chance)
+    assert detector.update(1.0, 199 * chance, -500 * chance, None) == ""
+    assert detector.update(2.0, chance, 201 * chance, None) == RAN_AWAY
+    assert detector.update(3.0, 201 * chance, math.nan, None) == RAN_AWAY
+    assert detector.update(4.0, chance, math.nan, None) == ""
 
 
 def test_chance_is_the_loss_of_logits_of_zero():
@@ -55,32 +55,32 @@ def test_chance_is_the_loss_of_logits_of_zero():
 
 
 def test_a_wasserstein_distance_may_be_zero_for_long():
-    watch = Watch(LOSSES["wasserstein"].chance)
-    assert [watch.see(kimg, 0.0, 1.0, 1.0) for kimg in (50.0, 100.0)] == ["", ""]
-    assert watch.see(101.0, 1e6, 1e6, 1.0) == ""
+    detector = CollapseDetector(LOSSES["wasserstein"].chance)
+    assert [detector.update(kimg, 0.0, 1.0, 1.0) for kimg in (50.0, 100.0)] == ["", ""]
+    assert detector.update(101.0, 1e6, 1e6, 1.0) == ""
 
 
 def test_both_are_said():
-    watch = Watch(chance=1.0)
-    watch.see(10.0, 0.0, 1.0, 0.0)
-    assert watch.see(30.0, 0.0, 1.0, 0.0) == f"{FACES_ALIKE}; {OUT_OF_REACH}"
+    detector = CollapseDetector(chance=1.0)
+    detector.update(10.0, 0.0, 1.0, 0.0)
+    assert detector.update(30.0, 0.0, 1.0, 0.0) == f"{FACES_ALIKE}; {OUT_OF_REACH}"
 
 
 def test_the_bounds_themselves_are_no_warning():
     """At 200 times chance a loss has not run away, at 0.02 of it it is not near zero, at 0.1 faces are not alike."""
-    watch = Watch(chance=1.0)
-    assert watch.see(100.0, 200.0, 200.0, relative_spread=0.1) == ""
-    assert watch.see(101.0, 200.1, 1.0, None) == RAN_AWAY
-    assert watch.see(102.0, 1.0, 200.1, None) == RAN_AWAY
+    detector = CollapseDetector(chance=1.0)
+    assert detector.update(100.0, 200.0, 200.0, relative_spread=0.1) == ""
+    assert detector.update(101.0, 200.1, 1.0, None) == RAN_AWAY
+    assert detector.update(102.0, 1.0, 200.1, None) == RAN_AWAY
     for kimg in (110.0, 120.0, 140.0):
-        assert watch.see(kimg, 0.02, 1.0, None) == ""
+        assert detector.update(kimg, 0.02, 1.0, None) == ""
     # Two at once are both said; the time near zero counts from the first look that found it there.
-    assert watch.see(150.0, 0.01, 1.0, relative_spread=0.05) == FACES_ALIKE
-    assert watch.see(169.9, 0.01, 1.0, None) == FACES_ALIKE
-    assert watch.see(170.0, 0.01, 300.0, None) == f"{FACES_ALIKE}; {OUT_OF_REACH}; {RAN_AWAY}"
+    assert detector.update(150.0, 0.01, 1.0, relative_spread=0.05) == FACES_ALIKE
+    assert detector.update(169.9, 0.01, 1.0, None) == FACES_ALIKE
+    assert detector.update(170.0, 0.01, 300.0, None) == f"{FACES_ALIKE}; {OUT_OF_REACH}; {RAN_AWAY}"
 
 
 def test_a_loss_without_a_level_is_watched_for_faces_alone():
-    watch = Watch(chance=None)
-    assert watch.see(10.0, -1e6, 1e9, None) == ""
-    assert watch.see(100.0, -1e6, 1e9, relative_spread=0.01) == FACES_ALIKE
+    detector = CollapseDetector(chance=None)
+    assert detector.update(10.0, -1e6, 1e9, None) == ""
+    assert detector.update(100.0, -1e6, 1e9, relative_spread=0.01) == FACES_ALIKE

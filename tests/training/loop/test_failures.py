@@ -7,7 +7,7 @@ import tensorflow as tf
 from click import ClickException
 
 from training.config import Config
-from training.loop.failures import failures_in_words
+from training.loop.failures import errors_reported
 from training.loop.strategy import Devices
 from training.presets import PRESETS
 
@@ -26,10 +26,10 @@ HERE = tf.distribute.get_strategy()
     ],
 )
 def test_it_is_said_in_words(error, hosts, said):
-    with pytest.raises(ClickException, match=said), failures_in_words(Devices("any", HERE, 0, hosts), CONFIG):
+    with pytest.raises(ClickException, match=said), errors_reported(Devices("any", HERE, 0, hosts), CONFIG):
         raise error
 
 
 def test_what_is_not_understood_is_not_hidden():
-    with pytest.raises(tf.errors.InternalError), failures_in_words(Devices("one", HERE), CONFIG):
+    with pytest.raises(tf.errors.InternalError), errors_reported(Devices("one", HERE), CONFIG):
         raise tf.errors.InternalError(None, None, "a bug")

@@ -76,7 +76,7 @@ def data(tmp_path_factory):
 def test_two_hosts_make_the_run_that_one_makes(data, tmp_path):
     (first, code), (second, code_of_second) = finish(start([data, data], tmp_path / "two", "--epochs", 2))
     assert (code, code_of_second) == (0, 0), first + second
-    assert "Strategy multi-worker over CPU:0 of each of 2 hosts; batch 10, 5 a device." in first
+    assert "Strategy multi-worker over CPU:0 of each of 2 hosts; batch 10, 5 per device." in first
     assert "epoch" not in second
     [(output, code)] = finish(start([data], tmp_path / "one", "--epochs", 2, hosts=1))
     assert code == 0, output
@@ -122,8 +122,8 @@ def test_hosts_go_back_together_and_give_up_together(data, tmp_path):
     ended = finish(start([data, data], tmp_path / "run", *options))
     for output, code in ended:
         assert code == 1, output
-        assert "was taken back 3 times already" in output
-    assert ended[0][0].count("Taken back to step-0") == 3
+        assert "was rolled back 3 times already" in output
+    assert ended[0][0].count("Returned to step-0") == 3
     assert (tmp_path / "run" / "checkpoints" / "step-0-rollback-3.index").exists()
     assert not list((tmp_path / "run").glob(".partial*"))
 

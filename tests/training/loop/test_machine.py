@@ -54,14 +54,14 @@ def without_bfloat16(monkeypatch):
 
 def test_a_precision_that_was_asked_for_is_refused_where_it_cannot_be_had(without_bfloat16):
     with pytest.raises(UsageError, match="cannot train r3gan in bfloat16"):
-        choose_precision("r3gan", 1.0, "bfloat16", is_asked_for=True)
+        choose_precision("r3gan", 1.0, "bfloat16", is_given=True)
 
 
 def test_a_precision_of_the_preset_gives_way_and_it_is_said(without_bfloat16):
-    assert choose_precision("r3gan", 1.0, "bfloat16", is_asked_for=False) == (
+    assert choose_precision("r3gan", 1.0, "bfloat16", is_given=False) == (
         "float32", "This processor cannot train r3gan in bfloat16: the run computes in float32."
     )  # fmt: skip
-    assert choose_precision("r3gan", 1.0, "float32", is_asked_for=True) == ("float32", "")
+    assert choose_precision("r3gan", 1.0, "float32", is_given=True) == ("float32", "")
 
 
 def test_onednn_is_on_unless_the_environment_says_otherwise():
@@ -84,9 +84,47 @@ def test_the_machine_is_described_as_linux_describes_it(monkeypatch):
 
 
 def test_a_run_says_that_another_machine_continues_it():
-    saved = json.loads(json.dumps({"machine": HERE.__dict__}))
-    assert configs.of_another_machine(saved, HERE) == ""
-    said = configs.of_another_machine(saved, replace(HERE, instructions="AVX-512", tensorflow="2.21.1"))
+    saved = json.loads(json.dumps(HERE.__dict__))
+    assert configs.machine_changes(saved, HERE.__dict__) == ""
+    said = configs.machine_changes(saved, replace(HERE, instructions="AVX-512", tensorflow="2.21.1").__dict__)
     assert "instructions AVX2 -> AVX-512; tensorflow 2.21.0 -> 2.21.1" in said
     assert "bits may differ" in said
-    assert configs.of_another_machine({}, HERE) == "", "a run of an older version does not say"
+    assert configs.machine_changes({}, HERE.__dict__) == "", "a run of an older version does not say"
+
+
+def test_available_memory_is_that_of_this_machine():
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    assert 0.001 * total < machine.available_memory() <= total
+
+
+@pytest.fixture
+def memory(monkeypatch):
+    """Let /proc and /sys say this."""
+
+    def says(meminfo="", **cgroup):
+        files = {"meminfo": meminfo, **{name.replace("_", ".", 1): text for name, text in cgroup.items()}}
+        monkeypatch.setattr(machine, "_read", lambda path: files.get(path.name, ""))
+
+    return says
+
+
+def test_available_memory_is_the_least_that_machine_and_container_leave(memory):
+    of_machine = "MemTotal:  9000 kB\nMemAvailable:    4000 kB\nSwapFree: 1 kB\n"
+    memory(of_machine)
+    assert machine.available_memory() == 4_096_000
+    memory(of_machine, memory_max="max\n", memory_current="5\n")
+    assert machine.available_memory() == 4_096_000
+    memory(of_machine, memory_max="3000000\n", memory_current="1000000\n")
+    assert machine.available_memory() == 2_000_000
+    memory(of_machine, memory_max="9000000\n", memory_current="1000000\n")
+    assert machine.available_memory() == 4_096_000
+    memory()
+    assert machine.available_memory() == 0
+
+
+def test_photos_are_cached_where_they_take_a_quarter_of_the_memory_at_most(monkeypatch):
+    quarter = 100 * 16 * 16
+    monkeypatch.setattr(machine, "available_memory", lambda: 4 * quarter)
+    assert machine.fits_in_memory(quarter)
+    monkeypatch.setattr(machine, "available_memory", lambda: 4 * quarter - 1)
+    assert not machine.fits_in_memory(quarter)

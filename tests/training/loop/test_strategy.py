@@ -18,26 +18,26 @@ def two():
 
 
 def test_the_first_line_says_which_devices_and_which_batch(two):
-    assert strategy.describe(two, 64) == "Strategy mirrored over CPU:0, CPU:1; batch 64, 32 a device."
+    assert strategy.describe(two, 64) == "Strategy mirrored over CPU:0, CPU:1; batch 64, 32 per device."
 
 
 def test_a_batch_that_does_not_divide_is_refused_with_one_that_does(two):
     with pytest.raises(UsageError, match="--batch-size 62"):
-        strategy.describe(two, 63)
+        strategy.check_batch_size(two, 63)
     with pytest.raises(UsageError, match="--batch-size 2"):
-        strategy.describe(two, 1)
+        strategy.check_batch_size(two, 1)
 
 
 def test_auto_takes_what_is_there(monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
-    assert strategy._what_is_there(gpus=0, split=None) == "one"
-    assert strategy._what_is_there(gpus=1, split=None) == "one"
-    assert strategy._what_is_there(gpus=2, split=None) == "mirrored"
-    assert strategy._what_is_there(gpus=0, split=4) == "mirrored"
+    assert strategy._detect(gpus=0, logical_devices=None) == "one"
+    assert strategy._detect(gpus=1, logical_devices=None) == "one"
+    assert strategy._detect(gpus=2, logical_devices=None) == "mirrored"
+    assert strategy._detect(gpus=0, logical_devices=4) == "mirrored"
     monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": {"worker": ["a:1", "b:1"]}, "task": {"index": 0}}))
-    assert strategy._what_is_there(gpus=8, split=None) == "multi-worker"
+    assert strategy._detect(gpus=8, logical_devices=None) == "multi-worker"
     monkeypatch.setenv("TPU_NAME", "local")
-    assert strategy._what_is_there(gpus=0, split=None) == "tpu"
+    assert strategy._detect(gpus=0, logical_devices=None) == "tpu"
 
 
 CHIEF = {"chief": ["a:1"], "worker": ["b:1", "c:1"], "evaluator": ["d:1"]}
@@ -48,7 +48,7 @@ def test_a_chief_is_the_first_host_and_workers_follow(monkeypatch, task, host):
     """Vertex AI and Kubeflow name a chief: counted apart, it and the workers would be two runs in one folder."""
     monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": CHIEF, "task": {"type": task[0], "index": task[1]}}))
     assert strategy._hosts_in_tf_config().index(task) == host
-    assert strategy._what_is_there(gpus=0, split=None) == "multi-worker"
+    assert strategy._detect(gpus=0, logical_devices=None) == "multi-worker"
     monkeypatch.setattr(strategy, "_over_hosts", lambda resolver: None)
     devices = strategy.choose("multi-worker")
     assert (devices.host, devices.hosts) == (host, 3)
@@ -65,12 +65,12 @@ def test_a_slurm_job_without_srun_is_one_process(monkeypatch):
     """`salloc -n 4` sets SLURM_NTASKS; only srun starts four processes, and tells each which one it is."""
     monkeypatch.delenv("TF_CONFIG", raising=False)
     monkeypatch.setenv("SLURM_NTASKS", "4")
-    assert strategy._what_is_there(gpus=0, split=None) == "one"
+    assert strategy._detect(gpus=0, logical_devices=None) == "one"
     with pytest.raises(UsageError, match="srun"):
         strategy.choose("multi-worker")
     for name, value in {"SLURM_STEP_NUM_TASKS": "2", "SLURM_PROCID": "1"}.items():
         monkeypatch.setenv(name, value)
-    assert strategy._what_is_there(gpus=0, split=None) == "multi-worker"
+    assert strategy._detect(gpus=0, logical_devices=None) == "multi-worker"
 
 
 def test_tasks_of_a_slurm_node_share_its_gpus(monkeypatch):

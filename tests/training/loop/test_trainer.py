@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,16 +13,15 @@ from tests.training.shards_by_tensorflow import numbered_images, write_shards
 from training import draw
 from training.config import Config
 from training.data.shards import find
-from training.loop import collapse
-from training.loop import trainer as loop
+from training.loop import collapse, trainer
 from training.loop.history import History
-from training.loop.scorer import Scorer
 from training.loop.strategy import Devices
-from training.loop.trainer import Schedule, train
+from training.loop.trainer import train
 from training.presets import PRESETS
+from training.schedule import Timetable
 
 METHOD = replace(PRESETS["classic"], batch_size=10, latent=4)
-SCHEDULE = Schedule(total_steps=18, sample_every=1, save_minutes=60.0, status_seconds=60.0)
+TIMETABLE = Timetable(total_steps=18, steps_per_epoch=6, sample_every=1, save_minutes=60.0, status_seconds=60.0)
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +40,8 @@ def trained(shards, tmp_path, monkeypatch):
 
     def trained(
         disturb=lambda gan, progress: None,
-        schedule=SCHEDULE,
-        scorer=None,
+        timetable=TIMETABLE,
+        evaluator=None,
         cache=True,
         photos=shards,
         change=lambda step, sums: sums,
@@ -56,11 +56,11 @@ def trained(shards, tmp_path, monkeypatch):
 
             return take_and_disturb
 
-        real = loop.compile_steps
-        monkeypatch.setattr(loop, "compile_steps", compile_steps)
+        real = trainer.compile_steps
+        monkeypatch.setattr(trainer, "compile_steps", compile_steps)
         config = Config("classic", METHOD, 0, "train", 60, photos.fingerprint, photos.image_shape, cache=cache)
         devices = Devices("one", tf.distribute.OneDeviceStrategy("CPU:0"))
-        assert train(config, photos, devices, schedule, tmp_path, scorer) == 0
+        assert train(config, photos, devices, timetable, tmp_path, evaluator) == 0
         return [json.loads(line) for line in (tmp_path / "stats.jsonl").read_text().splitlines()]
 
     return trained
@@ -71,8 +71,8 @@ def test_a_weight_that_is_infinite_in_the_last_step_before_a_save_is_not_saved(t
         if progress.step.numpy() == 12 and progress.lr_scale.numpy() == 1.0:
             gan.discriminator.network.trainable_variables[0].assign_add(tf.fill([3, 3, 1, 64], np.inf))
 
-    stats = trained(poison, replace(SCHEDULE, rollbacks=3))
-    assert "Taken back to step-6 (1 of at most 3 times); the learning rates are now 0.5" in capsys.readouterr().out
+    stats = trained(poison, replace(TIMETABLE, max_rollbacks=3))
+    assert "Returned to step-6 (rollback 1 of at most 3); the learning rates are now 0.5" in capsys.readouterr().out
     assert [(line["step"], line["rollbacks"]) for line in stats] == [(6, 0), (12, 1), (18, 1)]
     assert [(row.step, np.isfinite(row.d_loss)) for row in History(tmp_path, 18).rows] == [
         (6, True),
@@ -116,14 +116,14 @@ def test_a_weight_that_is_not_finite_stops_the_run_at_the_next_loss(trained, net
 
 
 def test_a_run_is_taken_back_from_a_step_that_is_no_boundary(trained, monkeypatch):
-    monkeypatch.setattr(loop, "SECONDS_PER_CALL", 0.0)  # a step a call
+    monkeypatch.setattr(trainer, "SECONDS_PER_CALL", 0.0)  # a step a call
     seen = []
 
     def change(step, sums):
         seen.append(step)
         return tf.fill(sums.shape, tf.constant(np.nan, sums.dtype)) if seen.count(8) == 1 and step == 8 else sums
 
-    stats = trained(change=change, schedule=replace(SCHEDULE, rollbacks=1))
+    stats = trained(change=change, timetable=replace(TIMETABLE, max_rollbacks=1))
     assert seen == [*range(1, 9), *range(7, 19)]
     assert [(line["step"], line["rollbacks"]) for line in stats] == [(6, 0), (12, 1), (18, 1)]
 
@@ -133,7 +133,7 @@ def test_a_continued_run_that_stops_on_a_loss_names_the_checkpoint_that_it_conti
         if progress.step.numpy() > 6:
             gan.discriminator.network.trainable_variables[0].assign(tf.fill([3, 3, 1, 64], np.nan))
 
-    trained(poison, replace(SCHEDULE, total_steps=6))
+    trained(poison, replace(TIMETABLE, total_steps=6))
     with pytest.raises(ClickException) as stopped:
         trained(poison)
     assert f"The last good checkpoint is {tmp_path / 'checkpoints' / 'step-6'}." in stopped.value.message
@@ -143,10 +143,10 @@ def test_a_continued_run_that_stops_on_a_loss_names_the_checkpoint_that_it_conti
 
 
 def test_a_run_that_died_before_it_marked_the_best_marks_it_when_it_goes_on(trained, tmp_path):
-    schedule = replace(SCHEDULE, total_steps=6, score_steps=6)
-    scorer = Scorer(lambda faces: {"swd": float(faces.mean())}, 8, "swd", lower_is_better=True)
+    timetable = replace(TIMETABLE, total_steps=6, score_steps=6)
+    evaluator = SimpleNamespace(names=["swd"], count=8, score=lambda faces: {"train/swd": float(faces.mean())})
     for _ in range(2):
-        trained(schedule=schedule, scorer=scorer)
+        trained(timetable=timetable, evaluator=evaluator)
         assert (tmp_path / "checkpoints" / "best").read_text() == "step-6\n"
         (tmp_path / "checkpoints" / "best").unlink()
         (tmp_path / "generator-best.keras").unlink()
@@ -154,7 +154,7 @@ def test_a_run_that_died_before_it_marked_the_best_marks_it_when_it_goes_on(trai
 
 
 def test_a_generator_that_draws_one_face_is_warned_of(trained, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(collapse, "FIRST_KIMG", 0.1)
+    monkeypatch.setattr(collapse, "MIN_KIMG", 0.1)
 
     def flatten(gan, progress):
         for variable in gan.generator.network.trainable_variables:
@@ -171,15 +171,15 @@ def test_losses_that_have_run_away_are_warned_of(trained, capsys):
     def outweigh(gan, progress):
         gan.discriminator.network.trainable_variables[-1].assign([1e4])  # photos and fakes are real beyond doubt
 
-    stats = trained(outweigh, schedule=replace(SCHEDULE, total_steps=12))
+    stats = trained(outweigh, timetable=replace(TIMETABLE, total_steps=12))
     assert [line["warning"] for line in stats] == [collapse.RAN_AWAY] * 2
     assert capsys.readouterr().out.count(collapse.RAN_AWAY) == 2
 
 
 def test_a_discriminator_that_is_always_right_is_warned_of_and_still_after_a_restart(trained, monkeypatch):
-    monkeypatch.setattr(collapse, "LONG_KIMG", 0.1)
+    monkeypatch.setattr(collapse, "PATIENCE_KIMG", 0.1)
     monkeypatch.setattr(collapse, "NEAR_ZERO", 10.0)  # of chance: whatever D's loss is counts as near zero
-    trained(schedule=replace(SCHEDULE, total_steps=12))
+    trained(timetable=replace(TIMETABLE, total_steps=12))
     stats = trained()
     assert [line["warning"] for line in stats] == ["", "", collapse.OUT_OF_REACH]
 

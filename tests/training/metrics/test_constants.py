@@ -5,7 +5,7 @@ import inspect
 import numpy as np
 import pytest
 
-from training.metrics import FEWEST, METRICS, distances, kid, prdc, swd
+from training.metrics import METRICS, MIN_IMAGES, distances, kid, prdc, swd
 from training.metrics.evaluator import Evaluator
 
 
@@ -15,7 +15,7 @@ def test_constants_are_those_of_the_papers():
     # Karras et al.'s sliced_wasserstein.py.
     assert (swd.PATCH, swd.PATCHES_PER_IMAGE, swd.SLICES, swd.DIRECTIONS_PER_SLICE) == (7, 128, 4, 128)
     assert (swd.SMALLEST_SIDE, swd.SCALE) == (16, 1e3)
-    assert FEWEST == 6  # each needs five neighbours
+    assert MIN_IMAGES == 6  # each needs five neighbours
 
 
 def test_which_end_of_a_metric_is_the_better():

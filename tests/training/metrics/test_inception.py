@@ -154,7 +154,7 @@ def test_a_server_that_answers_in_no_words_of_http_is_one_message(monkeypatch, s
 
         answering = threading.Thread(target=answer, daemon=True)
         answering.start()
-        with pytest.raises(ClickException, match=r"cannot be fetched.*--inception inception\.tgz"):
+        with pytest.raises(ClickException, match=r"cannot be downloaded.*--inception inception\.tgz"):
             inception.load(shards, None)
         answering.join(10)
 

@@ -99,7 +99,7 @@ def test_unequal_counts_are_refused():
 
 
 def test_many_images_give_fewer_patches_each(monkeypatch):
-    monkeypatch.setattr(swd, "MOST_PATCHES", 1000)
+    monkeypatch.setattr(swd, "MAX_PATCHES", 1000)
     assert {len(cut) for cut in swd.patches(noise(100, 32), 0).values()} == {1000}
     assert {len(cut) for cut in swd.patches(noise(5, 32), 0).values()} == {5 * 128}
 

@@ -9,7 +9,7 @@ import pytest
 from training.models.gan import build, computing_in
 from training.models.progress import Progress
 from training.presets import PRESETS
-from training.schedule import Ramp
+from training.schedule import CosineSchedule
 
 METHOD = replace(PRESETS["classic"], latent=4)
 
@@ -39,7 +39,7 @@ def test_the_seed_decides_the_weights():
 def test_the_average_begins_as_the_generator_and_is_the_generator_where_there_is_none():
     gan, _ = weights(3)
     assert gan.generator_ema is gan.generator.network
-    gan, _ = weights(3, replace(METHOD, ema_kimg=Ramp(1.0)))
+    gan, _ = weights(3, replace(METHOD, ema_kimg=CosineSchedule(1.0)))
     assert gan.generator_ema is not gan.generator.network
     for average, weight in zip(gan.generator_ema.weights, gan.generator.network.weights, strict=True):
         assert np.array_equal(average.numpy(), weight.numpy())

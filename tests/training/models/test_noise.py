@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from training.models.gan import build
 from training.models.noise import Noise, Purpose, latent
-from training.models.objective import Game
+from training.models.objective import Objective
 from training.models.progress import Progress
 from training.presets import PRESETS
 
@@ -66,12 +66,12 @@ def test_no_purpose_shares_a_stream_with_another():
                 drawn.append((purpose, stream))
                 return super().uniform(purpose, shape, stream)
 
-        game = Game(build(method, (8, 8, 1), 0, Progress()), method, jit=False)
+        objective = Objective(build(method, (8, 8, 1), 0, Progress()), method, jit=False)
         photos = tf.zeros([4, 8, 8, 1], tf.uint8)
         recorder = Recorder(0, tf.constant(0, tf.int64), 0, 4)
-        real = game.photos(photos, recorder, 0)
-        game.discriminator(real, real, recorder, tf.ones([]), penalised=True)
-        game.generator(real, real, recorder, tf.ones([]))
+        real = objective.real_images(photos, recorder, 0)
+        objective.discriminator_loss(real, real, recorder, tf.ones([]), penalised=True)
+        objective.generator_loss(real, real, recorder, tf.ones([]))
         assert len(drawn) == len(set(drawn)), preset
 
 

@@ -17,14 +17,14 @@ from training.loop.engine import build_on, compile_steps
 from training.loop.strategy import Devices, mirrored
 from training.models import gan as gan_module
 from training.models.augmentation import AUGMENTATIONS
-from training.models.gan import GAN, Player, build, cosine_decay, update_ema
+from training.models.gan import GAN, OptimizedNetwork, build, cosine_decay, update_ema
 from training.models.networks.layers import Dropout
 from training.models.noise import Noise, Purpose
-from training.models.objective import Game
+from training.models.objective import Objective
 from training.models.progress import Progress, means
-from training.models.step import Turn, replica_step, turns
+from training.models.step import Phase, phases, replica_step
 from training.presets import PRESETS
-from training.schedule import Ramp
+from training.schedule import CosineSchedule
 
 SHAPE = (16, 16, 1)
 METHOD = replace(PRESETS["classic"], batch_size=8, latent=10)
@@ -73,18 +73,18 @@ def weights(gan):
 EVERYTHING = replace(
     METHOD,
     loss="relativistic",
-    r1_gamma=Ramp(1.0, 0.1),
-    r2_gamma=Ramp(1.0),
+    r1_gamma=CosineSchedule(1.0, 0.1),
+    r2_gamma=CosineSchedule(1.0),
     gradient_penalty=1.0,
     penalty_every=2,
     critic_steps=2,
     ramp_kimg=0.03,
-    lr_g=Ramp(2e-4, 1e-4),
-    beta_2=Ramp(0.9, 0.99),
-    ema_kimg=Ramp(0.0, 0.02),
+    lr_g=CosineSchedule(2e-4, 1e-4),
+    beta_2=CosineSchedule(0.9, 0.99),
+    ema_kimg=CosineSchedule(0.0, 0.02),
     flip=True,
     augment=",".join(AUGMENTATIONS),
-    augment_probability=Ramp(0.2, 0.8),
+    augment_probability=CosineSchedule(0.2, 0.8),
     clip_norm=0.1,
 )
 
@@ -104,7 +104,7 @@ def with_plain_descent(gan, learning_rate):
     players = (gan.generator, gan.discriminator)
     for player in players:
         assert isinstance(player.optimizer, keras.optimizers.Adam)
-    descending = (Player(player.network, keras.optimizers.SGD(learning_rate)) for player in players)
+    descending = (OptimizedNetwork(player.network, keras.optimizers.SGD(learning_rate)) for player in players)
     return GAN(*descending, gan.generator_ema)
 
 
@@ -157,13 +157,13 @@ def test_one_step_is_keras_cross_entropy_with_labels_one_and_zero_then_one_for_t
 PENALISED = replace(
     METHOD,
     loss="relativistic",
-    r1_gamma=Ramp(3.0, 1.0),
-    r2_gamma=Ramp(5.0),
+    r1_gamma=CosineSchedule(3.0, 1.0),
+    r2_gamma=CosineSchedule(5.0),
     gradient_penalty=0.7,
     penalty_every=3,
     ramp_kimg=0.08,  # 10 steps
     augment="contrast",
-    augment_probability=Ramp(0.2, 0.8),
+    augment_probability=CosineSchedule(0.2, 0.8),
 )
 
 
@@ -204,7 +204,7 @@ def test_one_step_has_the_penalties_of_the_images_before_augmentation_at_their_w
     slopes = tape.gradient(total, discriminator.trainable_variables)
     moved = [weight - slope for weight, slope in zip(before, slopes, strict=True)]
 
-    step = replica_step(gan, PENALISED, 5, 1, Turn(penalised=penalised))
+    step = replica_step(gan, PENALISED, 5, 1, Phase(penalised=penalised))
     values = step([tf.constant(batch) for batch in photos(2)], tf.constant(5, tf.int64)).numpy()
     np.testing.assert_allclose(values[0], tf.reduce_mean(loss), rtol=1e-5)
     np.testing.assert_allclose(flat(discriminator.trainable_variables), flat(moved), atol=1e-5)
@@ -228,7 +228,7 @@ def test_flip_mirrors_about_half_of_the_photos():
     network = gan.discriminator.network
     spy = keras.Model(network.inputs, network.outputs)
     spy.call = lambda inputs, **kwargs: (seen.append(inputs[0].numpy()), network(inputs, **kwargs))[1]
-    gan = GAN(gan.generator, Player(spy, gan.discriminator.optimizer), gan.generator_ema)
+    gan = GAN(gan.generator, OptimizedNetwork(spy, gan.discriminator.optimizer), gan.generator_ema)
     replica_step(gan, method, 0, 1)([tf.constant(left_to_right)], tf.constant(0, tf.int64))
     mirrored = seen[0][:, 0, 0, 0] > 0.5
     assert 16 < mirrored.sum() < 48
@@ -266,7 +266,7 @@ def test_micro_batches_add_up_to_the_batch(monkeypatch):
 
 
 def test_xla_compiles_the_same_step():
-    method = replace(METHOD, r1_gamma=Ramp(1.0))
+    method = replace(METHOD, r1_gamma=CosineSchedule(1.0))
     losses, final = run(method, 2)
     losses_there, final_there = run(method, 2, jit=True)
     np.testing.assert_allclose(losses_there, losses, rtol=1e-4)
@@ -294,21 +294,21 @@ def test_bfloat16_keeps_weights_and_outputs_in_float32_and_learns_nearly_the_sam
 
 
 def test_steps_take_turns():
-    assert turns(METHOD) == [Turn(updates_generator=True, penalised=True)]
-    critic_first = turns(replace(METHOD, critic_steps=3))
-    assert [turn.updates_generator for turn in critic_first] == [False, False, True]
-    lazy = turns(replace(METHOD, critic_steps=2, r1_gamma=Ramp(1.0), penalty_every=4))
-    assert [turn.penalised for turn in lazy] == [True, False, False, False]
-    assert [turn.updates_generator for turn in lazy] == [False, True, False, True]
-    for penalty in ({"r2_gamma": Ramp(0.0, 1.0)}, {"gradient_penalty": 10.0}):
-        every_third = turns(replace(METHOD, penalty_every=3, **penalty))
-        assert [turn.penalised for turn in every_third] == [True, False, False]
-    assert len(turns(replace(METHOD, penalty_every=3))) == 1  # where there is none, steps are all alike
+    assert phases(METHOD) == [Phase(updates_generator=True, penalised=True)]
+    critic_first = phases(replace(METHOD, critic_steps=3))
+    assert [phase.updates_generator for phase in critic_first] == [False, False, True]
+    lazy = phases(replace(METHOD, critic_steps=2, r1_gamma=CosineSchedule(1.0), penalty_every=4))
+    assert [phase.penalised for phase in lazy] == [True, False, False, False]
+    assert [phase.updates_generator for phase in lazy] == [False, True, False, True]
+    for penalty in ({"r2_gamma": CosineSchedule(0.0, 1.0)}, {"gradient_penalty": 10.0}):
+        every_third = phases(replace(METHOD, penalty_every=3, **penalty))
+        assert [phase.penalised for phase in every_third] == [True, False, False]
+    assert len(phases(replace(METHOD, penalty_every=3))) == 1  # where there is none, steps are all alike
 
 
 def test_only_the_generators_turns_change_the_generator_and_count():
     gan = build(METHOD, SHAPE, 5, Progress())
-    step = replica_step(gan, METHOD, 5, 1, Turn(updates_generator=False))
+    step = replica_step(gan, METHOD, 5, 1, Phase(updates_generator=False))
     before = [weight.numpy() for weight in gan.generator.network.trainable_variables]
     values = step([tf.constant(photos()[0])], tf.constant(0, tf.int64)).numpy()
     after = [weight.numpy() for weight in gan.generator.network.trainable_variables]
@@ -320,7 +320,7 @@ def test_only_the_generators_turns_change_the_generator_and_count():
 def test_the_steps_of_a_run_take_the_turns_and_average_at_the_half_life_of_the_step(monkeypatch):
     """Two critic steps for one of G: only every second step moves it, and with it the average by 16 photos' worth."""
     monkeypatch.setattr(gan_module, "family", lambda name: dense_family())
-    method = replace(METHOD, critic_steps=2, ema_kimg=Ramp(0.0, 0.064), ramp_kimg=0.032)  # over 4 steps
+    method = replace(METHOD, critic_steps=2, ema_kimg=CosineSchedule(0.0, 0.064), ramp_kimg=0.032)  # over 4 steps
     config = Config("any", method, 5, "train", 1000, "abc", SHAPE, cache=True)
     over = Devices("any", tf.distribute.get_strategy())
     gan, progress = build_on(over, config)
@@ -339,17 +339,19 @@ def test_the_steps_of_a_run_take_the_turns_and_average_at_the_half_life_of_the_s
 
 def test_ramps_fall_along_half_a_cosine_over_ramp_kimg():
     method = replace(METHOD, ramp_kimg=0.8)  # 100 steps of 8
-    ramp = Ramp(2e-4, 5e-5)
+    ramp = CosineSchedule(2e-4, 5e-5)
     values = [float(ramp.at(cosine_decay(method, tf.constant(step, tf.int64)))) for step in (0, 25, 50, 100, 1000)]
     cosine = [5e-5 + 1.5e-4 * (1 + np.cos(np.pi * part)) / 2 for part in (0, 0.25, 0.5, 1, 1)]
     np.testing.assert_allclose(values, cosine, rtol=1e-5)
     assert float(cosine_decay(METHOD, tf.constant(7, tf.int64))) == 1.0
-    assert Ramp(0.3).at(0.5) == 0.3
+    assert CosineSchedule(0.3).at(0.5) == 0.3
 
 
 def test_adam_takes_rate_and_beta_2_of_the_step():
     """Against Adam written out in float64, Kingma and Ba 2015, with both changing."""
-    method = replace(METHOD, ramp_kimg=0.08, lr_d=Ramp(1e-2, 1e-3), beta_2=Ramp(0.5, 0.99), beta_1=0.3)
+    method = replace(
+        METHOD, ramp_kimg=0.08, lr_d=CosineSchedule(1e-2, 1e-3), beta_2=CosineSchedule(0.5, 0.99), beta_1=0.3
+    )
     progress = Progress()
     player = build(method, SHAPE, 5, progress).discriminator
     variable = player.network.trainable_variables[0]
@@ -369,7 +371,7 @@ def test_adam_takes_rate_and_beta_2_of_the_step():
 
 
 def test_the_moving_average_follows_with_the_half_life():
-    method = replace(METHOD, ema_kimg=Ramp(1.0))
+    method = replace(METHOD, ema_kimg=CosineSchedule(1.0))
     gan = build(method, SHAPE, 5, Progress())
     strategy = tf.distribute.get_strategy()
     start = [weight.numpy() for weight in gan.generator_ema.weights]
@@ -386,7 +388,7 @@ def test_the_moving_average_follows_with_the_half_life():
 
 
 @pytest.mark.parametrize("jit", [True, False])
-def test_xla_compiles_both_networks_where_it_is_asked_for(jit):
+def test_xla_compiles_both_networks_where_it_is_given(jit):
     """Looked for in the graph of the step: the mark that a function must be compiled."""
     gan = build(METHOD, SHAPE, 5, Progress())
     step = tf.function(replica_step(gan, METHOD, 5, 1, jit=jit))
@@ -408,14 +410,14 @@ def test_what_is_compiled_is_what_python_computes_line_by_line(method):
 
 
 def test_every_second_photo_is_mirrored_and_each_batch_of_a_step_by_its_own_draw():
-    game = Game(build(METHOD, SHAPE, 0, Progress()), replace(METHOD, flip=True), jit=False)
+    objective = Objective(build(METHOD, SHAPE, 0, Progress()), replace(METHOD, flip=True), jit=False)
     pixels = tf.constant(np.arange(16, dtype=np.uint8)[None, None, :, None] * np.ones((4_000, 1, 1, 1), np.uint8))
     noise = Noise(0, tf.constant(0, tf.int64), 0, 4_000)
-    mirrored = [game.photos(pixels, noise, batch).numpy()[:, 0, 0, 0] > 0 for batch in (0, 1)]
+    mirrored = [objective.real_images(pixels, noise, batch).numpy()[:, 0, 0, 0] > 0 for batch in (0, 1)]
     for flips in mirrored:
         assert abs(flips.mean() - 0.5) < 0.03  # four standard errors
     # Those whose number lies in the lower half stay: a run of an older version that goes on mirrors the same photos.
     np.testing.assert_array_equal(mirrored[1], noise.uniform(Purpose.FLIP, (1,), 1).numpy()[:, 0] >= 0.5)
     assert abs((mirrored[0] == mirrored[1]).mean() - 0.5) < 0.03
-    untouched = Game(build(METHOD, SHAPE, 0, Progress()), METHOD, jit=False).photos(pixels, noise, 0)
+    untouched = Objective(build(METHOD, SHAPE, 0, Progress()), METHOD, jit=False).real_images(pixels, noise, 0)
     np.testing.assert_allclose(untouched, pixels.numpy() / 255, rtol=1e-6)

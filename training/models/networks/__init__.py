@@ -1,10 +1,10 @@
 """One module a family; each has `generator(image_shape, latent, width)` and `discriminator(image_shape, width)`.
 
-`width` multiplies the channels of every layer inside, 1 as in the family's source (Howard et al. 2017, section 3.3).
+`width` multiplies the channels of every hidden layer, 1 as in the family's source (Howard et al. 2017, section 3.3).
 A generator is a `keras.Model` from z [batch, latent] to images [batch, height, width, channels] in [0, 1]; those of
 r3gan may leave that, and are clipped where they are drawn.
 A discriminator is a `keras.Model` from [images, *noise] to logits [batch, 1]: whatever randomness it needs (dropout)
-comes in as further inputs, uniform in [0, 1), so that it is a pure function and the caller decides what is drawn.
+comes as further inputs, uniform in [0, 1), so that it is a pure function of its inputs.
 Networks know no losses.
 """
 
@@ -13,5 +13,5 @@ from types import ModuleType
 
 
 def family(name: str) -> ModuleType:
-    """The module of a family of networks."""
+    """Return the module of a family of networks."""
     return import_module(f"{__name__}.{name}")

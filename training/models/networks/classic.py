@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import keras
 from keras import layers
-from keras.config import floatx
 
-from training.models.networks.layers import Dropout, doublings, scaled
+from training.models.networks.layers import Dropout, num_upsamplings, scaled_channels
+from training.models.precision import full_precision
 
 
 def generator(image_shape: tuple[int, int, int], latent: int, width: float = 1.0) -> keras.Model:
     """Dense, Reshape, then Conv2DTranspose with LeakyReLU and BatchNormalization: 256, 128 and 64 wide for 64x64."""
     z = keras.Input((latent,), name="z")
-    first = scaled(256, width)
+    first = scaled_channels(256, width)
     x = layers.Dense(4 * 4 * first)(z)
     x = layers.Reshape((4, 4, first))(x)
-    for doubling in range(doublings(image_shape) - 1):
-        x = layers.Conv2DTranspose(scaled(max(256 >> doubling, 32), width), 3, strides=2, padding="same")(x)
+    for doubling in range(num_upsamplings(image_shape) - 1):
+        x = layers.Conv2DTranspose(scaled_channels(max(256 >> doubling, 32), width), 3, strides=2, padding="same")(x)
         x = layers.LeakyReLU(0.2)(x)
         # Synchronized: over several replicas the statistics are those of the global batch, and the moving ones do not
         # drift apart.
         x = layers.BatchNormalization(synchronized=True)(x)
-    image = layers.Conv2DTranspose(image_shape[-1], 3, strides=2, padding="same", activation="sigmoid", dtype=floatx())(
-        x
-    )
+    image = layers.Conv2DTranspose(
+        image_shape[-1], 3, strides=2, padding="same", activation="sigmoid", dtype=full_precision()
+    )(x)
     return keras.Model(z, image, name="generator")
 
 
@@ -32,14 +32,14 @@ def discriminator(image_shape: tuple[int, int, int], width: float = 1.0) -> kera
 
     The specification's sigmoid is part of the loss (`training.models.losses`), where it cannot overflow.
     """
-    doublings(image_shape)
+    num_upsamplings(image_shape)
     x = image = keras.Input(image_shape, name="image")
     noises = []
     for index in range(2):
-        x = layers.Conv2D(scaled(64, width), 3, strides=2, padding="same")(x)
+        x = layers.Conv2D(scaled_channels(64, width), 3, strides=2, padding="same")(x)
         x = layers.LeakyReLU(0.2)(x)
         noises.append(keras.Input(x.shape[1:], name=f"noise_{index}"))
         x = Dropout(0.4)([x, noises[-1]])
     x = layers.Flatten()(x)
-    logit = layers.Dense(1, dtype=floatx())(x)
+    logit = layers.Dense(1, dtype=full_precision())(x)
     return keras.Model([image, *noises], logit, name="discriminator")

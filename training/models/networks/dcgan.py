@@ -1,6 +1,6 @@
 """DCGAN (Radford et al. 2016): strided convolutions each way, BatchNormalization but at the images.
 
-Pixels are [-1, 1] inside. The widths start at 64 beside the image and double up to 512: for 64x64 those of the paper's
+Pixels are [-1, 1] inside. The widths start at 64 next to the image and double up to 512: for 64x64 those of the paper's
 own code, 64, 128, 256, 512.
 """
 
@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 import keras
 from keras import layers
-from keras.config import floatx
 
-from training.models.networks.layers import doublings, scaled
+from training.models.networks.layers import num_upsamplings, scaled_channels
+from training.models.precision import full_precision
 
 
 def generator(image_shape: tuple[int, int, int], latent: int, width: float = 1.0) -> keras.Model:
@@ -34,9 +34,9 @@ def generator(image_shape: tuple[int, int, int], latent: int, width: float = 1.0
         padding="same",
         activation="tanh",
         kernel_initializer=_normal(),
-        dtype=floatx(),
+        dtype=full_precision(),
     )(x)
-    image = layers.Rescaling(0.5, 0.5, dtype=floatx())(image)
+    image = layers.Rescaling(0.5, 0.5, dtype=full_precision())(image)
     return keras.Model(z, image, name="generator")
 
 
@@ -59,7 +59,7 @@ def discriminator(
         initializer: makes the initialiser of each layer's weights.
     """
     image = keras.Input(image_shape, name="image")
-    x = layers.Rescaling(2.0, -1.0, dtype=floatx())(image)
+    x = layers.Rescaling(2.0, -1.0, dtype=full_precision())(image)
     for index, filters in enumerate(widths(image_shape, width)):
         normalise = normalised and index > 0
         x = layers.Conv2D(
@@ -68,13 +68,13 @@ def discriminator(
         if normalise:
             x = _normalisation()(x)
         x = layers.LeakyReLU(0.2)(x)
-    logit = layers.Dense(1, kernel_initializer=initializer(), dtype=floatx())(layers.Flatten()(x))
+    logit = layers.Dense(1, kernel_initializer=initializer(), dtype=full_precision())(layers.Flatten()(x))
     return keras.Model([image], logit, name="discriminator")
 
 
 def widths(image_shape: tuple[int, int, int], width: float) -> list[int]:
     """Channels of the maps between the image and 4x4, the largest map first: doubled each time, up to 8 times."""
-    return [scaled(64 * min(2**index, 8), width) for index in range(doublings(image_shape))]
+    return [scaled_channels(64 * min(2**index, 8), width) for index in range(num_upsamplings(image_shape))]
 
 
 def _normalisation() -> layers.BatchNormalization:

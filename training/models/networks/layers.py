@@ -1,4 +1,4 @@
-"""Layers that several families share."""
+"""Layers and sizes that several families share."""
 
 from __future__ import annotations
 
@@ -113,13 +113,13 @@ def blur() -> keras.layers.DepthwiseConv2D:
     )
 
 
-def scaled(channels: int, width: float) -> int:
-    """`width` times as many channels, in whole eights (which CPU vectors, tensor cores and R3GAN's groups want)."""
+def scaled_channels(channels: int, width: float) -> int:
+    """Return `width` times as many channels, a multiple of 8, for CPU vectors, tensor cores and R3GAN's groups."""
     return max(8, 8 * round(channels * width / 8))
 
 
-def doublings(image_shape: tuple[int, int, int]) -> int:
-    """How often a 4x4 map is doubled to reach the image.
+def num_upsamplings(image_shape: tuple[int, int, int]) -> int:
+    """Return how often a 4x4 map is doubled to reach the image.
 
     Raises:
         ValueError: the image is not square with a side of 8, 16, 32, ..., or has not 1 or 3 channels.

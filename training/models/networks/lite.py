@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import keras
 from keras import layers
-from keras.config import floatx
 
 from training.models.networks import dcgan
+from training.models.precision import full_precision
 
-_OF_DCGAN = 0.5  # of its channels: 32 beside the image
+_OF_DCGAN = 0.5  # factor of its channels: 32 next to the image
 
 
 def generator(image_shape: tuple[int, int, int], latent: int, width: float = 1.0) -> keras.Model:
@@ -23,9 +23,9 @@ def generator(image_shape: tuple[int, int, int], latent: int, width: float = 1.0
         x = layers.Conv2DTranspose(filters, 4, strides=2, padding="same", use_bias=False)(x)
     x = layers.BatchNormalization(synchronized=True)(x)
     x = layers.LeakyReLU(0.2)(x)
-    image = layers.Conv2DTranspose(image_shape[-1], 4, strides=2, padding="same", activation="sigmoid", dtype=floatx())(
-        x
-    )
+    image = layers.Conv2DTranspose(
+        image_shape[-1], 4, strides=2, padding="same", activation="sigmoid", dtype=full_precision()
+    )(x)
     return keras.Model(z, image, name="generator")
 
 

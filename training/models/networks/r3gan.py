@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 import keras
 from keras import layers
-from keras.config import floatx
 
-from training.models.networks.layers import blur, doublings, native_groups, scaled
+from training.models.networks.layers import blur, native_groups, num_upsamplings, scaled_channels
+from training.models.precision import full_precision
 
 _BLOCKS = 2  # in a stage
 _GROUP = 16  # channels of one group of a 3x3 convolution: 96 groups in a block of 768, 48 in one of 384
@@ -30,47 +30,49 @@ def discriminator(image_shape: tuple[int, int, int], width: float = 1.0) -> kera
 
 def _widths(image_shape: tuple[int, int, int], width: float) -> list[int]:
     """Channels of the stages from 4x4 to the image's own size."""
-    return [scaled(768 if 4 << stage <= 32 else 384, width) for stage in range(doublings(image_shape) + 1)]
+    return [
+        scaled_channels(768 if 4 << stage <= 32 else 384, width) for stage in range(num_upsamplings(image_shape) + 1)
+    ]
 
 
 def _generator(widths: Sequence[int], channels: int, latent: int) -> keras.Model:
     z = keras.Input((latent,), name="z")
-    x = layers.Dense(widths[0], use_bias=False, kernel_initializer=_normal(), dtype=floatx())(z)
+    x = layers.Dense(widths[0], use_bias=False, kernel_initializer=_normal(), dtype=full_precision())(z)
     # Each channel is its own learned 4x4 pattern times one number.
     x = layers.EinsumDense(
         "bc,hwc->bhwc",
         (4, 4, widths[0]),
         kernel_initializer=keras.initializers.RandomNormal(stddev=1.0),
-        dtype=floatx(),
+        dtype=full_precision(),
     )(x)
-    x = _stage(x, len(widths), floatx())
+    x = _stage(x, len(widths), full_precision())
     for width in widths[1:]:
         if width != x.shape[-1]:
             x = _projection(width)(x)
         x = blur()(layers.UpSampling2D(2)(x))
         x = _stage(x, len(widths))
-    image = _projection(channels, floatx())(x)
-    image = layers.Rescaling(0.5, 0.5, dtype=floatx())(image)
+    image = _projection(channels, full_precision())(x)
+    image = layers.Rescaling(0.5, 0.5, dtype=full_precision())(image)
     return keras.Model(z, image, name="generator")
 
 
 def _discriminator(widths: Sequence[int], image_shape: tuple[int, int, int]) -> keras.Model:
     image = keras.Input(image_shape, name="image")
-    x = _projection(widths[-1])(layers.Rescaling(2.0, -1.0, dtype=floatx())(image))
+    x = _projection(widths[-1])(layers.Rescaling(2.0, -1.0, dtype=full_precision())(image))
     for width in reversed(widths[:-1]):
         x = _stage(x, len(widths))
         x = layers.AveragePooling2D(2)(blur()(x))
         if width != x.shape[-1]:
             x = _projection(width)(x)
-    x = _stage(x, len(widths), floatx())
+    x = _stage(x, len(widths), full_precision())
     # A depthwise 4x4 convolution of a 4x4 map, of fan-in 16.
     x = layers.EinsumDense(
         "bhwc,hwc->bc",
         (widths[0],),
         kernel_initializer=keras.initializers.RandomNormal(stddev=1 / 4),
-        dtype=floatx(),
+        dtype=full_precision(),
     )(x)
-    logit = layers.Dense(1, use_bias=False, kernel_initializer=_normal(), dtype=floatx())(x)
+    logit = layers.Dense(1, use_bias=False, kernel_initializer=_normal(), dtype=full_precision())(x)
     return keras.Model([image], logit, name="discriminator")
 
 

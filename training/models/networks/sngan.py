@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import keras
 from keras import layers
-from keras.config import floatx
 
-from training.models.networks.layers import SpectralConv2D, doublings, scaled
+from training.models.networks.layers import SpectralConv2D, num_upsamplings, scaled_channels
+from training.models.precision import full_precision
 
 # In a block a ReLU halves the power before each convolution; nothing does before a shortcut.
 _RESIDUAL_GAIN = 2**0.5
@@ -26,9 +26,9 @@ def generator(image_shape: tuple[int, int, int], latent: int, width: float = 1.0
         x = _up_block(x, filters)
     x = layers.ReLU()(_normalisation()(x))
     image = layers.Conv2D(
-        image_shape[-1], 3, padding="same", activation="tanh", kernel_initializer=_glorot(), dtype=floatx()
+        image_shape[-1], 3, padding="same", activation="tanh", kernel_initializer=_glorot(), dtype=full_precision()
     )(x)
-    image = layers.Rescaling(0.5, 0.5, dtype=floatx())(image)
+    image = layers.Rescaling(0.5, 0.5, dtype=full_precision())(image)
     return keras.Model(z, image, name="generator")
 
 
@@ -36,20 +36,20 @@ def discriminator(image_shape: tuple[int, int, int], width: float = 1.0) -> kera
     """Blocks that each halve the map, down to 2x2, ReLU, the sum over the map, then one logit."""
     first, *others = _widths(image_shape, width)
     image = keras.Input(image_shape, name="image")
-    x = _first_down_block(layers.Rescaling(2.0, -1.0, dtype=floatx())(image), first)
+    x = _first_down_block(layers.Rescaling(2.0, -1.0, dtype=full_precision())(image), first)
     for filters in others:
         x = _down_block(x, filters)
     x = layers.ReLU()(x)
     area = x.shape[1] * x.shape[2]
-    x = layers.GlobalAveragePooling2D(keepdims=True, dtype=floatx())(x)
-    x = layers.Rescaling(area, dtype=floatx())(x)  # the mean times the area is the sum
-    logit = layers.Flatten(dtype=floatx())(SpectralConv2D(1, 1, dtype=floatx())(x))
+    x = layers.GlobalAveragePooling2D(keepdims=True, dtype=full_precision())(x)
+    x = layers.Rescaling(area, dtype=full_precision())(x)  # the mean times the area is the sum
+    logit = layers.Flatten(dtype=full_precision())(SpectralConv2D(1, 1, dtype=full_precision())(x))
     return keras.Model([image], logit, name="discriminator")
 
 
 def _widths(image_shape: tuple[int, int, int], width: float) -> list[int]:
     """Channels of the maps from the image's own size to 4x4."""
-    return [scaled(min(32 << index, 512), width) for index in range(doublings(image_shape) + 1)]
+    return [scaled_channels(min(32 << index, 512), width) for index in range(num_upsamplings(image_shape) + 1)]
 
 
 def _up_block(x: keras.KerasTensor, width: int) -> keras.KerasTensor:

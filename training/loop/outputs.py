@@ -1,0 +1,25 @@
+"""What a run gives away of its generator: faces from fixed z, and the generator as a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from training import draw
+from training.config import Config
+from training.files import replacing
+from training.models.gan import GAN
+
+NUM_SAMPLES = 64
+
+
+def sample(gan: GAN, config: Config, count: int = NUM_SAMPLES) -> np.ndarray:
+    """Return faces from the run's fixed z: uint8 [count, height, width, channels]. Only the generator differs."""
+    return draw.faces(gan.generator_ema, count, config.seed, config.method.latent_distribution)
+
+
+def save_generator(path: Path, gan: GAN) -> None:
+    """Write the generator that samples come from as a .keras file, which plain Keras loads."""
+    with replacing(path) as partial:
+        gan.generator_ema.save(partial)
