@@ -18,7 +18,7 @@ workers_option = click.option(
 
 
 @contextmanager
-def stopping_in_words() -> Iterator[None]:
+def signals_reported() -> Iterator[None]:
     """Answer Ctrl-C and SIGTERM with one line, and the exit status that shells expect: 130 and 143."""
 
     def stop(number, frame):
@@ -36,7 +36,7 @@ def stopping_in_words() -> Iterator[None]:
 
 
 @contextmanager
-def failing_in_words() -> Iterator[None]:
+def disk_errors_reported() -> Iterator[None]:
     """Say in one line what the disk refused."""
     try:
         yield

@@ -41,7 +41,7 @@ _FORMATS = ("JPEG", "PNG", "WEBP")  # keeps hostile files away from rarely used 
 _EXIF_ORIENTATION = 0x0112
 
 
-class Rejected(Exception):
+class UnusablePhoto(Exception):
     """A photo that cannot be used. Its only argument is the reason, one of a few fixed sentences."""
 
     @property
@@ -99,17 +99,17 @@ def parse(text: str, filter_name: str | None = None) -> Crop:
 def pixels(photo: bytes, crop: Crop) -> bytes:
     """Return SIZE*SIZE grey levels (uint8, row by row) of a JPEG, PNG or WebP file.
 
-    Raises Rejected for whatever cannot be used.
+    Raises UnusablePhoto for whatever cannot be used.
     """
     image = _open(photo)
     if image.width * image.height > MAX_PIXELS:
-        raise Rejected(f"larger than {MAX_PIXELS // 1_000_000} megapixels")
+        raise UnusablePhoto(f"larger than {MAX_PIXELS // 1_000_000} megapixels")
     try:
         grey = _grey(image)
-    except Rejected:
+    except UnusablePhoto:
         raise
     except Exception:  # decoders meet hostile bytes with OSError, SyntaxError, ValueError, struct.error and more
-        raise Rejected("truncated or damaged") from None
+        raise UnusablePhoto("truncated or damaged") from None
     return _shrink(grey, _box(grey.size, crop), crop.filter).tobytes()
 
 
@@ -120,11 +120,11 @@ def versions() -> dict[str, str | None]:
 
 def _open(photo: bytes) -> Image.Image:
     if not photo:
-        raise Rejected("empty file")
+        raise UnusablePhoto("empty file")
     try:
         return Image.open(io.BytesIO(photo), formats=_FORMATS)
     except Exception:  # see pixels
-        raise Rejected("not a JPEG, PNG or WebP image") from None
+        raise UnusablePhoto("not a JPEG, PNG or WebP image") from None
 
 
 def _grey(image: Image.Image) -> Image.Image:
@@ -141,7 +141,7 @@ def _grey(image: Image.Image) -> Image.Image:
         image.load()
         return image
     if image.mode.startswith(("I", "F")):
-        raise Rejected("more than 8 bits a channel")
+        raise UnusablePhoto("more than 8 bits a channel")
     if image.has_transparency_data:
         above = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", above.size, "white"), above)
@@ -151,13 +151,13 @@ def _grey(image: Image.Image) -> Image.Image:
 def _box(size: tuple[int, int], crop: Crop) -> Box:
     width, height = size
     if crop.photo_size not in (None, size):
-        raise Rejected("not {}x{} as this crop expects: use --crop center".format(*crop.photo_size))
+        raise UnusablePhoto("not {}x{} as this crop expects: use --crop center".format(*crop.photo_size))
     if crop.box is None:
         side = min(width, height)
         left, top = (width - side) // 2, (height - side) // 2
         return left, top, left + side, top + side
     if crop.box[2] > width or crop.box[3] > height:
-        raise Rejected("smaller than the crop box: use --crop center")
+        raise UnusablePhoto("smaller than the crop box: use --crop center")
     return crop.box
 
 

@@ -1,27 +1,24 @@
 """A drawn face in place of a CelebA photo: its attributes in CelebA's words, and its picture.
 
-The picture is made of flat shapes at twice the photo's size; light on the relief of a head then makes it look round.
-Positions and lengths are photo pixels, from the upper left corner.
+The picture is made of soft ovals, lit as the relief of a head would be. Positions and lengths are photo pixels, from
+the upper left corner.
 """
 
 from dataclasses import dataclass
 from random import Random
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageFilter
 
 RGB = tuple[int, int, int]
-Points = np.ndarray | list[tuple[float, float]]
 
 SIZE = (178, 218)  # width and height of CelebA's aligned photos
 EYES = ((69.0, 111.0), (108.0, 111.0))  # where the alignment puts them
 MIDDLE, MOUTH = 88.5, 152.0  # x between the eyes, y of the lips
 BEHIND, SKULL, LIPS, NOSE = -9.0, -5.5, 2.0, 6.0  # how far a turned head moves its layers, while the eyes stay
-SCALE = 2  # shapes are drawn this many times larger, and averaged down for smooth edges
-BACKDROP, LIT = 0, 255  # fourth value of a drawn pixel: whether the light on the head falls on it
 
 SKINS = ((92, 62, 48), (158, 112, 84), (204, 156, 126), (226, 182, 154))
-PALE_SKIN = (242, 214, 196)
+PALE_SKIN, RED, BLACK = (242, 214, 196), (172, 30, 48), (18, 14, 14)
 IRISES = ((52, 32, 20), (78, 50, 28), (70, 92, 60), (72, 104, 140))
 HAIR_COLOURS = {
     "Black_Hair": (30, 26, 26),
@@ -49,47 +46,10 @@ class Face:
         rng = Random(f"{self.seed}:{name}")
         return low + (high - low) * (rng.random() + rng.random()) / 2
 
-    def colour(self, name: str, low: int, high: int) -> RGB:
+    def colour(self, name: str, low: int = 50, high: int = 205) -> RGB:
         """Return a colour whose parts lie within 50 of a brightness that is drawn so."""
         grey = self.value(name, low, high)
         return tuple(round(grey + self.value(f"{name} {part}", -50, 50)) for part in ("red", "green", "blue"))
-
-    @property
-    def skull(self) -> tuple[float, float, float, float]:
-        """How far the head is turned, -1 left to 1 right; half its width; y of its crown; y of its chin."""
-        return (
-            self.value("turn", -1, 1),
-            self.value("width", 38, 46),
-            self.value("crown", 42, 54),
-            self.value("chin", 176, 190),
-        )
-
-    @property
-    def is_long_haired(self) -> bool:
-        """Whether the hair falls below the chin."""
-        return not self.has("Bald") and self.value("long hair", 0, 1) > (0.8 if self.has("Male") else 0.4)
-
-    @property
-    def skin(self) -> RGB:
-        """Colour of the skin."""
-        tone = self.value("skin", 0, len(SKINS) - 1.001)
-        return PALE_SKIN if self.has("Pale_Skin") else mix(SKINS[int(tone)], SKINS[int(tone) + 1], tone % 1)
-
-    @property
-    def shade(self) -> RGB:
-        """Colour of folds and lines on the skin."""
-        return mix(self.skin, (40, 14, 8), 0.42)
-
-    @property
-    def hair(self) -> RGB:
-        """Colour of hair, brows and beard."""
-        name = next((name for name in HAIR_COLOURS if self.has(name)), "Brown_Hair")
-        return mix(HAIR_COLOURS[name], self.colour("hair", 50, 200), self.value("dye", 0, 0.12))
-
-
-def mix(a: RGB, b: RGB, share: float) -> RGB:
-    """Return the colour between `a` (share 0) and `b` (share 1)."""
-    return tuple(round(x + (y - x) * share) for x, y in zip(a, b, strict=True))
 
 
 def random_face(seed: str) -> Face:
@@ -125,259 +85,178 @@ def random_face(seed: str) -> Face:
 def draw(face: Face) -> Image.Image:
     """Return the picture of a face: RGB, 178x218."""
     rng = np.random.default_rng(list(face.seed.encode()))
-    canvas = _backdrop(face, rng)
-    pen = _Pen(canvas)
-    inner, outer = _hair_edges(face)
-    _draw_body(pen, face, outer)
-    _draw_nose(pen, face)
-    _tint(canvas, face)
-    for side, eye in zip((-1, 1), EYES, strict=True):
-        _draw_eye(pen, face, side, *eye)
-    _draw_mouth(pen, face)
-    if not face.has("Bald"):
-        _draw_hair(pen, face, inner, outer, rng)
-    _draw_worn(pen, face)
-    return _photograph(canvas, face, rng)
+    canvas = _Canvas(face.colour("far"))
+    for x, y, r, share in rng.uniform((0, 0, 8, 0), (*SIZE, 40, 0.8), (rng.integers(20), 4)):
+        canvas.oval(x, y, r, r, face.colour("near"), share, soft=8, is_lit=False)
+    _draw_head(canvas, face, rng)
+    _draw_features(canvas, face)
+    _draw_worn(canvas, face)
+    light = 1 + (_light(face) - 1) * canvas.lit
+    pixels = (
+        canvas.pixels * light[..., None] * face.value("exposure", 0.9, 1.25) + rng.normal(0, 2, light.shape)[..., None]
+    )
+    picture = Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+    return picture.filter(ImageFilter.BoxBlur(1)) if face.has("Blurry") else picture
 
 
-class _Pen:
-    """Draws shapes, points (n, 2) in photo pixels, onto the larger canvas."""
+class _Canvas:
+    """Pixels, float64 (218, 178, 3), and how far the light on the head falls on each, (218, 178) in [0, 1]."""
 
-    def __init__(self, canvas: Image.Image):
-        self._draw = ImageDraw.Draw(canvas)
+    def __init__(self, colour: RGB):
+        self.y, self.x = np.mgrid[: SIZE[1], : SIZE[0]] + 0.5
+        self.pixels, self.lit = np.full((*self.x.shape, 3), colour, float), np.zeros(self.x.shape)
 
-    def fill(self, points: Points, colour: RGB, lit: int = LIT) -> None:
-        self._draw.polygon((np.asarray(points) * SCALE).ravel().tolist(), fill=(*colour, lit))
+    def oval(
+        self, x: float, y: float, rx: float, ry: float, colour: RGB | np.ndarray, strength: float = 1.0,
+        soft: float = 1.0, bend: float = 0.0, power: float = 2.0, rows: tuple[float, float | np.ndarray] = (0, 999),
+        hollow: float = 0.0, is_lit: bool = True,
+    ) -> None:  # fmt: skip
+        """Draw an oval: bent so that its ends hang `bend` lower, boxy by `power`, cut off outside `rows`, a ring.
 
-    def stroke(self, points: Points, colour: RGB, width: float = 1.3) -> None:
-        self._draw.line((np.asarray(points) * SCALE).ravel().tolist(), (*colour, LIT), max(1, round(width * SCALE)))
-
-
-def _oval(x: float, y: float, rx: float, ry: float, power: float = 1.0) -> np.ndarray:
-    """Return an ellipse, or with less power a rounded box: (28, 2)."""
-    angle = np.linspace(0, 2 * np.pi, 28)
-    cos, sin = np.cos(angle), np.sin(angle)
-    return np.stack([x + rx * np.sign(cos) * abs(cos) ** power, y + ry * np.sign(sin) * abs(sin) ** power], axis=1)
-
-
-def _moved(points: Points, right: float, down: float) -> np.ndarray:
-    return np.asarray(points) + np.array((right, down))
-
-
-def _mirrored(half: Points, x: float) -> np.ndarray:
-    """Return a line, (n, 2), continued by its mirror image at `x`: (2n, 2)."""
-    half = np.asarray(half)
-    return np.concatenate([half, _moved(half * (-1, 1), 2 * x, 0)[::-1]])
+        `soft` is the width of its edge, and of a ring `hollow` the width of the line.
+        """
+        down, right = ry + abs(bend) + soft, rx + soft
+        box = np.s_[max(0, int(y - down)) : max(0, int(y + down) + 1), max(0, int(x - right)) : int(x + right) + 1]
+        at_y, across = self.y[box], np.abs(self.x[box] - x) / rx
+        distance = (across**power + np.abs((at_y - y - bend * across**2) / ry) ** power) ** (1 / power)
+        depth = (1 - distance) * min(rx, ry) / soft + 0.5
+        cover = np.clip(depth, 0, 1) - (np.clip(depth - hollow / soft, 0, 1) if hollow else 0)
+        cover = strength * cover * (rows[0] <= at_y) * (at_y < np.broadcast_to(rows[1], self.x.shape)[box])
+        self.pixels[box] += cover[..., None] * (np.broadcast_to(colour, self.pixels.shape)[box] - self.pixels[box])
+        self.lit[box] += cover * (is_lit - self.lit[box])
 
 
-def _area(x: np.ndarray, upper: np.ndarray, lower: np.ndarray) -> np.ndarray:
-    """Return the area between two lines over the same x, all (n,): (2n, 2)."""
-    return np.stack([np.concatenate([x, x[::-1]]), np.concatenate([upper, lower[::-1]])], axis=1)
+def _mix(a: RGB, b: RGB, share: float) -> np.ndarray:
+    return np.asarray(a) * (1 - share) + np.asarray(b) * share
 
 
-def _backdrop(face: Face, rng: np.random.Generator) -> Image.Image:
-    """Return the canvas with something out of focus on it."""
-    far, near = face.colour("far", 50, 205), face.colour("near", 50, 205)
-    small = Image.new("RGBX", (45, 55), (*far, BACKDROP))
-    for x, y, r, share in rng.uniform((0, 0, 2, 0), (45, 55, 9, 0.8), (rng.integers(40), 4)).tolist():
-        ImageDraw.Draw(small).ellipse((x - r, y - r, x + r, y + r), fill=(*mix(far, near, share), BACKDROP))
-    small = small.filter(ImageFilter.GaussianBlur(1))
-    return small.resize((SIZE[0] * SCALE, SIZE[1] * SCALE), Image.Resampling.BILINEAR)
+def _skull(face: Face) -> tuple[float, float, float, float]:
+    """Return how far the head is turned, -1 left to 1 right, half its width, y of its crown, y of its chin."""
+    turn, width = face.value("turn", -1, 1), face.value("width", 38, 46)
+    return turn, width, face.value("crown", 42, 54), face.value("chin", 176, 190)
 
 
-def _draw_body(pen: _Pen, face: Face, hair: np.ndarray) -> None:
-    """Draw the hair at the back, ears, neck and clothes, and the head before them."""
-    turn, width, _, _ = face.skull
-    x, half = MIDDLE + BEHIND * turn, width * (0.68 if face.has("Male") else 0.56)
-    if face.is_long_haired:
-        pen.fill(_moved(hair, (BEHIND - SKULL) * turn, 0), mix(face.hair, (8, 6, 6), 0.5))
-    else:
-        for side in (-1, 1):
-            pen.fill(_oval(x + side * (width + 1.5), 121, 6, 13), mix(face.skin, (90, 30, 20), 0.15))
-    pen.fill([(x - half, 140), (x + half, 140), (x + half, 219), (x - half, 219)], mix(face.skin, (40, 18, 10), 0.3))
-    shoulder = [(x - 100, 222), (x - 84, 212), (x - half - 24, 202), (x - half - 1, 193), (x, 206)]
-    pen.fill(_mirrored(shoulder, x), face.colour("cloth", 50, 200))
-    if face.has("Wearing_Necktie"):
-        pen.fill([(x - 5, 203), (x + 5, 203), (x + 9, 222), (x - 9, 222)], face.colour("tie", 50, 200))
-    pen.fill(_outline(face), face.skin)
+def _skin(face: Face) -> np.ndarray:
+    tone = face.value("skin", 0, len(SKINS) - 1.001)
+    return np.asarray(PALE_SKIN) if face.has("Pale_Skin") else _mix(SKINS[int(tone)], SKINS[int(tone) + 1], tone % 1)
 
 
-def _outline(face: Face, larger: float = 0.0) -> np.ndarray:
-    """Return the edge of the head, (48, 2), clockwise from the right cheekbone; the first 25 points are the jaw."""
-    turn, width, crown, chin = face.skull
-    angle = np.linspace(0, 2 * np.pi, 48, endpoint=False)
-    cos, sin = np.cos(angle), np.sin(angle)
-    power = np.where(sin > 0, face.value("jaw", 0.8, 0.9 if face.has("Male") else 1.05), 0.86)
-    x = np.sign(cos) * abs(cos) ** power * (width + larger)
-    y = abs(sin) ** power * np.where(sin > 0, chin - 114 + larger, crown - 114)
-    return np.stack([x + MIDDLE + SKULL * turn, y + 114], axis=1)
+def _hair(face: Face) -> np.ndarray:
+    name = next((name for name in HAIR_COLOURS if face.has(name)), "Brown_Hair")
+    return _mix(HAIR_COLOURS[name], face.colour("dye"), face.value("dyed", 0, 0.12))
 
 
-def _tint(canvas: Image.Image, face: Face) -> None:
-    """Lay colour softly on the skin: beard, blush, eye shadow."""
-    x, dark, jaw = MIDDLE + LIPS * face.skull[0], mix(face.hair, (20, 14, 12), 0.6), _outline(face, -1)[:25]
-    around_mouth = _mirrored([(jaw[24, 0] + 9, 122), (x - 21, 146), (x - 9, 141)], jaw[[0, 24], 0].mean())
-    mustache = _mirrored([(x, 149), (x - 20, 153), (x - 13, 143), (x - 3, 141)], x)
-    cheeks = [_oval(MIDDLE + side * 27, 137, 11, 8) for side in (-1, 1)]
-    for name, colour, strength, shapes in (
-        ("5_o_Clock_Shadow", dark, 0.4, [np.concatenate([jaw, around_mouth])]),
-        ("Mustache", dark, 0.92, [mustache]),
-        ("Goatee", dark, 0.92, [mustache, _oval(x, 172, 17, 14)]),
-        ("Rosy_Cheeks", mix(face.skin, (205, 60, 70), 0.6), 0.6, cheeks),
-        ("Heavy_Makeup", mix(face.skin, (50, 30, 40), 0.75), 0.6, [_oval(eye, y - 4, 12, 7) for eye, y in EYES]),
-    ):
-        if face.has(name):
-            mask = Image.new("L", SIZE)
-            for shape in shapes:
-                ImageDraw.Draw(mask).polygon(shape.ravel().tolist(), fill=round(255 * strength))
-            canvas.paste((*colour, LIT), (0, 0), mask.filter(ImageFilter.GaussianBlur(2)).resize(canvas.size))
-
-
-def _draw_eye(pen: _Pen, face: Face, side: int, x: float, y: float) -> None:
-    """Draw the eye at x, y, and its brow."""
-    u, makeup = np.linspace(-1, 1, 13), face.has("Heavy_Makeup")
-    xs, openness = x + 9.4 * u, face.value("eyes", 0.55, 0.75) + (0 if face.has("Narrow_Eyes") else 0.45)
-    upper, lower = y + 0.6 - 5.0 * openness * (1 - u**2) ** 0.75, y + 0.6 + 3.2 * openness * (1 - u**2)
-    pen.stroke(np.stack([xs, upper - 3.4], axis=1), face.shade)
-    pen.fill(_area(xs, upper, lower), (236, 232, 228))
-    iris = IRISES[int(face.value("iris", 0, len(IRISES)))]
-    for radius, colour in ((4.6, mix(iris, (10, 8, 8), 0.55)), (3.9, iris), (2.0, (8, 8, 10))):
-        ring = _oval(x + face.value("gaze", -3.2, 3.2), y - 0.8, radius, radius)
-        ring[:, 1] = np.clip(ring[:, 1], np.interp(ring[:, 0], xs, upper), np.interp(ring[:, 0], xs, lower))
-        pen.fill(ring, colour)
-    pen.stroke(np.stack([xs, upper], axis=1), mix(face.skin, (14, 8, 8), 0.85), 1.4 + 1.1 * makeup)
-    pen.stroke(np.stack([xs, lower], axis=1), face.shade, 1 + makeup)
-    if face.has("Bags_Under_Eyes"):
-        pen.stroke(np.stack([xs, y + 8.5 + 2.5 * (1 - u**2)], axis=1)[1:-1], face.shade)
-    outwards, rise = np.linspace(0, 1, 9), face.value("rise", 2.5, 4) * face.has("Arched_Eyebrows")
-    arch = 98.5 - rise - (1.5 + rise) * np.sin(np.pi * outwards**1.3)
-    thick = (3.0 if face.has("Bushy_Eyebrows") else face.value("brows", 1, 2)) * np.clip(1.15 - outwards**2, 0.2, 1)
-    pen.fill(_area(x + side * (24 * outwards - 11), arch - thick, arch + thick), mix(face.hair, (24, 16, 12), 0.45))
-
-
-def _draw_nose(pen: _Pen, face: Face) -> None:
-    """Draw the nose, and the folds beside it, which a smile or age deepens."""
-    turn, *_ = face.skull
-    x = MIDDLE + NOSE * turn * 0.9
+def _draw_head(canvas: _Canvas, face: Face, rng: np.random.Generator) -> None:
+    """Draw hair, ears, neck, clothes and the empty face."""
+    (turn, width, crown, chin), skin, hair = _skull(face), _skin(face), _hair(face)
+    x, behind, volume = MIDDLE + SKULL * turn, MIDDLE + BEHIND * turn, face.value("volume", 4, 18)
+    volume = 4.0 if face.has("Receding_Hairline") else volume
+    is_long = not face.has("Bald") and face.value("long", 0, 1) > (0.8 if face.has("Male") else 0.4)
+    if is_long:
+        canvas.oval(behind, 150, width + volume, 94, hair * 0.6, power=4, rows=(90, face.value("length", 150, 222)))
     for side in (-1, 1):
-        near = side * _nose_width(face) * (1 - 0.25 * side * turn)
-        pen.stroke([(x + near * 0.92, 129), (x + near * 1.05, 135), (x + near * 0.8, 138.5)], face.shade)
-        pen.fill(_oval(x + near * 0.45, 137.2, abs(near) * 0.24, 1.5), mix(face.skin, (20, 6, 6), 0.75))
-        corner, depth = MIDDLE + LIPS * turn + side * 23, 0.3 * face.has("Smiling") + 0.4 * (not face.has("Young"))
-        fold = [(x + near + 3 * side, 133), (corner, 143), (corner + side, MOUTH + 2)]
-        pen.stroke(fold, mix(face.skin, (40, 14, 8), min(depth, 0.45)))
+        canvas.oval(behind + side * (width + 1), 121, 6, 12, _mix(skin, RED, 0.12), 0 if is_long else 1)
+    canvas.oval(behind, 170, width * (0.7 if face.has("Male") else 0.56), 60, skin * 0.8, power=6)
+    canvas.oval(behind, 246, face.value("shoulders", 70, 95), 48, face.colour("cloth"), power=3)
+    if face.has("Wearing_Necktie"):
+        canvas.oval(behind, 220, 7, 18, face.colour("tie"), power=4)
+    jaw = face.value("jaw", 2.2, 2.7) if face.has("Male") else face.value("jaw", 1.9, 2.3)
+    canvas.oval(x, 114, width, 114 - crown, skin, power=2.3, rows=(0, 114))
+    canvas.oval(x, 114, width, chin - 114, skin, power=jaw, rows=(114, 999))
+    if not face.has("Bald"):
+        # Strands: stripes along the hair, which waves bend.
+        bent = canvas.x + face.has("Wavy_Hair") * face.value("wave", 2, 5) * np.sin(canvas.y / 6)
+        stripes = np.interp(bent % 89, np.arange(90), rng.normal(1, 0.2, 90))[..., None]
+        across = (canvas.x - x) / width
+        line = 98 if face.has("Bangs") else face.value("hairline", 64, 80) + 12 * face.value("parting", -1, 1) * across
+        edge = line + 44 * across**4 + 60 * np.maximum(np.abs(across) - 0.82, 0)  # falls down the temples
+        edge = crown - 14 + 120 * across**4 if face.has("Receding_Hairline") else edge  # leaves a wreath
+        top, top_row = 114 - crown + volume, 84 * face.has("Wearing_Hat")
+        canvas.oval(x, 114, width + 0.7 * volume, top, hair * stripes, power=2.3, rows=(top_row, np.minimum(edge, 122)))
+        for side in (-1, 1) if is_long else ():
+            rows = (112, face.value("length", 150, 222))
+            canvas.oval(
+                x + side * (width + 0.4 * volume), 150, 4 + 0.4 * volume, 99, hair * stripes, power=6, rows=rows
+            )
 
 
-def _nose_width(face: Face) -> float:
-    """Return half the width of the nose."""
-    return face.value("nose", 8, 11) + (3 if face.has("Big_Nose") else 0)
-
-
-def _draw_mouth(pen: _Pen, face: Face) -> None:
-    u = np.linspace(-1, 1, 17)
-    bow, full = 1 - u**2, 3.8 if face.has("Big_Lips") else face.value("lips", 1.5, 3)
-    smile = face.value("smile", 0.45, 1) if face.has("Smiling") else face.value("smile", -0.9, 0.3)
-    gap = face.value("gap", 2.5, 8) * face.has("Mouth_Slightly_Open")
-    x = MIDDLE + LIPS * face.skull[0] + (face.value("mouth", 13.5, 17.5) + 2.5 * max(0.0, smile)) * u
-    line = MOUTH + smile * (2.2 - 5.2 * u**2)
-    top, bottom = line - gap * 0.35 * bow, line + gap * bow
-    over = top - full * (bow**0.7 - 0.35 * np.exp(-((u / 0.16) ** 2)))
-    lip = mix(face.skin, (150, 48, 52), 0.28 if face.has("Male") else 0.42)
-    lip = mix(lip, (172, 22, 44), 0.7 * face.has("Wearing_Lipstick"))
-    pen.fill(_area(x, over, bottom + 1.35 * full * bow**0.8), lip)
-    pen.stroke(np.stack([x, line], axis=1), mix(lip, (20, 0, 0), 0.7))
-    if gap:
-        pen.fill(_area(x, top, bottom), (58, 18, 20))
-        pen.fill(_area(x, top, top + (bottom - top) * (0.75 if face.has("Smiling") else 0.35)), (238, 234, 226))
-
-
-def _hair_edges(face: Face) -> tuple[np.ndarray, np.ndarray]:
-    """Return the inner and the outer edge of the hair, both (41, 2), from lower left over the top to lower right."""
-    turn, width, crown, _ = face.skull
-    angle = np.linspace(np.pi, 2 * np.pi, 25)
-    cos, sin = np.sign(np.cos(angle)) * abs(np.cos(angle)) ** 0.8, -(abs(np.sin(angle)) ** 0.8)
-    low = face.value("length", 150, 222) if face.is_long_haired else 116.0
-    volume = 4.0 if face.has("Receding_Hairline", "Wearing_Hat") else face.value("volume", 4, 18)
-    parting, line = face.value("parting", -1, 1), face.value("hairline", 66, 82)
-    outer = np.stack([cos * (width + 0.7 * volume), 112 + sin * (112 - crown + volume)], axis=1)
-    inner = np.stack([cos * width * 0.94, 104 + sin * (104 - line)], axis=1)
-    # Parted hair falls lower on the wider side, bangs fall to the brows, and a receding hairline leaves a wreath.
-    falls = np.maximum(np.clip(parting * cos, 0, 0.5), 0.85 * face.has("Bangs")) * sin**2
-    inner[:, 1] += (98 - inner[:, 1]) * falls
-    inner += (_moved(outer, 0, 3) - inner) * (0.8 * sin**2 * face.has("Receding_Hairline"))[:, None]
-    wave, edges = face.value("wave", 1.5, 5) * face.has("Wavy_Hair"), []
-    for arc in (inner, outer):
-        sides = [np.linspace((end[0] * 1.03, low), end, 8, endpoint=False) for end in (arc[0], arc[-1])]
-        edge = _moved(np.concatenate([sides[0], arc, sides[1][::-1]]), MIDDLE + SKULL * turn, 0)
-        edge[:, 0] += wave * np.sin(edge[:, 1] / 7) * np.clip((edge[:, 1] - 90) / 30, 0, 1)
-        edges.append(edge)
-    return edges[0], edges[1]
-
-
-def _draw_hair(pen: _Pen, face: Face, inner: np.ndarray, outer: np.ndarray, rng: np.random.Generator) -> None:
-    """Draw the hair at the front: its whole shape, then curls, or strands from the parting down, lighter and darker."""
-    pen.fill(np.concatenate([inner, outer[::-1]]), face.hair)
-    light = mix(face.hair, (255, 236, 210), 0.12 if max(face.hair) < 80 else 0.22)
-    dark, start = mix(face.hair, (4, 2, 2), 0.45), 20 + round(face.value("parting", -5, 5))
-    is_curly = face.has("Wavy_Hair") and (not face.is_long_haired or face.value("curls", 0, 1) > 0.6)
-    for depth, tone in rng.uniform((0.03, 0), (0.97, 1), (50, 2)).tolist():
-        line, colour = inner + (outer - inner) * depth, mix(dark, light, tone)
-        if is_curly:
-            for x, y in line[rng.integers(0, len(line), 4)]:
-                pen.fill(_oval(x, y, 3.5, 3.5), colour)
-        else:
-            pen.stroke(line[: start + 1] if rng.random() < 0.5 else line[start:], colour, 0.8)
-
-
-def _draw_worn(pen: _Pen, face: Face) -> None:
-    """Draw earrings, glasses and hat."""
-    turn, width, crown, _ = face.skull
-    x, black = MIDDLE + SKULL * turn, (20, 17, 18)
+def _draw_features(canvas: _Canvas, face: Face) -> None:
+    """Draw eyes, brows, nose, mouth, beard and make-up."""
+    (turn, width, _, chin), skin, hair = _skull(face), _skin(face), _hair(face)
+    x, shadow, dark, makeup = (
+        MIDDLE + LIPS * turn,
+        _mix(skin, BLACK, 0.5),
+        _mix(hair, BLACK, 0.5),
+        face.has("Heavy_Makeup"),
+    )
+    canvas.oval(MIDDLE + SKULL * turn, 150, width - 4, chin - 150, dark, 0.45 * face.has("5_o_Clock_Shadow"), soft=12)
+    canvas.oval(x, chin - 12, 17, 15, dark, 0.9 * face.has("Goatee"), soft=6)
+    canvas.oval(x, 143, 19, 4, dark, 0.9 * face.has("Mustache", "Goatee"), soft=2, bend=4)
+    openness = face.value("eyes", 0.55, 0.75) + (0 if face.has("Narrow_Eyes") else 0.45)
+    thick = face.value("brow", 1.2, 2) + 1.2 * face.has("Bushy_Eyebrows")
+    rise = face.value("rise", 2.5, 4) * face.has("Arched_Eyebrows")
+    iris = IRISES[int(face.value("iris", 0, len(IRISES)))]
     for side, (eye, y) in zip((-1, 1), EYES, strict=True):
-        if face.has("Wearing_Earrings"):
-            shining = BACKDROP  # metal shines in any light
-            pen.fill(_oval(MIDDLE + BEHIND * turn + side * (width + 1), 141, 2.5, 4), (250, 232, 170), shining)
+        canvas.oval(MIDDLE + side * 27, 137, 12, 9, RED, 0.4 * face.has("Rosy_Cheeks"), soft=8)
+        canvas.oval(eye, y - 4, 13, 8, BLACK, 0.45 * makeup, soft=5)
+        canvas.oval(eye, y, 9.6, 4.4 * openness, (236, 232, 228))
+        lids = (y - 4.4 * openness, y + 4.4 * openness)
+        for radius, colour in ((4.5, iris), (2.2, BLACK)):
+            canvas.oval(eye + face.value("gaze", -3, 3), y - 0.5, radius, radius, colour, rows=lids)
+        canvas.oval(eye, lids[0] - 0.5, 10, 1 + 0.8 * makeup, _mix(skin, BLACK, 0.85), bend=4 * openness)
+        canvas.oval(eye, y + 9, 9, 0.9, shadow, face.has("Bags_Under_Eyes"), bend=-3)
+        canvas.oval(eye + side, 97 - rise, 12.5, thick, dark, bend=1.5 + rise)
+        near = side * (face.value("nose", 8, 11) + 3 * face.has("Big_Nose")) * (1 - 0.25 * side * turn)
+        canvas.oval(MIDDLE + NOSE * turn + near * 0.5, 137, abs(near) * 0.25, 1.5, _mix(skin, BLACK, 0.7))
+        canvas.oval(MIDDLE + NOSE * turn + near, 134, 1.2, 4, shadow)
+        canvas.oval(
+            x + side * 22, 144, 1.2, 9, shadow, 0.4 * face.has("Smiling") + 0.6 * (not face.has("Young")), soft=2
+        )
+    smile = face.value("smile", 3.5, 6) if face.has("Smiling") else face.value("smile", -4, 1)
+    half, full = face.value("mouth", 13.5, 17.5) + max(0, smile) / 2, 2.2 + 2.2 * face.has("Big_Lips")
+    gap = face.value("gap", 2, 4.5) * face.has("Mouth_Slightly_Open")
+    lip = _mix(_mix(skin, (150, 48, 52), 0.4), RED, 0.75 * face.has("Wearing_Lipstick"))
+    middle = MOUTH + smile / 2
+    canvas.oval(x, middle, half, full + gap, lip, bend=-smile)
+    canvas.oval(x, middle, half - 1.5, max(gap, 0.7), (50, 16, 18), bend=-smile)
+    canvas.oval(x, middle - gap * 0.35, half - 3, gap * 0.6, (238, 234, 226), bend=-smile) if gap else None
+
+
+def _draw_worn(canvas: _Canvas, face: Face) -> None:
+    """Draw earrings, glasses and hat."""
+    turn, width, crown, _ = _skull(face)
+    x, is_dark = MIDDLE + SKULL * turn, face.value("dark glasses", 0, 1) > 0.7
+    for side, (eye, y) in zip((-1, 1), EYES, strict=True):
+        ear = MIDDLE + BEHIND * turn + side * (width + 1)
+        canvas.oval(ear, 141, 2.5, 4, (255, 240, 180), face.has("Wearing_Earrings"), is_lit=False)  # metal shines
         if face.has("Eyeglasses"):
-            ring = _oval(eye + side * 1.5, y + 1.5, 16, 11.5, face.value("frame", 0.4, 1))
-            if face.value("dark glasses", 0, 1) > 0.7:
-                pen.fill(ring, black)
-            pen.stroke(ring, black, 1.9)
-            pen.stroke([(eye + side * 17, y - 2), (x + side * width, y - 3)], black, 1.9)
-            pen.stroke([(eye - side * 14, y - 1), (MIDDLE, y - 3)], black, 1.9)
+            canvas.oval(eye + side, y + 1, 17, 12, BLACK, power=face.value("frame", 2, 5), hollow=0 if is_dark else 2)
+            canvas.oval(x + side * width * 0.85, y - 3, 6, 1, BLACK)
+    if face.has("Eyeglasses"):
+        canvas.oval(MIDDLE, 108, 5, 1, BLACK)
     if face.has("Wearing_Hat"):
-        colour, w, has_brim = face.colour("hat", 50, 200), width + 6, face.value("brim", 0, 1) > 0.5
-        pen.fill(_oval(x, 90, w, 100 - crown + 12 * has_brim, 0.8)[14:], colour)
-        pen.fill([(x - w - 1, 90), (x + w + 1, 90), (x + w, 76), (x - w, 76)], mix(colour, (0, 0, 0), 0.4))
-        if has_brim:
-            pen.fill(_oval(x, 88, w + 24, 8), mix(colour, (0, 0, 0), 0.15))
-
-
-def _photograph(canvas: Image.Image, face: Face, rng: np.random.Generator) -> Image.Image:
-    """Return the canvas averaged down and lit, with the camera's blur and noise."""
-    *colours, lit = canvas.reduce(SCALE).filter(ImageFilter.BoxBlur(float(face.has("Blurry")))).split()
-    gain = np.where(np.asarray(lit) > 127, _light(face), 1.0) * face.value("exposure", 0.9, 1.25)
-    noise = rng.normal(0, 2, gain.shape)
-    planes = [np.asarray(colour) * gain + noise for colour in colours]
-    return Image.merge("RGB", [Image.fromarray(plane.clip(0, 255).astype(np.uint8)) for plane in planes])
+        colour, brim = np.asarray(face.colour("hat")), face.value("brim", 0, 1) > 0.5
+        canvas.oval(x, 88, width + 7, 104 - crown + 12 * brim, colour, power=3, rows=(0, 88))
+        canvas.oval(x, 82, width + 8, 7, colour * 0.55, power=8)
+        canvas.oval(x, 88, width + 30, 6, colour * 0.8, strength=brim)
 
 
 def _light(face: Face) -> np.ndarray:
     """Return how brightly the relief of a head is lit, (218, 178): 1 is the drawn colour."""
-    turn, width, _, chin = face.skull
-    y, x = np.mgrid[: SIZE[1], : SIZE[0]] + 0.5
+    turn, width, _, chin = _skull(face)
+    y, x = np.mgrid[: SIZE[1] : 2, : SIZE[0] : 2] + 1.0  # every second pixel is enough
 
     def hill(at_x: float, at_y: float, wide: float, high: float) -> np.ndarray:
         return np.exp(-(((x - at_x) / wide) ** 2) - ((y - at_y) / high) ** 2)
 
-    down = np.clip((y - 98) / 36, 0, 1)  # along the nose
-    ridge = np.exp(-(((x - MIDDLE - NOSE * turn * down) / (3.2 + 0.55 * (_nose_width(face) - 4) * down)) ** 2))
-    height = 52 * hill(MIDDLE + SKULL * turn, 112, width + 14, 88) + 11 * down * ridge / (1 + np.exp((y - 138) / 1.6))
-    height += 2.2 * hill(MIDDLE + LIPS * turn, MOUTH + 1, 17, 7) + 4 * hill(MIDDLE, chin - 9, 12, 7)
+    height = 52 * hill(MIDDLE + SKULL * turn, 112, width + 14, 88) + 4 * hill(MIDDLE, chin - 9, 12, 7)
+    height += 8 * hill(MIDDLE + NOSE * turn, 128, 6, 16) + 2 * hill(MIDDLE + LIPS * turn, MOUTH, 17, 7)
     reaching = 1 - 0.25 * hill(MIDDLE + NOSE * turn, 141, 11, 3.5) - 0.4 * hill(MIDDLE, chin + 7, 60, 11)
-    for side, (eye, eye_y) in zip((-1, 1), EYES, strict=True):
-        height += 3.5 * hill(MIDDLE + side * 27, 136, 13, 11) - 4.5 * hill(eye, eye_y - 1, 12, 8)
-        reaching -= 0.25 * hill(eye, eye_y - 2, 13, 8)
-    down, across = np.gradient(height)
+    for eye, eye_y in EYES:
+        height -= 4.5 * hill(eye, eye_y - 1, 12, 8)
+        reaching -= 0.2 * hill(eye, eye_y - 2, 13, 8)
+    down, across = np.gradient(height, 2.0)
     light = np.array([face.value("light across", -1.3, 1.3), face.value("light down", -1.2, 0.4), 1.1])
     normal = np.stack([-across, -down, np.ones_like(down)]) / np.sqrt(across**2 + down**2 + 1)
-    return (0.4 + 0.7 * np.maximum(np.tensordot(light / np.linalg.norm(light), normal, 1), 0)) * reaching
+    facing = np.maximum(np.tensordot(light / np.linalg.norm(light), normal, 1), 0)
+    return ((0.4 + 0.7 * facing) * reaching).repeat(2, axis=0).repeat(2, axis=1)

@@ -17,7 +17,7 @@ _TIMEOUT_S = 0.5  # a lock file that its holder is just removing is gone by then
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """Keep other runs out of `folder`, which is made where there is none, until the block or this process ends.
 
     Raises click.ClickException with process, host and time of the holder where another run is in there.

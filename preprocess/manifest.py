@@ -5,9 +5,12 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from preprocess.crop import SIZE, Crop, Rejection
+from preprocess.crop import SIZE, Crop, Rejection, parse
 from preprocess.plan import SPLITS
 from preprocess.shard import Shard
+
+REJECTED = "rejected.jsonl"  # beside the manifest: each rejected photo and why
+DOCUMENTS = FEATURES, DATASET_INFO = ("features.json", "dataset_info.json")  # for tfds
 
 FORMAT = 1  # raised when the same settings come to mean other bytes
 
@@ -35,7 +38,7 @@ def differences(old: Document, new: Document) -> list[str]:
     ]
 
 
-def manifest(
+def build(
     made_of: Document,
     versions: Document,
     attribute_names: Sequence[str] | None,
@@ -77,6 +80,16 @@ def counts(manifest: Document) -> dict[str, int]:
     for shard in manifest["shards"]:
         found[shard["split"]] += shard["count"]
     return {split: found[split] for split in SPLITS if split in found}
+
+
+def documents(manifest: Document) -> dict[str, Document]:
+    """Return the other JSON documents of a folder, by file name: they follow from its manifest."""
+    names = manifest["attribute_names"]
+    crop = parse(manifest["settings"]["crop"]["name"], manifest["settings"]["crop"]["filter"])
+    return {
+        FEATURES: features(None if names is None else len(names)),
+        DATASET_INFO: dataset_info(crop, shards(manifest)),
+    }
 
 
 def rejected_lines(rejections: Iterable[Rejection]) -> str:

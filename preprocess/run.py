@@ -11,17 +11,17 @@ import click
 
 from preprocess import annotations, staging
 from preprocess import crop as crops
-from preprocess import manifest as dataset
-from preprocess.command import failing_in_words, stopping_in_words, workers_option
+from preprocess import manifest as manifests
+from preprocess.command import disk_errors_reported, signals_reported, workers_option
 from preprocess.crop import Rejection
-from preprocess.lock import held
+from preprocess.lock import locked
 from preprocess.manifest import Document
 from preprocess.sources import Source, open_source
-from preprocess.work import Settings, Work, annotate, describe, make_missing
-from preprocess.workers.local import Crew
+from preprocess.work import Settings, Work, annotate, describe, write_missing
+from preprocess.workers.local import WorkerPool
 
-# Returns workers, with the protocol of a Crew.
-Hire = Callable[[], Crew]
+# Returns workers, with the protocol of a WorkerPool.
+OpenPool = Callable[[], WorkerPool]
 
 
 class _CropType(click.ParamType):
@@ -147,9 +147,9 @@ def main(
     if partitions == AUTO:
         partitions = found_list(annotations.PARTITIONS, places, "all photos are for training, none for evaluation")
     settings = Settings(attributes, partitions, crops.parse(crop_text, filter_name), shard_images, limit, seed)
-    with stopping_in_words(), failing_in_words(), ExitStack() as stack:
-        hire = hiring(workers, cluster, stack)
-        manifest = produce(open_source(places), settings, out, hire, max_rejected, overwrite)
+    with signals_reported(), disk_errors_reported(), ExitStack() as stack:
+        open_pool = pool_opener(workers, cluster, stack)
+        manifest = produce(open_source(places), settings, out, open_pool, max_rejected, overwrite)
     click.echo(summary(manifest, out, perf_counter() - began))
 
 
@@ -165,25 +165,25 @@ def found_list(name: str, places: Sequence[Path], loss: str) -> Path | None:
     return path
 
 
-def hiring(workers: int, cluster: str | None, stack: ExitStack) -> Hire:
+def pool_opener(workers: int, cluster: str | None, stack: ExitStack) -> OpenPool:
     """Return what gives workers until `stack` is left: those of the cluster, or else processes of this machine.
 
     Processes start now, while the photos are listed; a cluster is asked when there is something to do.
     """
     if cluster is None:
-        crew = stack.enter_context(Crew(workers))
-        return lambda: crew
+        pool = stack.enter_context(WorkerPool(workers))
+        return lambda: pool
     try:
-        from preprocess.workers.dask import Cluster  # 0.7 s, and a package that nothing else needs
+        from preprocess.workers.dask import ClusterPool  # 0.7 s, and a package that nothing else needs
     except ModuleNotFoundError as error:
         raise click.UsageError(
             f"--cluster needs {error.name}, which is not installed: pip install -r requirements-cluster.txt"
         ) from None
-    return lambda: stack.enter_context(Cluster(cluster))
+    return lambda: stack.enter_context(ClusterPool(cluster))
 
 
 def produce(
-    source: Source, settings: Settings, out: Path, hire: Hire, max_rejected: float, overwrite: bool
+    source: Source, settings: Settings, out: Path, open_pool: OpenPool, max_rejected: float, overwrite: bool
 ) -> Document:
     """Bring the shards of these settings into `out`, doing only what is not done yet; return their manifest."""
     # 1. List the photos.
@@ -191,12 +191,12 @@ def produce(
     recipe = describe(source, listing, settings)
     if staging.is_up_to_date(out, recipe) and not staging.is_begun(out):
         return _as_it_is(out)
-    with held(out):
+    with locked(out):
         staging.publish(out)  # what an earlier run had no time for
         if staging.is_up_to_date(out, recipe):
             staging.clear(out)
             return _as_it_is(out)
-        crew = hire()
+        pool = open_pool()
         # 2. Find what the lists say of them.
         annotated = annotate(listing, settings)
         refuse_many(annotated.rejected, len(annotated.photos), max_rejected)
@@ -204,18 +204,13 @@ def produce(
         folder = staging.begin(out, recipe, crops.versions(), overwrite)
         # Absolute: a cluster's workers run in other folders.
         work = Work(annotated, source, settings, folder.absolute(), may_reject_all=max_rejected == 1)
-        shards = make_missing(work, work.planned, crew)
+        shards = write_missing(work, work.planned, pool)
         # 4. Publish them, when all are there.
         rejected = [*annotated.rejected, *(rejection for shard in shards for rejection in shard.rejected)]
         refuse_many(rejected, sum(shard.count for shard in shards), max_rejected)
         names = annotated.attributes and annotated.attributes.names
-        staging.complete(
-            out,
-            dataset.rejected_lines(rejected),
-            dataset.features(names and len(names)),
-            dataset.dataset_info(settings.crop, shards),
-            dataset.manifest(recipe, crops.versions(), names, shards, rejected),
-        )
+        manifest = manifests.build(recipe, crops.versions(), names, shards, rejected)
+        staging.complete(out, manifests.rejected_lines(rejected), manifests.documents(manifest), manifest)
         staging.publish(out)
         return staging.finished(out)
 
@@ -236,7 +231,7 @@ def refuse_many(rejected: Sequence[Rejection], used: int, max_rejected: float) -
 
 def summary(manifest: Document, out: Path, seconds: float) -> str:
     """Return the last line of the output: what lies where, and what to type next."""
-    counts = ", ".join(f"{count:,} {split}" for split, count in dataset.counts(manifest).items())
+    counts = ", ".join(f"{count:,} {split}" for split, count in manifests.counts(manifest).items())
     rejected = sum(manifest["rejected"].values())
     return (
         f"{len(manifest['shards'])} shards in {out}: {counts}; {rejected:,} rejected; {seconds:.1f} s. "

@@ -8,10 +8,10 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
-from preprocess.command import failing_in_words, stopping_in_words
+from preprocess.command import disk_errors_reported, signals_reported
 from preprocess.drawn_face import Face, draw, random_face
 from preprocess.files import read_json, write_json, write_text
-from preprocess.workers.local import Crew, usable_cores
+from preprocess.workers.local import WorkerPool, usable_cores
 
 PHOTOS = "img_align_celeba"
 ATTRIBUTES = "list_attr_celeba.txt"
@@ -41,7 +41,7 @@ def main(out: Path, count: int, seed: int) -> None:
     OUT will hold img_align_celeba/000001.jpg and so on (178x218, eyes and mouth where CelebA's alignment puts them),
     list_attr_celeba.txt and list_eval_partition.txt. Cut short, the same command continues.
     """
-    with stopping_in_words(), failing_in_words():
+    with signals_reported(), disk_errors_reported():
         if _is_whole(out, count, seed):
             click.echo(f"Nothing to do: the {count} drawn photos of seed {seed} are already in {out / PHOTOS}.")
             return
@@ -118,14 +118,14 @@ def _draw_all(folder: Path, count: int, seed: int, numbers: Sequence[int]) -> No
     batches = [numbers[start : start + _BATCH] for start in range(0, len(numbers), _BATCH)]
     with (
         tqdm(total=count, initial=count - len(numbers), unit="photo", disable=None) as bar,
-        Crew(min(usable_cores(), len(batches))) as crew,
+        WorkerPool(min(usable_cores(), len(batches))) as pool,
     ):
-        for batch, _ in crew.completed(partial(_draw_batch, folder, seed), batches):
+        for batch, _ in pool.completed(partial(_draw_batch, folder, seed), batches):
             bar.update(len(batch))
 
 
 def _draw_batch(folder: Path, seed: int, numbers: Sequence[int]) -> None:
-    with failing_in_words():
+    with disk_errors_reported():
         draw_photos(folder, seed, numbers)
 
 

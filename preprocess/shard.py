@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 import click
 
-from preprocess.crop import Crop, Rejected, Rejection, pixels
+from preprocess.crop import Crop, Rejection, UnusablePhoto, pixels
 from preprocess.files import read_json, replacing, write_json
 from preprocess.plan import ShardSpec
 from preprocess.sources import Location, Source
-from preprocess.tfrecord import example, frame
+from preprocess.tfrecord import encode_example, frame_record
 
 _HOPELESS = 256  # photos that are rejected for one reason before one is used: then the rest will be too
 
@@ -52,7 +52,7 @@ class Shard:
     rejected: tuple[Rejection, ...]
 
 
-def make(task: Task) -> Shard:
+def write_shard(task: Task) -> Shard:
     """Write the task's shard, then beside it, as JSON, what it became; return that too.
 
     A photo that cannot be used leaves the shard one shorter.
@@ -66,12 +66,12 @@ def make(task: Task) -> Shard:
             for photo in task.photos:
                 try:
                     image = pixels(read(photo.location), task.crop)
-                except Rejected as rejection:
+                except UnusablePhoto as rejection:
                     rejected.append(Rejection(photo.id, rejection.reason))
                     if not task.may_reject_all and file.tell() == 0:
                         _refuse_hopeless(rejected)
                     continue
-                record = frame(example(image, photo.id, photo.attributes))
+                record = frame_record(encode_example(image, photo.id, photo.attributes))
                 digest.update(record)
                 file.write(record)
             size = file.tell()
@@ -95,7 +95,7 @@ def _refuse_hopeless(rejected: list[Rejection]) -> None:
         )
 
 
-def made(folder: Path, spec: ShardSpec) -> Shard | None:
+def finished_shard(folder: Path, spec: ShardSpec) -> Shard | None:
     """Return what became of a shard that `make` finished in `folder` before; None where it did not."""
     path = folder / spec.name
     record = read_json(_record_path(path))

@@ -5,15 +5,17 @@ are there the documents join them, manifest.json last: from that moment on the n
 them into OUT is all that is left to do, by this run or by the next one.
 """
 
+import json
 import shutil
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 import click
 
 from preprocess.files import read_json, sync_folder, write_json, write_text
-from preprocess.manifest import Document, differences
+from preprocess.manifest import DOCUMENTS, REJECTED, Document, differences
 
 _FOLDER = ".unfinished"
 _RECIPE = "settings.json"
@@ -21,7 +23,6 @@ _MANIFEST = "manifest.json"
 _REPLACED = "replaced.json"  # in the staging folder: the manifest of the shards that the new ones replace
 _REPAIRED = "repaired"  # in the staging folder: finished shards that are made again
 _VERSIONS = "versions.json"  # in there: the versions that it is made with
-_DOCUMENTS = ("rejected.jsonl", "features.json", "dataset_info.json")
 
 
 def is_up_to_date(out: Path, recipe: Document) -> bool:
@@ -70,12 +71,12 @@ def begin(out: Path, recipe: Document, versions: Document, overwrite: bool) -> P
     return staged
 
 
-def complete(out: Path, rejected: str, features: Document, dataset_info: Document, manifest: Document) -> None:
-    """Put the documents beside the finished shards, the manifest last. `publish` comes next."""
+def complete(out: Path, rejected: str, documents: Mapping[str, Document], manifest: Document) -> None:
+    """Write the documents beside the finished shards, the manifest last. `publish` comes next."""
     staged = out / _FOLDER
-    write_text(staged / "rejected.jsonl", rejected)
-    write_json(staged / "features.json", features)
-    write_json(staged / "dataset_info.json", dataset_info)
+    write_text(staged / REJECTED, rejected)
+    for name, document in documents.items():
+        write_json(staged / name, document)
     write_json(staged / _MANIFEST, manifest)
 
 
@@ -95,7 +96,7 @@ def publish(out: Path) -> None:
     replaced = _manifest(staged / _REPLACED)
     for old in {shard["name"] for shard in replaced["shards"]} - set(names) if replaced else ():
         (out / old).unlink(missing_ok=True)
-    for name in [*names, *_DOCUMENTS]:
+    for name in [*names, REJECTED, *DOCUMENTS]:
         if (staged / name).exists():
             (staged / name).replace(out / name)
     sync_folder(out)
@@ -129,6 +130,14 @@ def restore(out: Path, names: Iterable[str]) -> None:
     shutil.rmtree(folder)
     with suppress(OSError):  # an unfinished run stays
         folder.parent.rmdir()
+
+
+def count_reasons(out: Path) -> Counter[str] | None:
+    """Return how often each reason occurs in rejected.jsonl, or None where it cannot be read."""
+    try:
+        return Counter(json.loads(line)["reason"] for line in (out / REJECTED).read_bytes().splitlines())
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _manifest(path: Path) -> Document | None:

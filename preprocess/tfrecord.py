@@ -6,7 +6,6 @@ https://protobuf.dev/programming-guides/encoding/ says; the framing is
 https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details.
 """
 
-import re
 import struct
 from collections.abc import Iterator
 from functools import lru_cache
@@ -19,20 +18,9 @@ MAX_RECORD = 16 << 20  # bytes; one that claims more, 4,000 times what a face ta
 # Tags of length-delimited fields: field number << 3 | 2.
 _FIELD_1, _FIELD_2, _FIELD_3 = b"\x0a", b"\x12", b"\x1a"
 
-# What `example` makes: each # is a length, which `parse` has still to check; the groups are what it was made of.
-_EXAMPLE = re.compile(
-    rb"\n#(?:\n#\n#attributes\x12#\x1a#\n#([\0\1]*))?\n#\n#image_id\x12#\n#\n#(.*?)\n#\n#image\x12#\n#\n#(.*)".replace(
-        b"#", rb"[\x80-\xff]{0,4}[\0-\x7f]"
-    ),
-    re.DOTALL,
-)
-
-_HEAD = struct.Struct("<Q4s")  # before the data of a record: its length, the checksum of that
-_CRC = struct.Struct("<I")
-
 
 class Fields(NamedTuple):
-    """What an Example is made of; see `example`."""
+    """What an Example is made of; see `encode_example`."""
 
     image: bytes
     image_id: str
@@ -47,7 +35,7 @@ class Record(NamedTuple):
     fault: str
 
 
-def example(image: bytes, image_id: str, attributes: bytes | None) -> bytes:
+def encode_example(image: bytes, image_id: str, attributes: bytes | None) -> bytes:
     """Return a serialized tf.train.Example.
 
     Args:
@@ -61,22 +49,33 @@ def example(image: bytes, image_id: str, attributes: bytes | None) -> bytes:
     return b"".join((heads[0], attributes or b"", heads[1], name, heads[2], image))
 
 
-def parse(record: bytes) -> Fields:
-    """Return what `example` made this record of. Raises ValueError for bytes that it does not make."""
-    if found := _EXAMPLE.fullmatch(record):
-        fields = Fields(found[3], found[2].decode(errors="replace"), found[1])
-        if example(*fields) == record:
-            return fields
-    raise ValueError("it is not an Example as this program writes it")
+def parse_example(record: bytes, image_bytes: int, attribute_count: int | None) -> Fields:
+    """Return what `encode_example` made this record of: an image of this size and so many attributes.
+
+    Raises ValueError for bytes that it does not make.
+    """
+    name_size = 0
+    for _ in range(3):  # the length of a long name, and those around it, take a byte more than those of a short one
+        heads = _heads(attribute_count, name_size, image_bytes)
+        name_size = max(0, len(record) - image_bytes - (attribute_count or 0) - sum(map(len, heads)))
+    start = len(heads[0])
+    attributes = None if attribute_count is None else record[start : start + attribute_count]
+    start += (attribute_count or 0) + len(heads[1])
+    image_id = record[start : start + name_size].decode(errors="replace")
+    fields = Fields(record[len(record) - image_bytes :], image_id, attributes)
+    if set(attributes or b"") - {0, 1} or encode_example(*fields) != record:
+        listed = "" if attribute_count is None else f", {attribute_count} attributes"
+        raise ValueError(f"it is not an Example of an image_id{listed} and an image of {image_bytes:,} bytes")
+    return fields
 
 
-def frame(record: bytes) -> bytes:
+def frame_record(record: bytes) -> bytes:
     """Return `record` as it stands in a TFRecord file: length, its checksum, the record, its checksum."""
     length = struct.pack("<Q", len(record))
     return b"".join((length, masked_crc(length), record, masked_crc(record)))
 
 
-def records(file: BinaryIO) -> Iterator[Record]:
+def read_records(file: BinaryIO) -> Iterator[Record]:
     """Yield every record in `file`, which may hold any bytes, with what is wrong with it.
 
     Behind a frame that is cut off or whose length cannot be trusted nothing is found: that record is the last.

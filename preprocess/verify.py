@@ -1,6 +1,5 @@
-"""The command line that finds damage and mends it: python -m preprocess.verify."""
+"""Check a folder of shards against its manifest, and repair it: python -m preprocess.verify."""
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -12,25 +11,23 @@ from typing import BinaryIO, NamedTuple
 
 import click
 
-from preprocess import crop, staging
-from preprocess import manifest as dataset
-from preprocess.command import failing_in_words, stopping_in_words, workers_option
-from preprocess.files import read_json, sha256_of, write_json, write_text
-from preprocess.lock import held
+from preprocess import manifest as manifests
+from preprocess import staging
+from preprocess.command import disk_errors_reported, signals_reported, workers_option
+from preprocess.files import read_json, sha256_of
+from preprocess.lock import locked
 from preprocess.manifest import Document
+from preprocess.repair import repair as repair_shards
 from preprocess.shard import Shard
-from preprocess.sources import open_source
-from preprocess.tfrecord import Record, parse, records
-from preprocess.work import Work, annotate, describe, make_missing, settings_of
-from preprocess.workers.local import Crew
+from preprocess.tfrecord import Record, parse_example, read_records
+from preprocess.workers.local import WorkerPool
 
-_REJECTED = "rejected.jsonl"
-_LISTED = 20  # findings a file that are told in full; the rest is counted
+_MAX_LISTED = 20  # findings per file that are listed; the rest is counted
 
 
 @dataclass(frozen=True)
 class Expected:
-    """A shard as the manifest has it, and what each of its records holds."""
+    """A shard as the manifest describes it, and the sizes of its records."""
 
     folder: Path
     shard: Shard
@@ -41,15 +38,15 @@ class Expected:
         return self.shard.name
 
 
-class Found(NamedTuple):
-    """A shard as it is: whether its bytes are those of the manifest, what is wrong with it, where each id stands."""
+class CheckedShard(NamedTuple):
+    """A shard as it is: whether its bytes are those of the manifest, its faults, and where each id is."""
 
     is_as_made: bool
     faults: list[str]
     ids: list[tuple[str, int, int]]  # id, number of the record, offset of the record
 
 
-class Verdict(NamedTuple):
+class Report(NamedTuple):
     """All that is wrong in a folder, as (file, what), and the shards that have to be made again."""
 
     findings: list[tuple[str, str]]
@@ -62,44 +59,44 @@ class Verdict(NamedTuple):
 @click.option(
     "--repair",
     is_flag=True,
-    help="Make damaged and missing shards again, to the same bytes, from the photos and lists that the manifest names; "
-    "write the documents beside them again.",
+    help="Write damaged and missing shards again, byte for byte, from the photos and lists that the manifest names, "
+    "and the other files of the folder.",
 )
 def main(folder: Path, workers: int, repair: bool) -> None:
-    """Hold a FOLDER of shards against its manifest: every file, every byte, every record.
+    """Check every file, byte and record in a FOLDER of shards against its manifest.
 
-    Damage is named by file, number of the record (the first is 0) and byte offset. Only --repair changes anything.
+    Damage is reported by file, index of the record (from 0) and byte offset. Only --repair changes anything.
     """
     began = perf_counter()
-    with stopping_in_words(), failing_in_words(), held(folder) if repair else nullcontext():
+    with signals_reported(), disk_errors_reported(), locked(folder) if repair else nullcontext():
         manifest = staging.finished(folder)
         if manifest is None:
             raise click.UsageError(
                 f"{folder} has no manifest.json of this program to hold its files against. "
                 "If a run was cut short there, the same command of python -m preprocess.run finishes it."
             )
-        verdict = verify(folder, manifest, workers)
-        if repair and verdict.findings:
-            mend(folder, manifest, verdict.damaged, workers)
+        report = verify(folder, manifest, workers)
+        if repair and report.findings:
+            repair_shards(folder, manifest, report.damaged, workers)
             began = perf_counter()
-            verdict = verify(folder, manifest, workers)
-    if verdict.findings:
+            report = verify(folder, manifest, workers)
+    if report.findings:
         raise click.ClickException(
             f"{folder} is not as its manifest says. "
             + ("This could not be mended." if repair else "--repair makes damaged and missing shards again.")
         )
     seconds = perf_counter() - began
-    total = sum(shard.count for shard in dataset.shards(manifest))
+    total = sum(shard.count for shard in manifests.shards(manifest))
     click.echo(
         f"{len(manifest['shards'])} shards, {total:,} records: all as the manifest says; "
         f"{seconds:.1f} s, {total / seconds:,.0f} records/s."
     )
 
 
-def verify(folder: Path, manifest: Document, workers: int) -> Verdict:
-    """Look at every file that the manifest is about, and say what is wrong."""
-    shards, belonging = expectations(folder, manifest)
-    found = look_at_all(shards, workers)
+def verify(folder: Path, manifest: Document, workers: int) -> Report:
+    """Check every file that the manifest describes, and print what is wrong."""
+    shards, documents = expectations(folder, manifest)
+    found = check_shards(shards, workers)
     findings = [(name, fault) for name, it in found.items() for fault in it.faults]
     findings += repeated_ids(found)
     findings += [
@@ -108,60 +105,60 @@ def verify(folder: Path, manifest: Document, workers: int) -> Verdict:
         if path.name not in found
     ]
     findings += [
-        (name, "is missing, or does not say what the manifest says") for name in unlike(folder, belonging, manifest)
+        (name, "is missing, or differs from the manifest") for name in differing_documents(folder, documents, manifest)
     ]
-    for line in listed(findings):
+    for line in report_lines(findings):
         click.echo(line)
-    return Verdict(findings, [name for name, it in found.items() if not it.is_as_made])
+    return Report(findings, [name for name, it in found.items() if not it.is_as_made])
 
 
 def expectations(folder: Path, manifest: Document) -> tuple[list[Expected], dict[str, Document]]:
-    """Return what the manifest says of each shard, and what belongs into the other documents.
+    """Return what the manifest says of each shard, and the other documents that follow from it.
 
     Raises click.ClickException where the manifest is damaged itself.
     """
     try:
         names = manifest["attribute_names"]
         image_bytes, attribute_count = prod(map(int, manifest["image"]["shape"])), None if names is None else len(names)
-        shards = [Expected(folder, shard, image_bytes, attribute_count) for shard in dataset.shards(manifest)]
-        return shards, documents(manifest)
+        shards = [Expected(folder, shard, image_bytes, attribute_count) for shard in manifests.shards(manifest)]
+        return shards, manifests.documents(manifest)
     except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
         raise click.ClickException(
             f"{folder / 'manifest.json'} is damaged. Bring it back, or make the shards anew with --overwrite."
         ) from None
 
 
-def look_at_all(shards: list[Expected], workers: int) -> dict[str, Found]:
-    """Look at each shard, several at once; return what was found in the order of the manifest."""
+def check_shards(shards: list[Expected], workers: int) -> dict[str, CheckedShard]:
+    """Check the shards, several at a time; return the results in the order of the manifest."""
     from tqdm import tqdm  # 0.1 s that the workers, who import this module too, need not spend
 
-    found: dict[str, Found] = {}
+    found: dict[str, CheckedShard] = {}
     with (
-        Crew(min(workers, len(shards))) as crew,
+        WorkerPool(min(workers, len(shards))) as pool,
         tqdm(total=sum(it.shard.count for it in shards), unit=" records", disable=None) as bar,
     ):
-        for it, result in crew.completed(look, shards):
+        for it, result in pool.completed(check_shard, shards):
             found[it.shard.name] = result
             bar.update(it.shard.count)
     return {it.shard.name: found[it.shard.name] for it in shards}
 
 
-def look(expected: Expected) -> Found:
-    """Read one shard to its end."""
+def check_shard(expected: Expected) -> CheckedShard:
+    """Check one shard, to its end."""
     path = expected.folder / expected.shard.name
     if not path.is_file():
-        return Found(False, ["is missing"], [])
+        return CheckedShard(False, ["is missing"], [])
     try:
         differing = _differing(path, expected.shard)
         with path.open("rb", buffering=1 << 20) as file:
             faults, ids = _contents(file, expected)
     except OSError as error:
-        return Found(False, [f"cannot be read: {error.strerror}"], [])
-    return Found(not differing, differing + faults, ids)
+        return CheckedShard(False, [f"cannot be read: {error.strerror}"], [])
+    return CheckedShard(not differing, differing + faults, ids)
 
 
-def repeated_ids(found: dict[str, Found]) -> Iterator[tuple[str, str]]:
-    """Yield a finding for each record whose photo an earlier record has."""
+def repeated_ids(found: dict[str, CheckedShard]) -> Iterator[tuple[str, str]]:
+    """Yield a finding for each record that repeats the photo of an earlier one."""
     first: dict[str, tuple[str, int]] = {}
     for name, it in found.items():
         for photo_id, number, offset in it.ids:
@@ -170,93 +167,25 @@ def repeated_ids(found: dict[str, Found]) -> Iterator[tuple[str, str]]:
                 yield name, _at(number, offset, f"{photo_id!r} is in record {before[1]} of {before[0]} too")
 
 
-def unlike(folder: Path, belonging: dict[str, Document], manifest: Document) -> Iterator[str]:
-    """Yield the name of each document in `folder` that does not agree with the manifest."""
-    for name, document in belonging.items():
+def differing_documents(folder: Path, documents: dict[str, Document], manifest: Document) -> Iterator[str]:
+    """Yield the name of each document in `folder` that differs from the manifest."""
+    for name, document in documents.items():
         if read_json(folder / name) != document:
             yield name
-    if reasons_in(folder / _REJECTED) != manifest.get("rejected"):
-        yield _REJECTED
+    if staging.count_reasons(folder) != manifest.get("rejected"):
+        yield manifests.REJECTED
 
 
-def reasons_in(path: Path) -> Counter[str] | None:
-    """Return how often each reason stands in a rejected.jsonl, or None where it cannot be read."""
-    try:
-        return Counter(json.loads(line)["reason"] for line in path.read_bytes().splitlines())
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def documents(manifest: Document) -> dict[str, Document]:
-    """Return the JSON documents that follow from a manifest."""
-    names = manifest["attribute_names"]
-    return {
-        "features.json": dataset.features(None if names is None else len(names)),
-        "dataset_info.json": dataset.dataset_info(settings_of(manifest).crop, dataset.shards(manifest)),
-    }
-
-
-def listed(findings: list[tuple[str, str]]) -> Iterator[str]:
-    """Yield a line a finding, not more than a screen of them for one file."""
+def report_lines(findings: list[tuple[str, str]]) -> Iterator[str]:
+    """Yield a line for each finding, up to `_MAX_LISTED` for one file."""
     told = Counter[str]()
     for file, what in findings:
         told[file] += 1
-        if told[file] <= _LISTED:
+        if told[file] <= _MAX_LISTED:
             yield f"{file}: {what}"
     for file, count in told.items():
-        if count > _LISTED:
-            yield f"{file}: {count - _LISTED:,} findings more"
-
-
-def mend(folder: Path, manifest: Document, damaged: list[str], workers: int) -> None:
-    """Write the documents again, and make the damaged shards again. A shard that would be another one stays as it is.
-
-    Raises click.UsageError where photos or lists are not those of which the shards were made.
-    """
-    for name, document in documents(manifest).items():
-        write_json(folder / name, document)
-    is_list_whole = reasons_in(folder / _REJECTED) == manifest.get("rejected")
-    if not damaged and is_list_whole:
-        return
-    settings, places = settings_of(manifest), [Path(path) for path in manifest["source"]["paths"]]
-    if gone := [path for path in (*places, settings.attributes, settings.partitions) if path and not path.exists()]:
-        raise _refusal(folder, [f"{path} is gone" for path in gone])
-    source = open_source(places)
-    listing = source.list()
-    if differing := dataset.differences(manifest, describe(source, listing, settings)):
-        raise _refusal(folder, differing)
-    annotated = annotate(listing, settings)
-    work = Work(annotated, source, settings, staging.repair_folder(folder, crop.versions()))
-    counts = {shard.name: shard.count for shard in dataset.shards(manifest)}
-    # Which photos were rejected shows only when they are read again: those of the shards that have fewer than planned.
-    short = [] if is_list_whole else [spec for spec, ids in work.planned.items() if counts.get(spec.name) != len(ids)]
-    again = [spec for spec in work.planned if spec.name in damaged or spec in short]
-    with Crew(min(workers, len(again))) as crew:
-        made = make_missing(work, again, crew)
-    if not is_list_whole:
-        rejected = [*annotated.rejected, *(rejection for shard in made for rejection in shard.rejected)]
-        write_text(folder / _REJECTED, dataset.rejected_lines(rejected))
-    as_before = {(shard.name, shard.sha256) for shard in dataset.shards(manifest)}
-    same = [shard.name for shard in made if (shard.name, shard.sha256) in as_before]
-    staging.restore(folder, [name for name in same if name in damaged])
-    for shard in made:
-        if shard.name not in same:
-            click.echo(
-                f"{shard.name}: made again it has other bytes, so it was left as it is. "
-                f"It was made with {_words(manifest['versions'])}; this is {_words(crop.versions())}."
-            )
-
-
-def _refusal(folder: Path, differing: list[str]) -> click.UsageError:
-    lines = "".join(f"\n  {line}" for line in differing)
-    return click.UsageError(
-        f"What the shards in {folder} were made of is not as it was (old -> new):{lines}\n"
-        "No shard was touched. Bring it back, or make all shards anew: python -m preprocess.run --overwrite."
-    )
-
-
-def _words(versions: Document) -> str:
-    return ", ".join(f"{name} {version}" for name, version in versions.items())
+        if count > _MAX_LISTED:
+            yield f"{file}: {count - _MAX_LISTED:,} findings more"
 
 
 def _differing(path: Path, shard: Shard) -> list[str]:
@@ -269,7 +198,7 @@ def _differing(path: Path, shard: Shard) -> list[str]:
 def _contents(file: BinaryIO, expected: Expected) -> tuple[list[str], list[tuple[str, int, int]]]:
     """Return what is wrong with the records, and where each photo id stands."""
     faults, ids = [], []
-    for number, record in enumerate(records(file)):
+    for number, record in enumerate(read_records(file)):
         if number == expected.shard.count:  # enough: memory is not for a file to claim
             faults.append(_at(number, record.offset, "the manifest says that there is none"))
             break
@@ -286,12 +215,7 @@ def _photo_id(record: Record, expected: Expected) -> str:
     """Return the id in a record. Raises ValueError where something is wrong with it."""
     if record.fault:
         raise ValueError(record.fault)
-    image, photo_id, attributes = parse(record.data)
-    if len(image) != expected.image_bytes:
-        raise ValueError(f"its image has {len(image):,} bytes; the manifest says {expected.image_bytes:,}")
-    attribute_count = None if attributes is None else len(attributes)
-    if attribute_count != expected.attribute_count:
-        raise ValueError(f"it has {attribute_count or 0} attributes; the manifest says {expected.attribute_count or 0}")
+    _, photo_id, _ = parse_example(record.data, expected.image_bytes, expected.attribute_count)
     if not photo_id:
         raise ValueError("its image_id is empty")
     return photo_id

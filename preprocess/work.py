@@ -8,15 +8,15 @@ from pathlib import Path
 import click
 
 from preprocess import crop as crops
-from preprocess import manifest as dataset
+from preprocess import manifest as manifests
 from preprocess.annotations import Attributes, read_attributes, read_partitions
 from preprocess.crop import Crop, Rejection
 from preprocess.files import sha256_of
 from preprocess.manifest import Document
 from preprocess.plan import ShardSpec, plan
-from preprocess.shard import Photo, Shard, Task, made, make
+from preprocess.shard import Photo, Shard, Task, finished_shard, write_shard
 from preprocess.sources import Listing, Location, Source
-from preprocess.workers.local import Crew
+from preprocess.workers.local import WorkerPool
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Annotated:
 
 def describe(source: Source, listing: Listing, settings: Settings) -> Document:
     """Return the recipe: what decides the bytes, and where the photos are."""
-    return dataset.recipe(
+    return manifests.recipe(
         {
             "attributes": _list(settings.attributes),
             "partitions": _list(settings.partitions),
@@ -110,11 +110,11 @@ class Work:
         return Task(spec, photos, self._source, self._crop, self.folder, self._may_reject_all)
 
 
-def make_missing(work: Work, specs: Collection[ShardSpec], crew: Crew) -> list[Shard]:
+def write_missing(work: Work, specs: Collection[ShardSpec], pool: WorkerPool) -> list[Shard]:
     """Make each of these shards that an earlier run did not; return all of them in the order of `specs`."""
     from tqdm import tqdm  # 0.1 s that the workers, who import this module too, need not spend
 
-    shards = {spec: made(work.folder, spec) for spec in specs}
+    shards = {spec: finished_shard(work.folder, spec) for spec in specs}
     missing = [spec for spec in specs if shards[spec] is None]
     photos = sum(len(work.planned[spec]) for spec in specs)
     done = photos - sum(len(work.planned[spec]) for spec in missing)
@@ -123,7 +123,7 @@ def make_missing(work: Work, specs: Collection[ShardSpec], crew: Crew) -> list[S
     )
     with tqdm(total=photos, initial=done, unit=" photos", disable=None) as bar:
         # A task is made when a worker is free to take it: all 50 of CelebA at once would keep the first one waiting.
-        for task, shard in crew.completed(make, map(work.task, missing)):
+        for task, shard in pool.completed(write_shard, map(work.task, missing)):
             shards[task.spec] = shard
             bar.set_postfix(rejected=sum(len(shard.rejected) for shard in shards.values() if shard), refresh=False)
             bar.update(len(task.photos))

@@ -1,4 +1,7 @@
-"""Commands as a user gives them, in this process."""
+"""Commands as a user gives them, in this process or in one of their own."""
+
+import subprocess
+import sys
 
 import click
 from click.testing import CliRunner, Result
@@ -26,3 +29,24 @@ class Command:
         assert result.exit_code == 2, result.output
         assert result.output.startswith("Error: ") or "\nError: " in result.output
         return result.output
+
+
+# What `python -m MODULE` does, with a sign when Python itself has started: how long that takes is the machine's affair.
+_AS_A_MODULE = """
+import runpy, sys
+module, sys.argv = sys.argv[1], ["-m", *sys.argv[2:]]
+print("started", flush=True)
+runpy.run_module(module, run_name="__main__", alter_sys=True)
+"""
+
+
+def started(module: str, *arguments: object) -> subprocess.Popen:
+    """A command in a process of its own, of which Python has just started and the module has not."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", _AS_A_MODULE, module, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout.readline() == "started\n"
+    return process

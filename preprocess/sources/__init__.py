@@ -1,6 +1,6 @@
 """Where photos come from. A source is listed once, in the parent; workers read single photos at known places."""
 
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -12,10 +12,10 @@ import click
 from preprocess.crop import Rejection
 from preprocess.sources.archive import open_archive
 from preprocess.sources.folder import Folder
-from preprocess.sources.photo import PHOTO_SUFFIXES, Found, Part
+from preprocess.sources.photo import PHOTO_SUFFIXES, Container, Found
 
-Location = tuple[Any, ...]  # the number of a part, and a place in it
-Read = Callable[[Location], bytes]  # raises Rejected for a photo that cannot be read
+Location = tuple[Any, ...]  # the index of a container, and the location in it
+Read = Callable[[Location], bytes]  # raises UnusablePhoto for a photo that cannot be read
 
 
 @dataclass(frozen=True)
@@ -38,48 +38,48 @@ class Listing:
 class Source:
     """Folders and archives that hold photos, in the order in which they were named. It goes to the workers."""
 
-    parts: tuple[Part, ...]
+    containers: tuple[Container, ...]
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """Where the parts are."""
-        return tuple(part.path for part in self.parts)
+        """Where the containers are."""
+        return tuple(container.path for container in self.containers)
 
     def list(self) -> Listing:
         """Return every photo, without reading any; of equal ids the first is taken.
 
-        Raises click.UsageError where a part cannot be listed, or holds nothing that can be used.
+        Raises click.UsageError where a container cannot be listed, or holds nothing that can be used.
         """
         photos: dict[str, Location] = {}
         rejected = []
-        marks = []
-        for number, part in enumerate(self.parts):
-            within = f"{part.path.name}/" if len(self.parts) > 1 else ""
-            for member, place, mark in _found(part):
-                photo_id = member.rpartition("/")[2]
-                reason = place if isinstance(place, str) else _refusal(photo_id, photos)
+        signatures = []
+        for number, container in enumerate(self.containers):
+            within = f"{container.path.name}/" if len(self.containers) > 1 else ""
+            for found in _found(container):
+                photo_id = found.member.rpartition("/")[2]
+                reason = found.problem or _refusal(photo_id, photos)
                 if reason is None:
-                    photos[photo_id] = (number, *place)
+                    photos[photo_id] = (number, *found.location)
                 else:
-                    rejected.append(Rejection(within + member, reason))
-                marks.append(f"{member}\0{mark}\0{reason}\n")
-        fingerprint = sha256("".join(sorted(marks)).encode(errors="surrogateescape")).hexdigest()
+                    rejected.append(Rejection(within + found.member, reason))
+                signatures.append(f"{found.member}\0{found.signature}\0{reason}\n")
+        fingerprint = sha256("".join(sorted(signatures)).encode(errors="surrogateescape")).hexdigest()
         return Listing({photo_id: photos[photo_id] for photo_id in sorted(photos)}, tuple(rejected), fingerprint)
 
     @contextmanager
     def opened(self) -> Iterator[Read]:
-        """Open every part for reading, without listing it."""
+        """Open every container for reading, without listing it."""
         with ExitStack() as stack:
-            reads = [stack.enter_context(part.opened()) for part in self.parts]
+            reads = [stack.enter_context(container.opened()) for container in self.containers]
             yield lambda location: reads[location[0]](*location[1:])
 
 
 def open_source(paths: Sequence[Path]) -> Source:
     """Return the source that is these folders and archives. Raises click.UsageError where one cannot be read."""
-    return Source(tuple(_part(path.absolute()) for path in paths))
+    return Source(tuple(_container(path.absolute()) for path in paths))
 
 
-def _part(path: Path) -> Part:
+def _container(path: Path) -> Container:
     if path.is_dir():
         return Folder(path)
     if path.is_file():
@@ -88,20 +88,20 @@ def _part(path: Path) -> Part:
     raise click.UsageError(f"{path} {what}. --source takes a folder of photos, a zip or a tar.")
 
 
-def _found(part: Part) -> Iterator[Found]:
-    """Yield what the part holds. Raises click.UsageError in the end where nothing of it can be used."""
+def _found(container: Container) -> Iterator[Found]:
+    """Yield the photos of a container. Raises click.UsageError in the end where none can be used."""
     first, is_usable = None, False
-    for found in part.found():
+    for found in container.found():
         first = first or found
-        is_usable = is_usable or not isinstance(found.place, str)
+        is_usable = is_usable or not found.problem
         yield found
     if first is None:
-        raise click.UsageError(f"{part.path} holds no photos ({', '.join(PHOTO_SUFFIXES)}).")
+        raise click.UsageError(f"{container.path} holds no photos ({', '.join(PHOTO_SUFFIXES)}).")
     if not is_usable:
-        raise click.UsageError(f"{part.path} holds no photo that can be used: {first.member} is {first.place}.")
+        raise click.UsageError(f"{container.path} holds no photo that can be used: {first.member} is {first.problem}.")
 
 
-def _refusal(photo_id: str, taken: Container[str]) -> str | None:
+def _refusal(photo_id: str, taken: Collection[str]) -> str | None:
     """Return why no photo of this id can be taken, or None where one can."""
     if photo_id in taken:
         return "another photo of this name came before"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from preprocess.crop import Rejected
+from preprocess.crop import UnusablePhoto
 from preprocess.sources import tar_photos, zip_photos
 from preprocess.sources.photo import UNREADABLE, Found, vanished
 
@@ -34,16 +34,16 @@ class Archive:
     Attributes:
         path: the file.
         kind: a key of _PHOTOS_OF.
-        stamp: its size and the second of its last change: another one's places would not be these.
+        signature: its size and the second of its last change: locations in another file would be others.
 
     """
 
     path: Path
     kind: str
-    stamp: tuple[int, int]
+    signature: tuple[int, int]
 
     def found(self) -> Iterator[Found]:
-        """See Part. In the order of the archive."""
+        """See Container. In the order of the archive."""
         try:
             with self.path.open("rb", buffering=0) as file:
                 yield from _PHOTOS_OF[self.kind].found(file.fileno())
@@ -54,7 +54,7 @@ class Archive:
 
     @contextmanager
     def opened(self) -> Iterator[Callable[..., bytes]]:
-        """See Part."""
+        """See Container."""
         try:
             file = self.path.open("rb", buffering=0)
         except OSError:
@@ -64,18 +64,18 @@ class Archive:
             yield partial(self._read, file.fileno())
             self._refuse_another(file)  # or photos cut off by a download that began anew would count as damaged
 
-    def _read(self, descriptor: int, *place: int) -> bytes:
+    def _read(self, descriptor: int, *location: int) -> bytes:
         try:
-            return _PHOTOS_OF[self.kind].read(descriptor, *place)
+            return _PHOTOS_OF[self.kind].read(descriptor, *location)
         except ValueError:
-            raise Rejected(f"damaged in the {self.kind}") from None
+            raise UnusablePhoto(f"damaged in the {self.kind}") from None
         except OSError:
             if not self.path.exists():
                 raise vanished(self.path) from None
-            raise Rejected(UNREADABLE) from None
+            raise UnusablePhoto(UNREADABLE) from None
 
     def _refuse_another(self, file: FileIO) -> None:
-        if _stamp(file) != self.stamp:
+        if _signature(file) != self.signature:
             raise click.ClickException(
                 f"{self.path} changed while photos were read from it. What was finished stays: once it is whole, "
                 "the same command continues."
@@ -86,7 +86,7 @@ def open_archive(path: Path) -> Archive:
     """Return the archive at `path`. Raises click.UsageError where its photos cannot be read in place."""
     try:
         with path.open("rb", buffering=0) as file:
-            beginning, stamp = file.read(tar_photos.HEADER_SIZE), _stamp(file)
+            beginning, signature = file.read(tar_photos.HEADER_SIZE), _signature(file)
     except OSError as error:
         raise click.UsageError(f"{path} cannot be read: {error.strerror}.") from None
     for magic, command in _COMPRESSED.items():
@@ -95,9 +95,9 @@ def open_archive(path: Path) -> Archive:
                 f"{path} is compressed as a whole, so single photos cannot be read from it: unpack it into a folder "
                 f"of its own (there: {command} {path}), and name that folder."
             )
-    return Archive(path, "tar" if tar_photos.begins(beginning) else "zip", stamp)
+    return Archive(path, "tar" if tar_photos.begins(beginning) else "zip", signature)
 
 
-def _stamp(file: FileIO) -> tuple[int, int]:
+def _signature(file: FileIO) -> tuple[int, int]:
     status = os.fstat(file.fileno())
     return status.st_size, int(status.st_mtime)

@@ -10,24 +10,24 @@ from typing import NoReturn
 
 import click
 
-from preprocess.crop import Rejected
+from preprocess.crop import UnusablePhoto
 from preprocess.sources import photo
 from preprocess.sources.photo import Found, is_photo, is_visible, vanished
 
 
 @dataclass(frozen=True)
 class Folder:
-    """Photos in a folder and the folders below it, also through links. A place is a path relative to the folder."""
+    """Photos in a folder and the folders below it, also through links. A location is a path relative to the folder."""
 
     path: Path
 
     def found(self) -> Iterator[Found]:
-        """See Part. In the order of paths."""
+        """See Container. In the order of paths."""
         return iter(sorted(self._found()))
 
     @contextmanager
     def opened(self) -> Iterator[Callable[[str], bytes]]:
-        """See Part."""
+        """See Container."""
         yield self._read
 
     def _found(self) -> Iterator[Found]:
@@ -45,8 +45,8 @@ class Folder:
                 if is_photo(member) and (found := _file(f"{folder}/{name}", member)):
                     yield found
 
-    def _read(self, place: str) -> bytes:
-        path = self.path / place
+    def _read(self, member: str) -> bytes:
+        path = self.path / member
         try:
             with path.open("rb") as file:
                 data = file.read(photo.MAX_PHOTO_BYTES + 1)
@@ -55,9 +55,9 @@ class Folder:
         except OSError:
             if not self.path.is_dir():
                 raise vanished(self.path) from None
-            raise Rejected(photo.UNREADABLE) from None
+            raise UnusablePhoto(photo.UNREADABLE) from None
         if len(data) > photo.MAX_PHOTO_BYTES:
-            raise Rejected(photo.TOO_LARGE)
+            raise UnusablePhoto(photo.TOO_LARGE)
         return data
 
 
@@ -66,7 +66,7 @@ def _file(path: str, member: str) -> Found | None:
     try:
         status = os.stat(path)  # noqa: PTH116, 0.4 s less on all of CelebA
     except OSError:
-        return Found(member, "a link that leads nowhere", "")
+        return Found(member, (), "", "a link that leads nowhere")
     return Found(member, (member,), f"{status.st_size} {status.st_mtime_ns}") if S_ISREG(status.st_mode) else None
 
 

@@ -1,4 +1,4 @@
-"""What every kind of source says of the photos that it finds, and which names are photos."""
+"""A photo in a container, and which names are photos."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -12,25 +12,27 @@ MAX_PHOTO_BYTES = 128 << 20  # a photo larger than this is rejected before it fi
 TOO_LARGE = f"larger than {MAX_PHOTO_BYTES >> 20} MiB"
 UNREADABLE = "cannot be read from the disk"
 
-Place = tuple[Any, ...]  # what a part of a source needs to find one photo: small, and meaningless to everyone else
+Location = tuple[Any, ...]  # what a container needs to read one photo: a path, or byte offsets and sizes
 
 
 class Found(NamedTuple):
-    """A photo that a part of a source holds.
+    """A photo in a container.
 
     Attributes:
-        member: its path in there; the last part of it becomes the photo's id.
-        place: where its bytes are, or in words why they cannot be used.
-        mark: what changes when it is replaced.
+        member: its path in the container; the file name becomes the photo's id.
+        location: where its bytes are; empty where they cannot be used.
+        signature: a text that changes when the photo is replaced.
+        problem: why the photo cannot be used; "" where it can.
 
     """
 
     member: str
-    place: Place | str
-    mark: str
+    location: Location
+    signature: str
+    problem: str = ""
 
 
-class Part(Protocol):
+class Container(Protocol):
     """A folder or an archive. Frozen and picklable: it goes to the workers."""
 
     path: Path
@@ -39,19 +41,19 @@ class Part(Protocol):
         """Yield every photo in it, without reading any. Raises click.UsageError where it cannot be listed."""
 
     def opened(self) -> AbstractContextManager[Callable[..., bytes]]:
-        """Open it, without listing it, to read the photo at a place: `read(*place)`.
+        """Open it, without listing it, to read the photo at a location: `read(*location)`.
 
-        That raises Rejected for a photo that cannot be read, and click.ClickException when the part is gone.
+        That raises UnusablePhoto for a photo that cannot be read, and click.ClickException when the container is gone.
         """
 
 
 def is_photo(member: str) -> bool:
-    """Say whether a path is that of a photo which its owner would see."""
+    """Return whether a path is that of a photo that is not hidden."""
     return member.lower().endswith(PHOTO_SUFFIXES) and is_visible(member)
 
 
 def is_visible(member: str) -> bool:
-    """Say whether no folder on the path is hidden, nor the file, nor a Mac's shadow copies. `./` and `../` are not."""
+    """Return whether no part of the path is hidden or a Mac's resource fork. `./` and `../` are visible."""
     if "__MACOSX/" in member:
         return False
     # Most paths are done with here: a tenth of the time that it takes to look at the parts of each.

@@ -25,7 +25,7 @@ class _Entry(NamedTuple):
 
 
 def begins(block: bytes) -> bool:
-    """Say whether this is how a tar begins."""
+    """Return whether a tar begins with this block."""
     try:
         tarfile.TarInfo.frombuf(block, **_TEXT)
     except tarfile.HeaderError:
@@ -53,7 +53,7 @@ def found(descriptor: int) -> Iterator[Found]:
 
 
 def read(descriptor: int, offset: int, size: int) -> bytes:
-    """Return the photo at a place. Raises ValueError where it is cut off, OSError by the disk."""
+    """Return the photo at a location. Raises ValueError where it is cut off, OSError by the disk."""
     data = os.pread(descriptor, size, offset)
     if len(data) < size:
         raise ValueError("it is cut off")
@@ -97,14 +97,14 @@ def _entry(member: tarfile.TarInfo) -> _Entry:
 
 def _photo(member: str, entry: _Entry | None) -> Found:
     if entry is None:
-        return Found(member, "a link that leads nowhere in the tar", "")
-    place = (entry.offset, entry.size)
+        return Found(member, (), "", "a link that leads nowhere in the tar")
+    problem = ""
     if entry.is_sparse:
-        place = "stored with its holes left out: make the tar without --sparse"
+        problem = "stored with its holes left out: make the tar without --sparse"
     elif entry.size > photo.MAX_PHOTO_BYTES:
-        place = photo.TOO_LARGE
+        problem = photo.TOO_LARGE
     # A tar has no checksum of what a file holds. The time has the digits of a header, as in fingerprints of old.
-    return Found(member, place, f"{entry.size} {entry.changed:011o}")
+    return Found(member, (entry.offset, entry.size), f"{entry.size} {entry.changed:011o}", problem)
 
 
 def _followed(entry: _Entry | None, files: dict[str, _Entry]) -> _Entry | None:

@@ -7,7 +7,7 @@ from preprocess.sources import photo, zip_format
 from preprocess.sources.photo import Found, is_photo, is_visible
 from preprocess.sources.zip_format import Entry
 
-read = zip_format.read  # a place is what it takes, behind the descriptor
+read = zip_format.read  # a location is its arguments after the descriptor
 
 
 def found(descriptor: int) -> Iterator[Found]:
@@ -20,7 +20,7 @@ def found(descriptor: int) -> Iterator[Found]:
             yield _photo(member, entry)
         elif member.lower().endswith(".zip") and is_visible(member):
             if entry.method != zip_format.STORED or entry.is_encrypted:
-                yield Found(member, "a zip that cannot be read in place: unpack what it lies in", str(entry.crc))
+                yield Found(member, (), str(entry.crc), "a zip that cannot be read in place: unpack what it lies in")
                 continue
             room -= entry.stored_size
             if room < 0:  # they overlap, so that a small file could seem to hold photos without end
@@ -39,12 +39,12 @@ def _found_inside(descriptor: int, zipped: Entry, within: str) -> Iterator[Found
 
 
 def _photo(member: str, entry: Entry) -> Found:
-    place = (entry.offset, entry.stored_size, entry.size, entry.method, entry.crc)
+    location, problem = (entry.offset, entry.stored_size, entry.size, entry.method, entry.crc), ""
     if entry.is_encrypted:
-        place = "encrypted: unpack the zip with its password, and name the folder"
+        problem = "encrypted: unpack the zip with its password, and name the folder"
     elif max(entry.stored_size, entry.size) > photo.MAX_PHOTO_BYTES:
-        place = photo.TOO_LARGE
-    return Found(member, place, f"{entry.size} {entry.crc}")
+        problem = photo.TOO_LARGE
+    return Found(member, location, f"{entry.size} {entry.crc}", problem)
 
 
 def _slashed(name: str) -> str:

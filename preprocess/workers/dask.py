@@ -26,18 +26,18 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 # All in seconds.
-_TO_ANSWER = 10  # a scheduler that is just being started is asked again and again until then
-_TO_FIND_WORKERS = 60  # a worker takes 3 to start, and a dead one's successor as many
-_BETWEEN_LOOKS = 5
-_TO_LEAVE = 2
+_CONNECT_TIMEOUT_S = 10  # a scheduler that is just being started is asked again and again until then
+_WORKERS_TIMEOUT_S = 60  # a worker takes 3 to start, and a dead one's successor as many
+_POLL_INTERVAL_S = 5
+_CLOSE_TIMEOUT_S = 2
 
 _TASKS_PER_WORKER = 4  # one at work and some that wait beside it, so that none is idle while results travel
 
 _CONTINUES = "What is finished stays, and the same command continues."
 
 
-class Cluster:
-    """The workers of a Dask cluster in a `with` block, to be used like a workers.Crew.
+class ClusterPool:
+    """The workers of a Dask cluster in a `with` block, to be used like a workers.WorkerPool.
 
     The workers see the same folders at the same paths as this machine. When the block is left, what they have not
     begun is dropped.
@@ -54,11 +54,12 @@ class Cluster:
             self._client = self._turn(_connected(address))
         except Exception as error:  # from OSError to TypeError: a wrong address has many
             raise click.UsageError(
-                f"No Dask scheduler answers at {address}: {str(error) or f'silent for {_TO_ANSWER} s'}. Start one with "
-                "python -m dask scheduler, or leave --cluster out: then processes of this machine do the work."
+                f"No Dask scheduler answers at {address}: {str(error) or f'no answer for {_CONNECT_TIMEOUT_S} s'}. "
+                "Start one with python -m dask scheduler, or leave --cluster out: then processes of this machine do "
+                "the work."
             ) from None
 
-    def __enter__(self) -> "Cluster":
+    def __enter__(self) -> "ClusterPool":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -77,7 +78,7 @@ class Cluster:
         waiting = self._turn(self._fill(set(), work, ahead))
         while waiting:
             done, waiting = self._turn(
-                asyncio.wait(waiting, timeout=_BETWEEN_LOOKS, return_when=asyncio.FIRST_COMPLETED)
+                asyncio.wait(waiting, timeout=_POLL_INTERVAL_S, return_when=asyncio.FIRST_COMPLETED)
             )
             if not done:
                 self._look_for_workers()
@@ -112,7 +113,7 @@ class Cluster:
     ) -> set[asyncio.Task[tuple[T, R]]]:
         """Hand out tasks until each worker has a few: all at once they would take gigabytes of a large source."""
         try:
-            workers = sum((await asyncio.wait_for(self._client.nthreads(), _TO_ANSWER)).values())
+            workers = sum((await asyncio.wait_for(self._client.nthreads(), _CONNECT_TIMEOUT_S)).values())
         except (OSError, CancelledError, asyncio.TimeoutError):  # the scheduler is gone: what waits will say so
             workers = 0
         room = _TASKS_PER_WORKER * max(workers, 1) - len(waiting)
@@ -140,12 +141,12 @@ class Cluster:
             ) from None
 
     def _look_for_workers(self) -> None:
-        look = self._client.wait_for_workers(1, timeout=_TO_FIND_WORKERS)
+        look = self._client.wait_for_workers(1, timeout=_WORKERS_TIMEOUT_S)
         try:
-            self._turn(asyncio.wait_for(look, _TO_FIND_WORKERS + _TO_ANSWER))
+            self._turn(asyncio.wait_for(look, _WORKERS_TIMEOUT_S + _CONNECT_TIMEOUT_S))
         except WorkerStartTimeoutError:
             raise click.ClickException(
-                f"The cluster at {self._address} has had no workers for {_TO_FIND_WORKERS} s. Start some with "
+                f"The cluster at {self._address} has had no workers for {_WORKERS_TIMEOUT_S} s. Start some with "
                 f"python -m dask worker {self._address}. {_CONTINUES}"
             ) from None
         except (OSError, asyncio.TimeoutError):
@@ -160,7 +161,7 @@ class Cluster:
 async def _connected(address: str) -> Client:
     client = Client(address, asynchronous=True, set_as_default=False)
     try:
-        return await asyncio.wait_for(client, _TO_ANSWER)
+        return await asyncio.wait_for(client, _CONNECT_TIMEOUT_S)
     except BaseException:
         await _leave(client)
         raise
@@ -170,9 +171,9 @@ async def _leave(client: Client) -> None:
     if others := asyncio.all_tasks() - {asyncio.current_task()}:
         for task in others:
             task.cancel()
-        await asyncio.wait(others, timeout=_TO_LEAVE)
+        await asyncio.wait(others, timeout=_CLOSE_TIMEOUT_S)
     with suppress(Exception):  # a scheduler that is gone needs no goodbye
-        await asyncio.wait_for(client.close(), _TO_LEAVE)
+        await asyncio.wait_for(client.close(), _CLOSE_TIMEOUT_S)
 
 
 class _Call(NamedTuple):

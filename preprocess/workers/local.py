@@ -33,14 +33,14 @@ class Worker(NamedTuple):
     link: Connection
 
 
-class Crew:
+class WorkerPool:
     """Worker processes in a `with` block. They start at once, to be ready when the first task is."""
 
     def __init__(self, size: int):
         self._idle = [_start() for _ in range(size)]
         self._busy: dict[Connection, tuple[Worker, Any]] = {}
 
-    def __enter__(self) -> "Crew":
+    def __enter__(self) -> "WorkerPool":
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 import pytest
 
-from preprocess.crop import Rejected
+from preprocess.crop import UnusablePhoto
 from preprocess.sources import open_source, tar_photos
 from tests.preprocess.archives import zipped
 
@@ -44,7 +44,7 @@ def test_a_photo_damaged_in_a_zip_is_rejected(opened):
     with source.opened() as read:
         places = source.list().photos
         assert read(places["1.jpg"]) == b"one"
-        with pytest.raises(Rejected, match="damaged in the zip"):
+        with pytest.raises(UnusablePhoto, match="damaged in the zip"):
             read(places["2.jpg"])
 
 
@@ -254,7 +254,9 @@ def test_a_disk_that_fails_is_told_from_an_archive_that_is_gone(opened, monkeypa
         if not is_there:
             source.paths[0].unlink()
         monkeypatch.setattr(os, "pread", fails)
-        kind, message = (Rejected, "cannot be read from the disk") if is_there else (click.ClickException, "any more")
+        kind, message = (
+            (UnusablePhoto, "cannot be read from the disk") if is_there else (click.ClickException, "any more")
+        )
         with pytest.raises(kind, match=message):
             read(place)
 
@@ -281,8 +283,8 @@ def test_photos_behind_a_zip_that_cannot_be_read_are_found(opened):
 
 
 def test_a_photo_of_a_tar_that_ends_before_it_does_is_cut_off(tmp_path):
-    (tmp_path / "part").write_bytes(b"12345")
-    with (tmp_path / "part").open("rb") as file:
+    (tmp_path / "container").write_bytes(b"12345")
+    with (tmp_path / "container").open("rb") as file:
         assert tar_photos.read(file.fileno(), 1, 4) == b"2345"
         with pytest.raises(ValueError, match="cut off"):
             tar_photos.read(file.fileno(), 2, 4)

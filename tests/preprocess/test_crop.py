@@ -7,7 +7,7 @@ import zlib
 import pytest
 from PIL import Image, ImageOps
 
-from preprocess.crop import CELEBA_BOXES, CELEBA_PHOTO, FILTERS, MAX_PIXELS, SIZE, Crop, Rejected, parse, pixels
+from preprocess.crop import CELEBA_BOXES, CELEBA_PHOTO, FILTERS, MAX_PIXELS, SIZE, Crop, UnusablePhoto, parse, pixels
 
 ANY = Crop("center", "box")
 
@@ -137,7 +137,7 @@ def test_of_16_bits_a_colour_the_upper_eight_are_taken():
 )
 def test_what_cannot_be_used_is_rejected_with_the_reason(photo, reason, recwarn):
     assert MAX_PIXELS < 8001**2
-    with pytest.raises(Rejected, match=reason):
+    with pytest.raises(UnusablePhoto, match=reason):
         pixels(photo, ANY)
     assert not recwarn.list
 
@@ -146,7 +146,7 @@ def test_a_photo_that_lacks_a_byte_is_rejected(jpeg):
     whole = jpeg(0)
     pixels(whole, parse("progan"))
     for missing in (3, 10, len(whole) // 2):
-        with pytest.raises(Rejected, match="truncated"):
+        with pytest.raises(UnusablePhoto, match="truncated"):
             pixels(whole[:-missing], parse("progan"))
 
 
@@ -158,18 +158,18 @@ def test_damage_anywhere_gives_pixels_or_a_reason(jpeg):
             damaged[at] ^= 0xFF
             try:
                 assert len(pixels(bytes(damaged), ANY)) == 64 * 64
-            except Rejected as rejection:
+            except UnusablePhoto as rejection:
                 assert rejection.reason
 
 
 def test_a_celeba_crop_takes_only_celeba_photos(jpeg):
-    with pytest.raises(Rejected, match=r"not 178x218.*--crop center"):
+    with pytest.raises(UnusablePhoto, match=r"not 178x218.*--crop center"):
         pixels(jpeg(0, size=(218, 178)), parse("progan"))
 
 
 def test_a_box_of_numbers_takes_every_photo_that_it_fits_in(jpeg):
     assert len(pixels(jpeg(0, size=(300, 300)), parse("100,100,300,300"))) == 64 * 64
-    with pytest.raises(Rejected, match="smaller than the crop box"):
+    with pytest.raises(UnusablePhoto, match="smaller than the crop box"):
         pixels(jpeg(0, size=(299, 300)), parse("100,100,300,300"))
 
 

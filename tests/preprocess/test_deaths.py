@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from preprocess.lock import held
+from preprocess.lock import locked
+from tests.command import started
 
 
 @pytest.fixture(scope="module")
@@ -196,11 +197,12 @@ HOLD_ON_AND_OFF = """
 import sys, time
 from pathlib import Path
 import click
-from preprocess.lock import held
+from preprocess.lock import locked
+from tests.command import started
 folder, end, times = Path(sys.argv[1]), time.monotonic() + 1, 0
 while time.monotonic() < end:
     try:
-        with held(folder):
+        with locked(folder):
             (folder / "mine").mkdir()
             (folder / "mine").rmdir()
             times += 1
@@ -231,23 +233,21 @@ def test_what_a_killed_run_held_is_free(start, preprocess, small, undisturbed, c
 def test_another_run_is_no_obstacle_where_nothing_is_to_be_done(preprocess, small, undisturbed, tmp_path):
     for name, data in undisturbed.items():
         (tmp_path / name).write_bytes(data)
-    with held(tmp_path):
+    with locked(tmp_path):
         status, said = preprocess(*small, "--out", tmp_path)
     assert status == 0, said
     assert f"{tmp_path} is up to date" in said
 
 
 def test_a_folder_that_was_made_for_nothing_is_removed(tmp_path):
-    with pytest.raises(ValueError, match="no"), held(tmp_path / "new"):
+    with pytest.raises(ValueError, match="no"), locked(tmp_path / "new"):
         raise ValueError("no")
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("seconds", [0.03, 0.06, 0.1, 0.15, 0.2])
-def test_ctrl_c_while_the_command_starts_shows_no_traceback(command, small, tmp_path, seconds):
-    process = subprocess.Popen(
-        command(*small, "--out", tmp_path / "out"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+def test_ctrl_c_while_the_command_starts_shows_no_traceback(small, tmp_path, seconds):
+    process = started("preprocess.run", *small, "--out", tmp_path / "out")
     time.sleep(seconds)
     process.send_signal(signal.SIGINT)
     said, _ = process.communicate(timeout=20)

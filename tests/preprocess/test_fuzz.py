@@ -18,10 +18,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from preprocess.annotations import read_attributes, read_partitions
-from preprocess.crop import SIZE, Rejected, parse, pixels
+from preprocess.crop import SIZE, UnusablePhoto, parse, pixels
 from preprocess.sources import open_source, zip_format
-from preprocess.tfrecord import Fields, example, frame, records
-from preprocess.tfrecord import parse as parse_record
+from preprocess.tfrecord import Fields, encode_example, frame_record, parse_example, read_records
 
 fuzz = settings(deadline=None, max_examples=300, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 
@@ -60,7 +59,7 @@ def sealed(length: int) -> bytes:
     return head + struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
 
 
-SHARD = b"".join(frame(example(bytes([n]) * 30, f"{n}.jpg", bytes([n % 2, 1]))) for n in range(4))
+SHARD = b"".join(frame_record(encode_example(bytes([n]) * 30, f"{n}.jpg", bytes([n % 2, 1]))) for n in range(4))
 heads = st.integers(0, 2**64 - 1).map(sealed) | st.sampled_from([2**60, 2**63, 2**31, 20]).map(sealed)
 
 
@@ -68,9 +67,9 @@ heads = st.integers(0, 2**64 - 1).map(sealed) | st.sampled_from([2**60, 2**63, 2
 @given(st.binary(max_size=300) | mutations(SHARD) | st.tuples(heads, st.binary(max_size=40)).map(b"".join))
 def test_any_bytes_are_records_or_faults(data):
     end = 0
-    for record in records(io.BytesIO(data)):
+    for record in read_records(io.BytesIO(data)):
         assert record.offset == end
-        framed = frame(record.data)
+        framed = frame_record(record.data)
         whole = data[end : end + len(framed)] == framed
         assert whole == (not record.fault)
         end += len(framed)
@@ -82,21 +81,25 @@ def test_any_bytes_are_records_or_faults(data):
 
 @pytest.mark.parametrize("length", [2**24 + 1, 2**31, 2**40, 2**60, 2**64 - 1])
 def test_a_claimed_length_takes_no_memory(tmp_path, length):
-    (tmp_path / "a").write_bytes(frame(b"first") + sealed(length) + b"data")
+    (tmp_path / "a").write_bytes(frame_record(b"first") + sealed(length) + b"data")
     with (tmp_path / "a").open("rb") as file, little_memory():
-        first, second = records(file)
+        first, second = read_records(file)
     assert first == (0, b"first", "")
     assert second == (21, b"", f"it claims {length:,} bytes, more than any photo takes")
 
 
 @fuzz
-@given(st.binary(max_size=200) | mutations(example(b"\1\2\3\4", "a.jpg", b"\0\1"), example(bytes(300), "ü", None)))
-def test_any_record_is_an_example_or_a_value_error(record):
+@given(
+    st.binary(max_size=200)
+    | mutations(encode_example(b"\1\2\3\4", "a.jpg", b"\0\1"), encode_example(bytes(300), "ü", None)),
+    st.sampled_from([(4, 2), (300, None), (0, 0), (1, 1)]),
+)
+def test_any_record_is_an_example_or_a_value_error(record, sizes):
     try:
-        fields = parse_record(record)
+        fields = parse_example(record, *sizes)
     except ValueError:
         return
-    assert example(*fields) == record
+    assert encode_example(*fields) == record
 
 
 bits = st.none() | st.lists(st.integers(0, 1), max_size=300).map(bytes)
@@ -106,7 +109,9 @@ names = st.text(st.characters(exclude_categories=["Cs"]), max_size=200)
 @fuzz
 @given(st.binary(max_size=300) | st.just(bytes(20_000)), names, bits)
 def test_an_example_is_parsed_to_what_it_was_made_of(image, image_id, attributes):
-    assert parse_record(example(image, image_id, attributes)) == Fields(image, image_id, attributes)
+    assert parse_example(
+        encode_example(image, image_id, attributes), len(image), None if attributes is None else len(attributes)
+    ) == Fields(image, image_id, attributes)
 
 
 IDS = ["000001.jpg", "000002.jpg", "a b.jpg"]
@@ -245,7 +250,7 @@ def test_any_archive_is_listed_and_read_or_refused(file, data):
         for location in listing.photos.values():
             try:
                 assert len(read(location)) <= 20_000
-            except Rejected as rejected:
+            except UnusablePhoto as rejected:
                 assert rejected.reason
 
 
@@ -324,7 +329,7 @@ headers = st.tuples(sides, sides, st.sampled_from([0, 1, 2, 4, 8, 16]), st.integ
 def test_any_photo_is_pixels_or_rejected_with_a_reason(photo, crop):
     try:
         found = pixels(photo, crop)
-    except Rejected as rejected:
+    except UnusablePhoto as rejected:
         assert rejected.reason
     else:
         assert len(found) == SIZE * SIZE

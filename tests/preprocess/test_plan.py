@@ -36,7 +36,7 @@ def test_a_seed_deals_them_differently():
 
 
 def test_it_deals_as_it_always_did():
-    # Other shards than these would be other data under the same settings: raise dataset.FORMAT with them.
+    # Other shards than these would be other data under the same settings: raise manifests.FORMAT with them.
     assert plan(["a.jpg", "b.jpg", "c.jpg", "d.jpg", "e.jpg"], None, 0, 3) == {
         ShardSpec("train", 0, 2): ["a.jpg", "e.jpg"],
         ShardSpec("train", 1, 2): ["b.jpg", "c.jpg", "d.jpg"],

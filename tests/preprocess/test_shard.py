@@ -9,9 +9,9 @@ import pytest
 
 from preprocess.crop import parse, pixels
 from preprocess.plan import ShardSpec
-from preprocess.shard import Photo, Task, made, make
+from preprocess.shard import Photo, Task, finished_shard, write_shard
 from preprocess.sources import open_source
-from preprocess.tfrecord import example, frame
+from preprocess.tfrecord import encode_example, frame_record
 
 SPEC = ShardSpec("train", 0, 1)
 
@@ -24,10 +24,12 @@ def task(photos, tmp_path) -> Task:
 
 
 def test_a_shard_holds_its_photos_in_their_order(task, photos, tmp_path):
-    shard = make(task)
+    shard = write_shard(task)
     data = (tmp_path / SPEC.name).read_bytes()
     assert data == b"".join(
-        frame(example(pixels((photos.folder / photo_id).read_bytes(), parse("wae")), photo_id, bytes(row)))
+        frame_record(
+            encode_example(pixels((photos.folder / photo_id).read_bytes(), parse("wae")), photo_id, bytes(row))
+        )
         for photo_id, row in photos.rows.items()
     )
     assert (shard.name, shard.split, shard.count, shard.rejected) == (SPEC.name, "train", len(photos.rows), ())
@@ -35,32 +37,32 @@ def test_a_shard_holds_its_photos_in_their_order(task, photos, tmp_path):
 
 
 def test_a_photo_that_cannot_be_used_leaves_it_one_shorter_and_is_named(task, photos, tmp_path):
-    whole = make(task)
+    whole = write_shard(task)
     bad = task.photos[3]
     *place, crc = bad.location
-    shard = make(replace(task, photos=[*task.photos[:3], bad._replace(location=(*place, crc ^ 1))]))
+    shard = write_shard(replace(task, photos=[*task.photos[:3], bad._replace(location=(*place, crc ^ 1))]))
     assert (shard.count, whole.count) == (3, 40)
     assert shard.rejected == ((bad.id, "damaged in the zip"),)
 
 
 def test_what_was_made_is_known_to_the_next_run(task, tmp_path):
-    assert made(tmp_path, SPEC) is None
-    shard = make(task)
-    assert made(tmp_path, SPEC) == shard
+    assert finished_shard(tmp_path, SPEC) is None
+    shard = write_shard(task)
+    assert finished_shard(tmp_path, SPEC) == shard
     (tmp_path / SPEC.name).write_bytes(b"cut off")
-    assert made(tmp_path, SPEC) is None
+    assert finished_shard(tmp_path, SPEC) is None
     (tmp_path / SPEC.name).unlink()
-    assert made(tmp_path, SPEC) is None
+    assert finished_shard(tmp_path, SPEC) is None
 
 
 def test_a_disk_that_takes_no_more_is_said(task, tmp_path):
     with pytest.raises(click.ClickException, match=r"Cannot write .*the same command continues"):
-        make(replace(task, folder=tmp_path / "gone"))
+        write_shard(replace(task, folder=tmp_path / "gone"))
     room = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, room[1]))
     try:
         with pytest.raises(click.ClickException, match="File too large"):
-            make(task)
+            write_shard(task)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, room)
     assert list(tmp_path.iterdir()) == []
@@ -81,17 +83,17 @@ def test_a_source_of_which_nothing_can_be_used_is_given_up_after_256_photos(task
         click.ClickException,
         match=f"The first 256 photos of a shard cannot be used, such as {task.photos[0].id}: damaged",
     ):
-        make(rejecting(task, 300))
+        write_shard(rejecting(task, 300))
     assert list(tmp_path.iterdir()) == []
-    assert make(rejecting(task, 255)).count == 0
+    assert write_shard(rejecting(task, 255)).count == 0
 
 
 def test_a_source_is_not_given_up_once_a_photo_was_used_or_where_that_is_allowed(task):
     bad = rejecting(task, 300)
-    assert make(replace(bad, photos=[task.photos[0], *bad.photos])).count == 1
-    assert make(replace(bad, may_reject_all=True)).count == 0
+    assert write_shard(replace(bad, photos=[task.photos[0], *bad.photos])).count == 1
+    assert write_shard(replace(bad, may_reject_all=True)).count == 0
 
 
 def test_a_task_goes_on_whatever_comes_unless_it_is_told_otherwise(task):
     bad = rejecting(task, 300)
-    assert make(Task(bad.spec, bad.photos, bad.source, bad.crop, bad.folder)).count == 0
+    assert write_shard(Task(bad.spec, bad.photos, bad.source, bad.crop, bad.folder)).count == 0

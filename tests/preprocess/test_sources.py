@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
-from preprocess.crop import Rejected
+from preprocess.crop import UnusablePhoto
 from preprocess.sources import open_source, photo
 from tests.preprocess.archives import zipped
 
@@ -155,7 +155,7 @@ def test_a_huge_photo_is_rejected_before_it_fills_the_memory(container, monkeypa
         listing = source.list()
         assert read(listing.photos["1.jpg"]) == bytes(100)
         if not listing.rejected:  # a folder knows when it reads
-            with pytest.raises(Rejected, match="larger than"):
+            with pytest.raises(UnusablePhoto, match="larger than"):
                 read(listing.photos["2.jpg"])
         else:
             assert "larger than" in listing.rejected[0].reason
@@ -285,7 +285,7 @@ def test_the_largest_photo_is_as_large_as_the_message_says(tmp_path):
     with source.opened() as read:
         places = source.list().photos
         assert len(read(places["1.jpg"])) == photo.MAX_PHOTO_BYTES
-        with pytest.raises(Rejected, match="larger than 128 MiB"):
+        with pytest.raises(UnusablePhoto, match="larger than 128 MiB"):
             read(places["2.jpg"])
 
 
@@ -303,7 +303,7 @@ def test_a_disk_that_fails_is_told_from_a_folder_that_is_gone(tmp_path, monkeypa
     if not is_there:
         folder.rename(tmp_path / "away")
     monkeypatch.setattr(Path, "open", fails)
-    kind, message = (Rejected, "cannot be read from the disk") if is_there else (click.ClickException, "any more")
+    kind, message = (UnusablePhoto, "cannot be read from the disk") if is_there else (click.ClickException, "any more")
     with source.opened() as read, pytest.raises(kind, match=message):
         read(place)
 

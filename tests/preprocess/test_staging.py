@@ -10,13 +10,13 @@ from pathlib import Path
 import click
 import pytest
 
-from preprocess import manifest as dataset
+from preprocess import manifest as manifests
 from preprocess import staging
 from tests.disk import Disk, kill_at_every_step
 
 
 def recipe(seed: int = 0, path: str = "/photos.zip") -> dict:
-    return dataset.recipe({"seed": seed, "crop": {"box": (1, 2, 3, 4)}}, {"paths": [path], "fingerprint": "f" * 64})
+    return manifests.recipe({"seed": seed, "crop": {"box": (1, 2, 3, 4)}}, {"paths": [path], "fingerprint": "f" * 64})
 
 
 def manifest(seed: int, shards: dict[str, bytes]) -> dict:
@@ -26,7 +26,7 @@ def manifest(seed: int, shards: dict[str, bytes]) -> dict:
 
 OLD = {"train-0.tfrecord": b"old 0", "train-1.tfrecord": b"old one", "train-2.tfrecord": b"old 2"}
 NEW = {"train-0.tfrecord": b"new", "train-1.tfrecord": b"new 1"}
-DOCUMENTS = ("rejected.jsonl", {"features": 1}, {"info": 1})
+DOCUMENTS = ("rejected.jsonl", {"features.json": {"features": 1}, "dataset_info.json": {"info": 1}})
 
 
 def stage(out: Path, seed: int, shards: dict[str, bytes]) -> None:

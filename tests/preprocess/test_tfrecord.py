@@ -7,7 +7,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from preprocess.tfrecord import MAX_RECORD, example, frame, masked_crc, records
+from preprocess.tfrecord import MAX_RECORD, encode_example, frame_record, masked_crc, read_records
 
 
 def by_tensorflow(image: bytes, image_id: str, attributes: bytes | None) -> bytes:
@@ -29,25 +29,25 @@ bits = st.lists(st.integers(0, 1), min_size=1, max_size=200).map(bytes)
     attributes=st.none() | bits,
 )
 def test_an_example_is_what_tensorflow_serializes(image, image_id, attributes):
-    ours, theirs = example(image, image_id, attributes), by_tensorflow(image, image_id, attributes)
+    ours, theirs = encode_example(image, image_id, attributes), by_tensorflow(image, image_id, attributes)
     assert ours == theirs, f"{ours[:150]} is not {theirs[:150]}"
 
 
 def test_a_file_of_records_is_what_tensorflow_writes(tmp_path):
-    content = [example(bytes([n]) * 4096, f"{n:06}.jpg", bytes([n % 2] * 40)) for n in range(20)] + [b"", b"x"]
+    content = [encode_example(bytes([n]) * 4096, f"{n:06}.jpg", bytes([n % 2] * 40)) for n in range(20)] + [b"", b"x"]
     path = tmp_path / "by_tensorflow.tfrecord"
     with tf.io.TFRecordWriter(str(path)) as writer:
         for record in content:
             writer.write(record)
-    assert b"".join(map(frame, content)) == path.read_bytes()
+    assert b"".join(map(frame_record, content)) == path.read_bytes()
 
 
 def test_a_file_that_is_cut_anywhere_has_the_whole_records_and_says_so():
-    whole = [example(bytes([n]) * 50, f"{n}.jpg", None) for n in range(3)]
-    data = b"".join(map(frame, whole))
-    ends = [sum(len(frame(record)) for record in whole[:count]) for count in range(4)]
+    whole = [encode_example(bytes([n]) * 50, f"{n}.jpg", None) for n in range(3)]
+    data = b"".join(map(frame_record, whole))
+    ends = [sum(len(frame_record(record)) for record in whole[:count]) for count in range(4)]
     for length in range(len(data)):
-        found = list(records(io.BytesIO(data[:length])))
+        found = list(read_records(io.BytesIO(data[:length])))
         complete = max(count for count, end in enumerate(ends) if end <= length)
         assert [record.data for record in found[:complete]] == whole[:complete]
         assert [record.offset for record in found] == ends[: len(found)]
@@ -61,19 +61,19 @@ def test_a_record_that_claims_too_much_is_not_read():
         (MAX_RECORD + 1, "it claims 16,777,217 bytes, more than any photo takes"),
     ):
         head = struct.pack("<Q", length)
-        [record] = records(io.BytesIO(head + masked_crc(head) + b"x"))
+        [record] = read_records(io.BytesIO(head + masked_crc(head) + b"x"))
         assert (record.fault, record.data) == (fault, b"")
 
 
 def test_damage_in_the_data_and_in_the_length_are_told_apart():
-    data = bytearray(frame(b"one") + frame(b"two"))
+    data = bytearray(frame_record(b"one") + frame_record(b"two"))
     data[12] ^= 1
-    assert [(record.offset, record.fault) for record in records(io.BytesIO(data))] == [
+    assert [(record.offset, record.fault) for record in read_records(io.BytesIO(data))] == [
         (0, "its data is damaged"),
         (19, ""),
     ]
     data[19] ^= 1
-    assert [record.fault for record in records(io.BytesIO(data))] == [
+    assert [record.fault for record in read_records(io.BytesIO(data))] == [
         "its data is damaged",
         "its length is damaged, so what follows cannot be read",
     ]

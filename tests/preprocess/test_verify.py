@@ -16,10 +16,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from preprocess.lock import held
+from preprocess.lock import locked
 from preprocess.shard import Shard
-from preprocess.tfrecord import records
-from preprocess.verify import Expected, expectations, listed, look
+from preprocess.tfrecord import read_records
+from preprocess.verify import Expected, check_shard, expectations, report_lines
 
 IMAGE, ATTRIBUTES = 64 * 64, 4
 
@@ -131,8 +131,8 @@ def damage(folder: Path) -> dict[str, list[str]]:
             f"has 0 whole records; the manifest says {count[emptied]}",
         ],
         "train-00000-of-00009.tfrecord": ["is not in the manifest: move it away, or it will be trained on"],
-        "dataset_info.json": ["is missing, or does not say what the manifest says"],
-        "features.json": ["is missing, or does not say what the manifest says"],
+        "dataset_info.json": ["is missing, or differs from the manifest"],
+        "features.json": ["is missing, or differs from the manifest"],
     }
 
 
@@ -177,7 +177,7 @@ def test_repair_goes_on_where_it_was_killed_and_leaves_an_unfinished_run_alone(v
 
 def test_repair_keeps_out_of_a_folder_in_use(verify, folder):
     min(folder.glob("train-*")).unlink()
-    with held(folder):
+    with locked(folder):
         status, said = verify(folder, "--repair")
         assert (status, f"process {os.getpid()}" in " ".join(said)) == (1, True), said
         status, said = verify(folder)
@@ -249,7 +249,7 @@ def test_rejected_photos_are_held_against_the_manifest(verify, folder):
     (folder / "rejected.jsonl").write_text('{"id": "a.jpg", "reason": "empty file"}\n')
     status, said = verify(folder)
     assert status == 1
-    assert said[:-1] == ["rejected.jsonl: is missing, or does not say what the manifest says"]
+    assert said[:-1] == ["rejected.jsonl: is missing, or differs from the manifest"]
     edit(folder / "manifest.json", lambda it: it.update(rejected={"empty file": 1}))
     assert verify(folder)[0] == 0
 
@@ -285,41 +285,42 @@ def by_tensorflow(path: Path, photos: list[dict[str, list]]) -> Expected:
     return Expected(path.parent, shard, IMAGE, ATTRIBUTES)
 
 
+NOT_AS_LISTED = "it is not an Example of an image_id, 4 attributes and an image of 4,096 bytes"
 GOOD = {"image": [bytes(range(256)) * 16], "image_id": [b"000001.jpg"], "attributes": [0, 1, 1, 0]}
 
 
 @pytest.mark.parametrize(
     ("photo", "what"),
     [
-        ({"image": [bytes(IMAGE - 1)]}, "its image has 4,095 bytes; the manifest says 4,096"),
-        ({"image": [bytes(9 * IMAGE)]}, "its image has 36,864 bytes; the manifest says 4,096"),
-        ({"attributes": [0, 1, 1]}, "it has 3 attributes; the manifest says 4"),
-        ({"attributes": None}, "it has 0 attributes; the manifest says 4"),
+        ({"image": [bytes(IMAGE - 1)]}, NOT_AS_LISTED),
+        ({"image": [bytes(9 * IMAGE)]}, NOT_AS_LISTED),
+        ({"attributes": [0, 1, 1]}, NOT_AS_LISTED),
+        ({"attributes": None}, NOT_AS_LISTED),
         ({"image_id": [b""]}, "its image_id is empty"),
-        ({"image_id": None}, "it is not an Example as this program writes it"),
-        ({"image": None}, "it is not an Example as this program writes it"),
-        ({"image_id": [b"\xff.jpg"]}, "it is not an Example as this program writes it"),
-        ({"image": [7]}, "it is not an Example as this program writes it"),
-        ({"image": [bytes(IMAGE), b""]}, "it is not an Example as this program writes it"),
-        ({"attributes": [0, 1, 2, 0]}, "it is not an Example as this program writes it"),
-        ({"attributes": [0, 1, -1, 0]}, "it is not an Example as this program writes it"),
-        ({"label": [1]}, "it is not an Example as this program writes it"),
+        ({"image_id": None}, NOT_AS_LISTED),
+        ({"image": None}, NOT_AS_LISTED),
+        ({"image_id": [b"\xff.jpg"]}, NOT_AS_LISTED),
+        ({"image": [7]}, NOT_AS_LISTED),
+        ({"image": [bytes(IMAGE), b""]}, NOT_AS_LISTED),
+        ({"attributes": [0, 1, 2, 0]}, NOT_AS_LISTED),
+        ({"attributes": [0, 1, -1, 0]}, NOT_AS_LISTED),
+        ({"label": [1]}, NOT_AS_LISTED),
     ],
 )
 def test_records_of_another_shape_are_named_though_their_bytes_are_whole(tmp_path, photo, what):
     odd = {name: values for name, values in (GOOD | photo).items() if values is not None}
     expected = by_tensorflow(tmp_path / "a.tfrecord", [GOOD, odd, GOOD])
     (at, length), *_ = frames(tmp_path / "a.tfrecord")[1:]
-    found = look(expected)
+    found = check_shard(expected)
     assert found.is_as_made
     assert found.faults == [f"record 1 at byte {at}: {what}", "has 2 whole records; the manifest says 3"]
     assert found.ids == [("000001.jpg", 0, 0), ("000001.jpg", 2, at + length + 16)]
 
 
 def test_what_tensorflow_writes_is_whole(tmp_path):
-    found = look(by_tensorflow(tmp_path / "a.tfrecord", [GOOD] * 3))
+    found = check_shard(by_tensorflow(tmp_path / "a.tfrecord", [GOOD] * 3))
     assert (found.is_as_made, found.faults, len(found.ids)) == (True, [], 3)
-    found = look(by_tensorflow(tmp_path / "empty.tfrecord", []))
+    found = check_shard(by_tensorflow(tmp_path / "empty.tfrecord", []))
     assert found == (True, [], [])
 
 
@@ -327,24 +328,24 @@ def test_a_compressed_shard_is_not_read_as_records(tmp_path):
     expected = by_tensorflow(tmp_path / "a.tfrecord", [GOOD] * 3)
     data = gzip.compress((tmp_path / "a.tfrecord").read_bytes())
     (tmp_path / "a.tfrecord").write_bytes(data)
-    found = look(expected)
+    found = check_shard(expected)
     assert not found.is_as_made
     assert found.faults[1] == "record 0 at byte 0: its length is damaged, so what follows cannot be read"
 
 
 def test_a_shard_that_the_disk_cannot_read_is_said(tmp_path, monkeypatch):
     def failing(file):
-        yield from list(records(file))[:1]
+        yield from list(read_records(file))[:1]
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     expected = by_tensorflow(tmp_path / "a.tfrecord", [GOOD] * 3)
-    monkeypatch.setattr("preprocess.verify.records", failing)
-    assert look(expected) == (False, ["cannot be read: Input/output error"], [])
+    monkeypatch.setattr("preprocess.verify.read_records", failing)
+    assert check_shard(expected) == (False, ["cannot be read: Input/output error"], [])
 
 
 def test_of_many_findings_the_first_are_listed_and_the_rest_is_counted():
     findings = [("a", f"{number}") for number in range(2000)] + [("b", "x")]
-    lines = list(listed(findings))
+    lines = list(report_lines(findings))
     assert lines == [f"a: {number}" for number in range(20)] + ["b: x", "a: 1,980 findings more"]
 
 

@@ -1,22 +1,17 @@
 """Ctrl-C at any moment of a command's start: no traceback, and no lock left behind."""
 
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
+
+from tests.command import started
 
 
 @pytest.mark.parametrize("seconds", [0.1, 0.4, 1.5, 4.0])
 def test_a_run_that_is_stopped_while_it_starts_shows_no_traceback(shard_folder, tmp_path, seconds):
     run = ["--shards", shard_folder, "--batch-size", 10, "--epochs", 100_000, "--out", tmp_path / "out"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "training.run", *map(str, run)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    process = started("training.run", *run)
     time.sleep(seconds)
     process.send_signal(signal.SIGINT)
     said, _ = process.communicate(timeout=60)

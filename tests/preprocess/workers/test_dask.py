@@ -23,7 +23,7 @@ import pytest
 from preprocess import crop
 from preprocess.sources import open_source
 from preprocess.workers import dask as cluster
-from preprocess.workers.dask import Cluster
+from preprocess.workers.dask import ClusterPool
 
 REPOSITORY = Path(__file__).parents[3]
 PR_SET_PDEATHSIG = 1  # of Linux' prctl
@@ -189,8 +189,8 @@ def test_stopped_it_leaves_at_once_and_takes_back_what_is_queued(started, tmp_pa
 
 
 def completed(address: str, work, *tasks) -> list:
-    with Cluster(address) as crew:
-        return list(crew.completed(work, tasks))
+    with ClusterPool(address) as pool:
+        return list(pool.completed(work, tasks))
 
 
 def test_a_signal_is_answered_when_the_loop_stands_still(dask):
@@ -204,9 +204,9 @@ def test_a_signal_is_answered_when_the_loop_stands_still(dask):
     before = signal.signal(signal.SIGTERM, stop)
     later = threading.Timer(0.2, signal.pthread_kill, (threading.main_thread().ident, signal.SIGTERM))
     try:
-        with Cluster(dask.address) as crew, pytest.raises(SystemExit):
+        with ClusterPool(dask.address) as pool, pytest.raises(SystemExit):
             later.start()
-            list(crew.completed(time.sleep, [1]))
+            list(pool.completed(time.sleep, [1]))
         assert turning == [None]
         assert signal.getsignal(signal.SIGTERM) is stop
     finally:
@@ -240,19 +240,19 @@ def test_workers_that_would_make_other_pixels_are_refused(dask, monkeypatch):
 
 
 def test_a_cluster_without_workers_is_not_waited_for_for_ever(address, monkeypatch):
-    monkeypatch.setattr(cluster, "_BETWEEN_LOOKS", 0.1)
-    monkeypatch.setattr(cluster, "_TO_FIND_WORKERS", 0.5)
+    monkeypatch.setattr(cluster, "_POLL_INTERVAL_S", 0.1)
+    monkeypatch.setattr(cluster, "_WORKERS_TIMEOUT_S", 0.5)
     with pytest.raises(click.ClickException, match=r"has had no workers for 0\.5 s.*python -m dask worker tcp"):
         completed(address, abs, -1)
 
 
 def test_a_scheduler_that_is_frozen_is_not_waited_for_for_ever(tmp_path, monkeypatch):
-    with scheduler(tmp_path) as (address, process), Cluster(address) as crew:
-        for name, seconds in (("_BETWEEN_LOOKS", 1), ("_TO_FIND_WORKERS", 1), ("_TO_ANSWER", 1)):
+    with scheduler(tmp_path) as (address, process), ClusterPool(address) as pool:
+        for name, seconds in (("_POLL_INTERVAL_S", 1), ("_WORKERS_TIMEOUT_S", 1), ("_CONNECT_TIMEOUT_S", 1)):
             monkeypatch.setattr(cluster, name, seconds)
         process.suspend()
         with pytest.raises(click.ClickException, match=f"{address} is gone"):
-            list(crew.completed(abs, [-1]))
+            list(pool.completed(abs, [-1]))
 
 
 def test_a_scheduler_that_is_lost_is_said_in_one_line(started, tmp_path):
@@ -280,13 +280,13 @@ def test_another_version_of_dask_makes_no_noise(dask, monkeypatch, recwarn):
 
 
 def test_where_no_scheduler_answers_the_address_is_said(monkeypatch):
-    monkeypatch.setattr(cluster, "_TO_ANSWER", 0.5)
+    monkeypatch.setattr(cluster, "_CONNECT_TIMEOUT_S", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
-        with pytest.raises(click.UsageError, match=f"No Dask scheduler answers at {address}: silent for 0.5 s"):
-            Cluster(address)
+        with pytest.raises(click.UsageError, match=f"No Dask scheduler answers at {address}: no answer for 0.5 s"):
+            ClusterPool(address)
     with pytest.raises(click.UsageError, match=f"No Dask scheduler answers at {address}"):
-        Cluster(address)
+        ClusterPool(address)
 
 
 def test_a_wrong_address_is_said_and_changes_nothing(preprocess, many, tmp_path):
@@ -327,7 +327,7 @@ def test_only_a_few_tasks_for_each_worker_are_ever_handed_out(dask):
             yield -number
 
     workers = len(dask.nannies)
-    with Cluster(dask.address) as crew:
-        for done, _ in enumerate(crew.completed(abs, tasks()), start=1):
+    with ClusterPool(dask.address) as pool:
+        for done, _ in enumerate(pool.completed(abs, tasks()), start=1):
             assert len(taken) - done < cluster._TASKS_PER_WORKER * workers
     assert len(taken) == 200

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 import pytest
 
-from preprocess.workers.local import Crew, usable_cores
+from preprocess.workers.local import WorkerPool, usable_cores
 
 # What workers are to do stands in a module of its own: they import it by name.
 WORK = '''
@@ -72,33 +72,33 @@ def wait_until(true) -> None:
 
 
 def test_every_task_is_answered(work):
-    with Crew(2) as crew:
-        assert dict(crew.completed(work.square, range(20))) == {n: n * n for n in range(20)}
+    with WorkerPool(2) as pool:
+        assert dict(pool.completed(work.square, range(20))) == {n: n * n for n in range(20)}
 
 
 def test_what_a_task_raises_is_raised(work):
-    with Crew(1) as crew, pytest.raises(click.ClickException, match="no 7"):
-        dict(crew.completed(work.fail, [7]))
+    with WorkerPool(1) as pool, pytest.raises(click.ClickException, match="no 7"):
+        dict(pool.completed(work.fail, [7]))
 
 
 def test_the_task_of_a_dead_worker_is_tried_again(work, tmp_path):
     tasks = [str(tmp_path / "died"), str(tmp_path / "died too")]
-    with Crew(2) as crew:
-        assert dict(crew.completed(work.die_once, tasks)) == dict.fromkeys(tasks, "lived")
+    with WorkerPool(2) as pool:
+        assert dict(pool.completed(work.die_once, tasks)) == dict.fromkeys(tasks, "lived")
 
 
 def test_a_task_that_takes_two_workers_along_is_named(work):
-    with Crew(2) as crew, pytest.raises(click.ClickException, match="died twice while making bad"):
-        dict(crew.completed(work.die, ["good", "bad", "fine", "well"]))
+    with WorkerPool(2) as pool, pytest.raises(click.ClickException, match="died twice while making bad"):
+        dict(pool.completed(work.die, ["good", "bad", "fine", "well"]))
 
 
 def test_workers_end_with_the_block(work, tmp_path):
     started = tmp_path / "started"
-    with pytest.raises(KeyboardInterrupt), Crew(1) as crew:
+    with pytest.raises(KeyboardInterrupt), WorkerPool(1) as pool:
         signal.signal(signal.SIGALRM, interrupt_when(started))
         signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
         try:
-            list(crew.completed(work.wait, [str(started)]))
+            list(pool.completed(work.wait, [str(started)]))
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
     assert not is_running(int(started.read_text()))
@@ -117,9 +117,9 @@ def test_workers_end_when_the_parent_is_killed(work, tmp_path):
     program = tmp_path / "parent.py"
     program.write_text(
         "import work_of_workers\n"
-        "from preprocess.workers.local import Crew\n"
+        "from preprocess.workers.local import WorkerPool\n"
         "if __name__ == '__main__':\n"
-        f"    with Crew(2) as crew: list(crew.completed(work_of_workers.wait, [{str(started)!r}] * 2))\n"
+        f"    with WorkerPool(2) as pool: list(pool.completed(work_of_workers.wait, [{str(started)!r}] * 2))\n"
     )
     parent = subprocess.Popen([sys.executable, str(program)])
     wait_until(lambda: started.exists() and len(started.read_text().split()) == 2)
@@ -130,8 +130,8 @@ def test_workers_end_when_the_parent_is_killed(work, tmp_path):
 
 
 def test_ctrl_c_concerns_the_parent_alone(work):
-    with Crew(1) as crew:
-        assert dict(crew.completed(work.interrupt, [1, 2])) == {1: 1, 2: 2}
+    with WorkerPool(1) as pool:
+        assert dict(pool.completed(work.interrupt, [1, 2])) == {1: 1, 2: 2}
 
 
 def test_the_usable_cores_are_counted():
