@@ -7,7 +7,7 @@ import pkgutil
 import preprocess
 import training
 
-CHANGES = {"training.loop.trainer.StopRequest"}  # a signal handler writes into it
+CHANGES = {"training.loop.signals.StopRequest"}  # a signal handler writes into it
 
 
 def dataclasses_of(package):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from click import UsageError
 
-from training import run
+from training import resolve, run
 from training.config import Config
 from training.data.shards import find
 from training.presets import PRESETS
@@ -17,50 +17,50 @@ CONFIG = Config("classic", PRESETS["classic"], 0, "train", 1000, "abc", (64, 64,
 
 @pytest.mark.parametrize(("kimg", "steps"), [(None, None), (0.064, 1), (0.065, 2), (6.4, 100), (6.401, 101)])
 def test_a_length_in_photos_is_the_steps_that_have_seen_them_all(kimg, steps):
-    assert run.steps_of(CONFIG, kimg) == steps
+    assert resolve.steps_of(CONFIG, kimg) == steps
 
 
 @pytest.mark.parametrize(("here", "asked", "advised"), [(10, 4, 2), (12, 8, 6), (7, 5, 1), (6, 20, 6)])
 def test_a_micro_batch_that_does_not_divide_is_answered_with_the_largest_that_does(here, asked, advised):
     with pytest.raises(UsageError, match=rf"--micro-batch {asked} does not divide .* Use --micro-batch {advised}\."):
-        run.check_micro_batch(here, asked)
+        resolve.check_micro_batch(here, asked)
 
 
 def test_a_micro_batch_that_divides_or_none_is_taken():
     for asked in (None, 1, 5, 10):
-        run.check_micro_batch(10, asked)
+        resolve.check_micro_batch(10, asked)
 
 
 def test_what_changes_along_a_run_needs_its_length():
     schedules = replace(PRESETS["classic"], lr_g=CosineSchedule(2e-4, 1e-4), r1_gamma=CosineSchedule(1.0))
     with pytest.raises(UsageError, match=r"^--lr-g 0\.0002:0\.0001: over how many"):
-        run.check_schedules(schedules)
-    run.check_schedules(replace(schedules, ramp_kimg=1.0))
-    run.check_schedules(PRESETS["classic"])
+        resolve.check_schedules(schedules)
+    resolve.check_schedules(replace(schedules, ramp_kimg=1.0))
+    resolve.check_schedules(PRESETS["classic"])
 
 
 def test_a_folder_is_a_runs_where_it_is_empty_new_or_locked_alone(tmp_path):
-    run.check_folder(tmp_path / "new")
-    run.check_folder(tmp_path)
+    resolve.check_folder(tmp_path / "new")
+    resolve.check_folder(tmp_path)
     (tmp_path / ".lock").touch()
-    run.check_folder(tmp_path)
+    resolve.check_folder(tmp_path)
     (tmp_path / "thesis.txt").touch()
     with pytest.raises(UsageError, match="not a run"):
-        run.check_folder(tmp_path)
+        resolve.check_folder(tmp_path)
 
 
 def test_photos_are_divided_by_split_and_cut_at_the_limit(shard_folder):
     shards = find([str(shard_folder)])
-    train_shards, held_out = run.split_shards(shards, "train", None)
+    train_shards, held_out = resolve.split_shards(shards, "train", None)
     assert (train_shards.count, held_out.count) == (100, 20)
-    assert run.split_shards(shards, "train", 60)[0].count == 60
-    assert run.split_shards(shards, "all", None)[0].count == 120
+    assert resolve.split_shards(shards, "train", 60)[0].count == 60
+    assert resolve.split_shards(shards, "all", None)[0].count == 120
     with pytest.raises(UsageError, match="No test shards among those given, only train, valid"):
-        run.split_shards(shards, "test", None)
+        resolve.split_shards(shards, "test", None)
 
 
 def test_the_photos_are_described_with_the_memory_that_they_take(shard_folder):
-    train_shards, held_out = run.split_shards(find([str(shard_folder)]), "train", None)
+    train_shards, held_out = resolve.split_shards(find([str(shard_folder)]), "train", None)
     assert run.describe_photos(train_shards, held_out, CONFIG) == (
         "Training on 100 photos (train); kept for evaluation: 20 valid.\n"
         "Decoded photos are kept in memory (0 MB)."
@@ -72,6 +72,6 @@ def test_the_photos_are_described_with_the_memory_that_they_take(shard_folder):
 
 
 def test_changes_are_listed_a_line_each():
-    run.check_unchanged(Path("runs/1"), [])
+    resolve.check_unchanged(Path("runs/1"), [])
     with pytest.raises(UsageError, match=r"runs/1 holds a run with other settings; .*:\n  a\n  b$"):
-        run.check_unchanged(Path("runs/1"), ["a", "b"])
+        resolve.check_unchanged(Path("runs/1"), ["a", "b"])

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import keras
+import numpy as np
 import tensorflow as tf
 from click import UsageError
 
@@ -18,8 +21,29 @@ from training.models.networks.layers import SpectralConv2D
 from training.models.progress import NUM_VALUES, Progress
 from training.models.step import Phase, phases, replica_step
 
+# How long one call into TensorFlow takes: rare enough to cost nothing, often enough for the bar and for Ctrl-C.
+SECONDS_PER_CALL = 0.5
+MAX_STEPS_PER_CALL = 1_000
+
 RunSteps = Callable[[Iterator, tf.Tensor], tf.Tensor]
 """(iterator over global batches, count int64) -> float64 [NUM_VALUES]: runs `count` steps, returns their sum."""
+
+
+@dataclass(frozen=True)
+class StepsResult:
+    """What one call into TensorFlow did."""
+
+    first_step: int
+    count: int
+    sums: np.ndarray
+    """float64 [NUM_VALUES], over its steps."""
+    seconds: float
+
+    @property
+    def next_count(self) -> int:
+        """How many steps the next call should take."""
+        fitting = math.floor(SECONDS_PER_CALL * self.count / max(self.seconds, 1e-6))
+        return max(1, min(2 * self.count, fitting, MAX_STEPS_PER_CALL))
 
 
 def build_on(devices: Devices, config: Config) -> tuple[GAN, Progress]:

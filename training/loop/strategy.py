@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, redirect_stdout
@@ -14,8 +13,7 @@ import numpy as np
 import tensorflow as tf
 from click import ClickException, UsageError
 
-_ROLES = ("chief", "worker")
-"""Of TF_CONFIG, as Vertex AI and Kubeflow name the hosts that train; the first of them is the first host."""
+from training.loop.hosts import cluster_of_slurm, hosts_in_tf_config, own_gpus, tasks_of_slurm
 
 LOGICAL_GPU_MB = 2048  # of each part of a divided GPU: the largest network here takes a quarter of it
 
@@ -126,7 +124,7 @@ def choose(name: str, logical_devices: int | None = None, deterministic: bool = 
     tf.config.experimental.enable_tensor_float_32_execution(False)
     if deterministic:
         tf.config.experimental.enable_op_determinism()
-    gpus = _own_gpus(tf.config.list_physical_devices("GPU"))
+    gpus = own_gpus(tf.config.list_physical_devices("GPU"))
     tf.config.set_visible_devices(gpus, "GPU")
     if logical_devices:
         _divide(gpus, logical_devices)
@@ -211,66 +209,21 @@ def _divide(gpus: list, count: int) -> None:
 def _detect(gpus: int, logical_devices: int | None) -> str:
     if any(variable in os.environ for variable in ("TPU_NAME", "COLAB_TPU_ADDR")):
         return "tpu"
-    if len(_hosts_in_tf_config()) > 1 or _tasks_of_slurm() > 1:
+    if len(hosts_in_tf_config()) > 1 or tasks_of_slurm() > 1:
         return "multi-worker"
     return "mirrored" if max(gpus, logical_devices or 1) > 1 else "one"
 
 
-def _hosts_in_tf_config() -> list[tuple[str, int]]:
-    """The role and index of each host of TF_CONFIG that trains, in order: the chief, where there is one, then workers.
-
-    Raises:
-        UsageError: it is not the description of a cluster, or this host has another role in it.
-    """
-    try:
-        config = json.loads(os.environ.get("TF_CONFIG") or "{}")
-        cluster, task = config.get("cluster", {}), config.get("task", {})
-        hosts = [(role, index) for role in _ROLES for index in range(len(cluster.get(role, [])))]
-        here = (task.get("type", "worker"), int(task.get("index", 0)))
-    except (ValueError, AttributeError, TypeError) as error:
-        raise UsageError(f"The environment variable TF_CONFIG is not the JSON of a cluster: {error}") from None
-    if cluster and here not in hosts:
-        raise UsageError(
-            f"TF_CONFIG makes this host {here[0]} {here[1]} of a cluster of {', '.join(cluster)}. "
-            f"Training takes {' and '.join(_ROLES)} hosts alone: start it on those."
-        )
-    return hosts
-
-
-def _tasks_of_slurm() -> int:
-    """Tasks of this job step. A job's own SLURM_NTASKS says nothing: without srun there is one process."""
-    return int(os.environ.get("SLURM_STEP_NUM_TASKS") or 1) if "SLURM_PROCID" in os.environ else 1
-
-
-def _cluster_of_slurm(tasks: int) -> tf.train.ClusterSpec:
-    """The addresses of the tasks of this job step.
-
-    The numbers of GPUs are only there because TensorFlow's resolver asks nvidia-smi otherwise, and fails without GPUs.
-    """
-    slurm = tf.distribute.cluster_resolver.SlurmClusterResolver
-    return slurm(gpus_per_node=tasks, gpus_per_task=1, auto_set_gpu=False).cluster_spec()
-
-
-def _own_gpus(gpus: list) -> list:
-    """This task's share of the GPUs of its node, where SLURM shows all of them to each of several tasks."""
-    tasks_here = int(os.environ.get("SLURM_STEP_TASKS_PER_NODE", "1").partition("(")[0].partition(",")[0])
-    share = len(gpus) // tasks_here
-    if _tasks_of_slurm() == 1 or share == 0 or "SLURM_GPUS_PER_TASK" in os.environ:
-        return gpus
-    first = int(os.environ.get("SLURM_LOCALID", 0)) * share
-    return gpus[first : first + share]
-
-
 def _multi_worker() -> Devices:
-    if hosts := _hosts_in_tf_config():
+    if hosts := hosts_in_tf_config():
         resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
         host = hosts.index((resolver.task_type, resolver.task_id))
         return Devices("multi-worker", _over_hosts(resolver), host, len(hosts))
-    if (tasks := _tasks_of_slurm()) > 1:
+    if (tasks := tasks_of_slurm()) > 1:
         task = int(os.environ["SLURM_PROCID"])
         gpus = len(tf.config.get_visible_devices("GPU"))
         resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
-            _cluster_of_slurm(tasks),
+            cluster_of_slurm(tasks),
             task_type="worker",
             task_id=task,
             num_accelerators={"GPU": gpus},

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,47 +17,20 @@ from training.data.shards import ShardSet, are_unchanged
 from training.grid import tile, write_png
 from training.loop import collapse
 from training.loop.checkpoints import Checkpoints
-from training.loop.engine import build_on, compile_steps, global_batches
+from training.loop.engine import StepsResult, build_on, compile_steps, global_batches
 from training.loop.failures import errors_reported
 from training.loop.outputs import sample, save_generator
 from training.loop.reporter import Reporter
 from training.loop.scores import best, score
+from training.loop.signals import StopRequest, stop_on_signal
 from training.loop.strategy import Devices, self_test
 from training.metrics.evaluator import Evaluator
 from training.models.progress import NUM_VALUES, means
 from training.schedule import Timetable
 
-# How long one call into TensorFlow takes: rare enough to cost nothing, often enough for the bar and for Ctrl-C.
-SECONDS_PER_CALL = 0.5
-MAX_STEPS_PER_CALL = 1_000
-
 MAX_ROLLBACKS = 3
 PHOTOS_TO_COMPARE = 256
 """Photos whose spread the generator's faces are compared with: any 256 of CelebA's come within 3 percent of all."""
-
-
-@dataclass
-class StopRequest:
-    """The signal that has asked the run to stop; 0 for none."""
-
-    signal: int = 0
-
-
-@dataclass(frozen=True)
-class StepsResult:
-    """What one call into TensorFlow did."""
-
-    first_step: int
-    count: int
-    sums: np.ndarray
-    """float64 [NUM_VALUES], over its steps."""
-    seconds: float
-
-    @property
-    def next_count(self) -> int:
-        """How many steps the next call should take."""
-        fitting = math.floor(SECONDS_PER_CALL * self.count / max(self.seconds, 1e-6))
-        return max(1, min(2 * self.count, fitting, MAX_STEPS_PER_CALL))
 
 
 def train(
@@ -265,23 +234,6 @@ class Trainer:
 
     def _rollbacks(self) -> int:
         return int(self.progress.rollbacks.numpy())
-
-
-@contextmanager
-def stop_on_signal() -> Iterator[StopRequest]:
-    """Note SIGTERM and Ctrl-C instead of ending at once; the second one ends the process as usual."""
-    stop = StopRequest()
-
-    def note(number: int, _frame: object) -> None:
-        stop.signal = number
-        signal.signal(number, before[number])
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _not_finite(result: StepsResult) -> str:

@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 from click import ClickException, UsageError
 
-from training.loop import strategy
+from training.loop import hosts, strategy
 from training.loop.strategy import Devices
 
 
@@ -47,7 +47,7 @@ CHIEF = {"chief": ["a:1"], "worker": ["b:1", "c:1"], "evaluator": ["d:1"]}
 def test_a_chief_is_the_first_host_and_workers_follow(monkeypatch, task, host):
     """Vertex AI and Kubeflow name a chief: counted apart, it and the workers would be two runs in one folder."""
     monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": CHIEF, "task": {"type": task[0], "index": task[1]}}))
-    assert strategy._hosts_in_tf_config().index(task) == host
+    assert hosts.hosts_in_tf_config().index(task) == host
     assert strategy._detect(gpus=0, logical_devices=None) == "multi-worker"
     monkeypatch.setattr(strategy, "_over_hosts", lambda resolver: None)
     devices = strategy.choose("multi-worker")
@@ -75,7 +75,7 @@ def test_a_slurm_job_without_srun_is_one_process(monkeypatch):
 
 def test_tasks_of_a_slurm_node_share_its_gpus(monkeypatch):
     gpus = ["GPU:0", "GPU:1", "GPU:2", "GPU:3"]
-    assert strategy._own_gpus(gpus) == gpus
+    assert hosts.own_gpus(gpus) == gpus
     step = {
         "SLURM_STEP_NUM_TASKS": "4",
         "SLURM_STEP_TASKS_PER_NODE": "2(x2)",
@@ -84,10 +84,10 @@ def test_tasks_of_a_slurm_node_share_its_gpus(monkeypatch):
     }
     for name, value in step.items():
         monkeypatch.setenv(name, value)
-    assert strategy._own_gpus(gpus) == ["GPU:2", "GPU:3"]
-    assert strategy._own_gpus([]) == []
+    assert hosts.own_gpus(gpus) == ["GPU:2", "GPU:3"]
+    assert hosts.own_gpus([]) == []
     monkeypatch.setenv("SLURM_GPUS_PER_TASK", "4")
-    assert strategy._own_gpus(gpus) == gpus
+    assert hosts.own_gpus(gpus) == gpus
 
 
 def test_one_host_agrees_with_itself(two):

@@ -13,7 +13,7 @@ from tests.training.shards_by_tensorflow import numbered_images, write_shards
 from training import draw
 from training.config import Config
 from training.data.shards import find
-from training.loop import collapse, trainer
+from training.loop import collapse, engine, trainer
 from training.loop.history import History
 from training.loop.strategy import Devices
 from training.loop.trainer import train
@@ -116,7 +116,7 @@ def test_a_weight_that_is_not_finite_stops_the_run_at_the_next_loss(trained, net
 
 
 def test_a_run_is_taken_back_from_a_step_that_is_no_boundary(trained, monkeypatch):
-    monkeypatch.setattr(trainer, "SECONDS_PER_CALL", 0.0)  # a step a call
+    monkeypatch.setattr(engine, "SECONDS_PER_CALL", 0.0)  # a step a call
     seen = []
 
     def change(step, sums):

@@ -1,0 +1,140 @@
+"""From the options of training.run to what a run is: checked, completed, and agreed on by all hosts."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from click import UsageError
+
+from training import config as configs
+from training.config import Config, SavedRun
+from training.data.shards import ShardSet
+from training.loop.lock import NAME as LOCK_NAME
+from training.presets import Precision, Preset
+from training.schedule import CosineSchedule, Timetable
+
+if TYPE_CHECKING:
+    from training.loop.strategy import Devices
+
+
+def split_shards(shards: ShardSet, train_on: str, limit: int | None) -> tuple[ShardSet, ShardSet]:
+    """Return the shards to train on, and those held out for evaluation."""
+    train_shards, held_out = shards.divide(train_on)
+    if not train_shards.count:
+        there = ", ".join(sorted(shards.splits))
+        raise UsageError(f"No {train_on} shards among those given, only {there}. Use --train-on.")
+    return (train_shards.first(limit) if limit else train_shards), held_out
+
+
+def timetable_of(config: Config, options: Mapping[str, Any], is_scored: bool, max_rollbacks: int) -> Timetable:
+    """Return when the run ends, saves and scores, by the command line's options."""
+    return Timetable(
+        total_steps=steps_of(config, options["kimg"]) or options["epochs"] * config.steps_per_epoch,
+        steps_per_epoch=config.steps_per_epoch,
+        sample_every=options["sample_every"],
+        save_minutes=options["save_minutes"],
+        status_seconds=options["status_seconds"],
+        save_steps=steps_of(config, options["save_kimg"]),
+        score_steps=steps_of(config, options["metrics_kimg"]) if is_scored else None,
+        max_rollbacks=max_rollbacks if options["on_nan"] == "rollback" else 0,
+    )
+
+
+def steps_of(config: Config, kimg: float | None) -> int | None:
+    """Return how many steps take so many thousand photos."""
+    return math.ceil(kimg * 1000 / config.method.batch_size) if kimg else None
+
+
+# What all hosts decide together. Each reads the same folder, but their memory and processors may differ.
+
+
+def agree_on_precision(
+    devices: Devices, method: Preset, saved: SavedRun | None, is_given: bool
+) -> tuple[Precision, str]:
+    """Return the precision that all hosts can train in, and a remark on why it is not the preset's, or ""."""
+    from training.loop.machine import choose_precision
+
+    wanted = method.precision if is_given or not saved else saved.config.method.precision
+    precision, remark = choose_precision(method.network, method.width, wanted, is_given)
+    return ("float32" if devices.any_host(precision == "float32") else precision), remark
+
+
+def agree_on_cache(devices: Devices, cache: str, shards: ShardSet, saved: SavedRun | None) -> bool:
+    """Return whether photos are kept in memory: "auto" continues as the run began, since it changes their order."""
+    from training.loop.machine import fits_in_memory
+
+    fits = saved.config.cache if saved else fits_in_memory(shards.count * shards.image_bytes)
+    return devices.all_hosts(fits if cache == "auto" else cache == "ram")
+
+
+def check_agreement(devices: Devices, config: Config, timetable: Timetable) -> None:
+    """Raise UsageError where the hosts are about to do different things."""
+    plan = json.dumps([configs.rows(config), asdict(timetable)])
+    if not devices.same_on_all(int(sha256(plan.encode()).hexdigest()[:12], 16)):
+        raise UsageError("The hosts see different shards or were given different options. Give all of them the same.")
+
+
+# What is refused, before anything is written.
+
+
+def check_folder(folder: Path | None) -> None:
+    """Raise UsageError where the folder holds something that is not a run."""
+    is_empty = not folder or not folder.exists() or all(path.name == LOCK_NAME for path in folder.iterdir())
+    if not is_empty and configs.load(folder) is None:
+        raise UsageError(
+            f"{folder} holds something that is not a run (it has no {configs.FILE_NAME}). Choose another --out."
+        )
+
+
+def check_batch_size(batch_size: int, photos: int) -> None:
+    """Raise UsageError where the photos do not fill one batch."""
+    if photos < batch_size:
+        raise UsageError(f"{photos} photos do not fill one batch. Use --batch-size {photos} or less.")
+
+
+def check_schedules(method: Preset) -> None:
+    """Raise UsageError where a setting goes from one value to another, and nothing says over how many photos."""
+    values = {"--" + field.name.replace("_", "-"): getattr(method, field.name) for field in fields(method)}
+    changing = [
+        f"{name} {value}"
+        for name, value in values.items()
+        if isinstance(value, CosineSchedule) and not value.is_constant
+    ]
+    if changing and not method.ramp_kimg:
+        raise UsageError(f"{', '.join(changing)}: over how many thousand photos? Say --ramp-kimg.")
+
+
+def check_image_shape(image_shape: tuple[int, int, int]) -> None:
+    """Raise UsageError where networks cannot be built for images of this shape."""
+    from training.models.networks.layers import num_upsamplings
+
+    try:
+        num_upsamplings(image_shape)
+    except ValueError as error:
+        raise UsageError(f"{error}. Make shards of such images.") from None
+
+
+def check_micro_batch(images_per_device: int, micro_batch: int | None) -> None:
+    """Raise UsageError where a device's share of a batch is not a whole number of micro-batches."""
+    if micro_batch and images_per_device % micro_batch:
+        sizes = range(1, min(micro_batch, images_per_device) + 1)
+        divisor = max(size for size in sizes if images_per_device % size == 0)
+        raise UsageError(
+            f"--micro-batch {micro_batch} does not divide the {images_per_device} photos per device. "
+            f"Use --micro-batch {divisor}."
+        )
+
+
+def check_unchanged(folder: Path, changes: list[str]) -> None:
+    """Raise UsageError where a run would be continued with other settings."""
+    if changes:
+        listed = "\n  ".join(changes)
+        raise UsageError(
+            f"{folder} holds a run with other settings; choose another --out, or ask for the same:\n  {listed}"
+        )
