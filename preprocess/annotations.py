@@ -15,7 +15,7 @@ from preprocess.plan import SPLITS
 ATTRIBUTES, PARTITIONS = "list_attr_celeba", "list_eval_partition"  # names of the lists, .txt or .csv
 
 _LEVELS_OUT = (
-    2  # Kaggle's edition, unpacked, has img_align_celeba/img_align_celeba/*.jpg and the lists beside the outer
+    2  # Kaggle's archive unpacks to img_align_celeba/img_align_celeba/*.jpg, with the lists next to the outer folder
 )
 _ZERO_AND_ONE = bytes.maketrans(b"01", b"\0\1")
 _SPLIT_OF = {str(number).encode(): split for number, split in enumerate(SPLITS)}
@@ -30,9 +30,9 @@ class Attributes:
 
 
 def find_list(name: str, sources: Iterable[Path]) -> Path | None:
-    """Return the list of this name in a folder of photos, beside a source, or up to two levels further out.
+    """Return the list of this name in a folder of photos, in a source's parent folder, or up to two levels above.
 
-    None where there is none; the nearest counts.
+    The nearest one counts; None where there is none.
     """
     for source in sources:
         for folder in (source, *source.absolute().parents[: 1 + _LEVELS_OUT]):
@@ -45,7 +45,7 @@ def find_list(name: str, sources: Iterable[Path]) -> Path | None:
 def read_attributes(path: Path, ids: Iterable[str]) -> Attributes:
     """Read `list_attr_celeba.txt` (how many rows, the names, the rows) or `.csv` (image_id and the names, the rows).
 
-    Only rows of `ids` are looked at and kept: a list usually names more photos than there are.
+    Only rows of `ids` are checked and kept: a list usually names more photos than there are.
     Raises click.UsageError naming file and line.
     """
     with _opened(path) as file:
@@ -96,9 +96,9 @@ def _bits(values: bytes) -> bytes:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
-    """Open a list behind the mark that spreadsheets put before the first name.
+    """Open a list after the byte order mark that spreadsheets write.
 
-    As bytes: most rows are passed over, and that takes 0.1 s for 202,599 of them where text takes 0.2 s.
+    As bytes: most rows are skipped, which takes 0.1 s for 202,599 of them where text takes 0.2 s.
     """
     with path.open("rb") as file:
         if file.peek(3).startswith(codecs.BOM_UTF8):
@@ -123,7 +123,7 @@ def _rows(
     ids: Iterable[str],
     promised: int | None = None,
 ) -> Iterator[tuple[int, str, bytes]]:
-    """Yield number, id and values of each line of `ids`, then hold the count of all rows against the promised."""
+    """Yield number, id and values of each line of `ids`, then compare the number of rows with the promised one."""
     wanted = {photo_id.encode(): photo_id for photo_id in ids}
     seen = set()
     number, blank = start - 1, 0

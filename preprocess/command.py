@@ -1,4 +1,4 @@
-"""What the commands have in common: an option, and how they end early."""
+"""What the commands share: an option, and how signals and errors of the disk end them."""
 
 import signal
 from collections.abc import Iterator
@@ -13,13 +13,13 @@ workers_option = click.option(
     default=usable_cores,
     show_default="the usable cores",
     type=click.IntRange(min=1),
-    help="Processes that work side by side. What comes of it is the same for any number.",
+    help="Worker processes. The shards are the same for any number.",
 )
 
 
 @contextmanager
 def signals_reported() -> Iterator[None]:
-    """Answer Ctrl-C and SIGTERM with one line, and the exit status that shells expect: 130 and 143."""
+    """End on Ctrl-C and SIGTERM with one message, and the exit status that shells expect: 130 and 143."""
 
     def stop(number, frame):
         raise SystemExit(128 + number)
@@ -28,7 +28,7 @@ def signals_reported() -> Iterator[None]:
     try:
         yield
     except SystemExit:
-        click.echo("Stopped. What is finished stays, and the same command continues.", err=True)
+        click.echo("Stopped. Finished work is kept, and the same command continues.", err=True)
         raise
     finally:
         for number, handler in before.items():
@@ -37,11 +37,11 @@ def signals_reported() -> Iterator[None]:
 
 @contextmanager
 def disk_errors_reported() -> Iterator[None]:
-    """Say in one line what the disk refused."""
+    """Raise click.ClickException, one message, for errors of the disk."""
     try:
         yield
     except OSError as error:
         raise click.ClickException(
-            f"{error.filename or 'The disk'}: {error.strerror}. Mend that, or choose another --out; "
-            "what was finished stays, and the same command continues."
+            f"{error.filename or 'The disk'}: {error.strerror}. Correct that, or choose another --out; "
+            "finished work is kept, and the same command continues."
         ) from None

@@ -1,4 +1,4 @@
-"""One photo's bytes -> 64x64 grey pixels. Knows nothing of files, shards or records."""
+"""The bytes of one photo to 64x64 grey pixels. Knows no files, shards or records."""
 
 import io
 from dataclasses import dataclass
@@ -32,26 +32,26 @@ CELEBA_BOXES: dict[str, tuple[Box, str]] = {
 }
 CENTER = "center"
 
-# Past this a photo is a decompression bomb or a mistake: decoding it would take more memory than all else together.
+# A larger photo is a decompression bomb or a mistake: decoding it would take more memory than everything else.
 MAX_PIXELS = 64_000_000
-# Pillow's own limit is higher, and it warns on the screen where we reject by name.
+# Pillow's own limit is higher, and it prints a warning where we reject the photo by name.
 Image.MAX_IMAGE_PIXELS = None
 
-_FORMATS = ("JPEG", "PNG", "WEBP")  # keeps hostile files away from rarely used decoders
+_FORMATS = ("JPEG", "PNG", "WEBP")  # hostile files must not reach rarely used decoders
 _EXIF_ORIENTATION = 0x0112
 
 
 class UnusablePhoto(Exception):
-    """A photo that cannot be used. Its only argument is the reason, one of a few fixed sentences."""
+    """A photo that cannot be used. Its only argument is the reason, one of a few fixed texts."""
 
     @property
     def reason(self) -> str:
-        """Why, in words that name no photo, so that equal reasons can be counted."""
+        """Why; the text does not name the photo, so that equal reasons can be counted."""
         return str(self.args[0])
 
 
 class Rejection(NamedTuple):
-    """A photo that is left out, and why."""
+    """A photo that is not used, and why."""
 
     id: str
     reason: str
@@ -59,7 +59,7 @@ class Rejection(NamedTuple):
 
 @dataclass(frozen=True)
 class Crop:
-    """What part of a photo is kept, and how it becomes SIZE x SIZE.
+    """The part of a photo that is kept, and how it is resized to SIZE x SIZE.
 
     Attributes:
         name: a key of CELEBA_BOXES, "center", or the four numbers.

@@ -1,4 +1,4 @@
-"""Files that are never seen half-written, whatever kills the process or the power."""
+"""Files that are complete or not there, whatever kills the process or the power."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Give `path` to an OSError that names no file, such as that of a full disk."""
+    """Add `path` to an OSError that names no file, such as that of a full disk."""
     try:
         yield
     except OSError as error:
@@ -21,20 +21,20 @@ def naming(path: Path) -> Iterator[None]:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Open a file beside `path`; when the block ends well it is synced and takes the place of `path`.
+    """Open a temporary file next to `path`; when the block succeeds it is synced and replaces `path`.
 
-    When the block raises, the file beside it is removed and `path` stays as it was.
+    When the block raises, the temporary file is removed and `path` stays as it was.
     """
     # A name of its own: a worker whose parent was killed may still write while the next run makes the same file.
-    beside = path.with_name(f"{path.name}.{os.urandom(4).hex()}.part")
+    partial = path.with_name(f"{path.name}.{os.urandom(4).hex()}.part")
     try:
-        with naming(path), beside.open("wb", buffering=1 << 20) as file:  # a system call for 250 photos, not for each
+        with naming(path), partial.open("wb", buffering=1 << 20) as file:  # a system call for 250 photos, not for each
             yield file
             file.flush()
             os.fsync(file.fileno())
-        beside.replace(path)
+        partial.replace(path)
     except BaseException:
-        beside.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
 

@@ -1,4 +1,4 @@
-"""One run at a time in a folder: the second one is told who is in there."""
+"""One run at a time in a folder: a second one gets a message that names the first."""
 
 import os
 from collections.abc import Iterator
@@ -12,13 +12,13 @@ import click
 from preprocess.files import naming
 
 _NAME = ".lock"
-_WITHOUT_LOCKS = (ENOLCK, ENOTSUP)  # some network file systems: there nobody is kept out
+_WITHOUT_LOCKS = (ENOLCK, ENOTSUP)  # some network file systems: runs there are not kept apart
 _TIMEOUT_S = 0.5  # a lock file that its holder is just removing is gone by then
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keep other runs out of `folder`, which is made where there is none, until the block or this process ends.
+    """Lock `folder`, which is created if needed, until the block or this process ends.
 
     Raises click.ClickException with process, host and time of the holder where another run is in there.
     """
@@ -47,7 +47,7 @@ def locked(folder: Path) -> Iterator[None]:
         path.unlink(missing_ok=True)  # before it is released: whoever opened it by now finds that it is gone
         lock.release()
         if is_new:
-            with suppress(OSError):  # something came of it, and stays
+            with suppress(OSError):  # something was written
                 folder.rmdir()
 
 

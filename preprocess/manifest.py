@@ -1,4 +1,4 @@
-"""The JSON that describes a folder of shards. Pure functions: the same run makes the same bytes."""
+"""The JSON documents of a folder of shards. Pure functions: the same run writes the same bytes."""
 
 import json
 from collections import Counter
@@ -9,7 +9,7 @@ from preprocess.crop import SIZE, Crop, Rejection, parse
 from preprocess.plan import SPLITS
 from preprocess.shard import Shard
 
-REJECTED = "rejected.jsonl"  # beside the manifest: each rejected photo and why
+REJECTED = "rejected.jsonl"  # each rejected photo and why
 DOCUMENTS = FEATURES, DATASET_INFO = ("features.json", "dataset_info.json")  # for tfds
 
 FORMAT = 1  # raised when the same settings come to mean other bytes
@@ -20,7 +20,7 @@ _RECIPE = ("format", "settings", "source")  # the parts of a manifest that decid
 
 
 def recipe(settings: Document, source: Document) -> Document:
-    """Return all that decides the bytes of the shards: our settings, and what the source holds (paths, fingerprint)."""
+    """Return all that decides the bytes of the shards: the settings, and the source (paths, fingerprint)."""
     # Through JSON, so that it equals what is read back: tuples become lists.
     return json.loads(json.dumps({"format": FORMAT, "settings": settings, "source": source}))
 

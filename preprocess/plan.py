@@ -25,15 +25,15 @@ def plan(
 ) -> dict[ShardSpec, list[str]]:
     """Return the ids of each shard, in the order of their records.
 
-    Photos meet their shard by chance: sorted by a hash keyed with `seed` (BLAKE2b, the same in every version of every
+    Photos are assigned at random: sorted by a hash keyed with `seed` (BLAKE2b, the same in every version of every
     library) and cut into the fewest shards of at most `shard_images`, whose sizes differ by at most one. Inside a
-    shard they stand in the order of their ids, so that a source is read forwards.
+    shard they are in the order of their ids, so that a source is read forwards.
 
     Args:
         photo_ids: every photo, each once.
         partition: the split of each id, one of SPLITS; without it every photo is in "train".
         seed: 0 or more, below 2**64.
-        shard_images: the most photos in a shard, 1 or more.
+        shard_images: maximum number of photos in a shard, 1 or more.
 
     """
     splits: dict[str, list[str]] = {split: [] for split in SPLITS}

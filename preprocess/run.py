@@ -20,7 +20,7 @@ from preprocess.sources import Source, open_source
 from preprocess.work import Settings, Work, annotate, describe, write_missing
 from preprocess.workers.local import WorkerPool
 
-# Returns workers, with the protocol of a WorkerPool.
+# Opens workers, with the protocol of a WorkerPool.
 OpenPool = Callable[[], WorkerPool]
 
 
@@ -57,70 +57,66 @@ AUTO = "auto"
     required=True,
     multiple=True,
     type=click.Path(path_type=Path),
-    help="The photos: a folder, searched recursively, or a zip or a tar, read in place. May be given several times.",
+    help="Photos: a folder, searched recursively, or a zip or tar, read without unpacking. May be given several times.",
 )
-@click.option(
-    "--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="The folder for the shards."
-)
+@click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder of the shards.")
 @click.option(
     "--attributes",
     type=_ListType(),
-    help="list_attr_celeba.txt or .csv: its attributes go into each record. auto: what lies "
-    "in the folder of photos, beside it, or up to two levels further out.",
+    help="list_attr_celeba.txt or .csv: attributes for each record. auto: the list in the folder of photos or "
+    "archives, or up to two levels above.",
 )
 @click.option(
     "--partitions",
     type=_ListType(),
-    help="list_eval_partition.txt or .csv, or auto: which photos are for training, validation, testing. Without it: "
-    "all train.",
+    help="list_eval_partition.txt or .csv, or auto: the split of each photo: train, valid or test. Without it: all "
+    "train.",
 )
 @click.option(
     "--crop",
     "crop_text",
     default="progan",
     type=_CropType(),
-    help="What to cut out. For CelebA's aligned photos: "
+    help="Crop. For CelebA's aligned photos: "
     + ", ".join(f"{name} ({','.join(map(str, box))})" for name, (box, _) in crops.CELEBA_BOXES.items())
-    + ". For photos of any size: center, the largest centred square, or a box of your own in four numbers.",
+    + ". For photos of any size: center, the largest centred square, or a box in four numbers.",
 )
 @click.option(
     "--filter",
     "filter_name",
     type=click.Choice(list(crops.FILTERS)),
-    help="How the cut is brought to its size. Without it: the filter that the crop's users take, else lanczos.",
+    help="Filter that resizes the crop. Without it: the usual filter of a named crop, else lanczos.",
 )
 @click.option(
     "--shard-images",
     default=4096,
     type=click.IntRange(min=1),
-    help="The most photos in a shard: more make fewer and larger files, fewer give more workers something to do.",
+    help="Maximum number of photos in a shard.",
 )
-@click.option(
-    "--limit", type=click.IntRange(min=1), help="Use only the first photos, in the order of names: for a trial."
-)
+@click.option("--limit", type=click.IntRange(min=1), help="Use only the first N photos, in the order of names.")
 @click.option(
     "--seed",
     default=0,
     type=click.IntRange(0, 2**64 - 1),
-    help="Deals the photos to shards: another seed, another mix in each.",
+    help="Seed of the shuffle across shards.",
 )
 @workers_option
 @click.option(
     "--cluster",
     metavar="ADDRESS",
-    help="In place of processes of this machine: the workers of the Dask cluster with its scheduler at "
-    "tcp://HOST:8786. They need the same folders at the same paths.",
+    help="Dask scheduler, tcp://HOST:8786, whose workers replace local processes. They need the same folders at the "
+    "same paths.",
 )
 @click.option(
     "--max-rejected",
     default=0.01,
     type=click.FloatRange(0, 1),
-    help="Fail where more than this fraction of the photos cannot be used: then something else is wrong.",
+    help="Fail if more than this fraction of the photos cannot be used.",
 )
 @click.option(
     "--overwrite",
     is_flag=True,
-    help="Replace shards of other settings, once the new ones are complete. Shards of these settings are kept.",
+    help="Replace shards of other settings, once the new ones are complete. Shards of the same settings are kept.",
 )
 def main(
     places: tuple[Path, ...],
@@ -139,13 +135,13 @@ def main(
 ) -> None:
     """Crop photos once, in parallel, to 64x64 grey pixels, and write them as sharded TFRecords.
 
-    Killed or stopped, the same command continues where it was. Called again when all is done, it does nothing.
+    After an interruption the same command continues. When all is done, it does nothing.
     """
     began = perf_counter()
     if attributes == AUTO:
-        attributes = found_list(annotations.ATTRIBUTES, places, "the records get no attributes to learn from")
+        attributes = found_list(annotations.ATTRIBUTES, places, "the records get no attributes")
     if partitions == AUTO:
-        partitions = found_list(annotations.PARTITIONS, places, "all photos are for training, none for evaluation")
+        partitions = found_list(annotations.PARTITIONS, places, "every photo is in train, none is held out")
     settings = Settings(attributes, partitions, crops.parse(crop_text, filter_name), shard_images, limit, seed)
     with signals_reported(), disk_errors_reported(), ExitStack() as stack:
         open_pool = pool_opener(workers, cluster, stack)
@@ -153,22 +149,20 @@ def main(
     click.echo(summary(manifest, out, perf_counter() - began))
 
 
-def found_list(name: str, places: Sequence[Path], loss: str) -> Path | None:
-    """Return the list of this name that lies near the photos, and say which it is, or what is lost without it."""
-    path = annotations.find_list(name, places)
+def found_list(name: str, sources: Sequence[Path], loss: str) -> Path | None:
+    """Return the list of this name near the photos, and print its path, or the consequence of its absence."""
+    path = annotations.find_list(name, sources)
     if path:
         click.echo(f"Using {path}.")
     else:
-        click.echo(
-            f"No {name}.txt or .csv in the folder of photos, beside it, or up to two levels further out: {loss}."
-        )
+        click.echo(f"No {name}.txt or .csv in the folder of the photos or up to two levels above: {loss}.")
     return path
 
 
 def pool_opener(workers: int, cluster: str | None, stack: ExitStack) -> OpenPool:
-    """Return what gives workers until `stack` is left: those of the cluster, or else processes of this machine.
+    """Return a function that opens the workers, of the cluster or else of this machine, until `stack` is closed.
 
-    Processes start now, while the photos are listed; a cluster is asked when there is something to do.
+    Processes start now, while the photos are listed; a cluster is contacted when there is something to do.
     """
     if cluster is None:
         pool = stack.enter_context(WorkerPool(workers))
@@ -185,22 +179,22 @@ def pool_opener(workers: int, cluster: str | None, stack: ExitStack) -> OpenPool
 def produce(
     source: Source, settings: Settings, out: Path, open_pool: OpenPool, max_rejected: float, overwrite: bool
 ) -> Document:
-    """Bring the shards of these settings into `out`, doing only what is not done yet; return their manifest."""
+    """Write the shards of these settings to `out`, as far as they are missing; return their manifest."""
     # 1. List the photos.
     listing = source.list()
     recipe = describe(source, listing, settings)
     if staging.is_up_to_date(out, recipe) and not staging.is_begun(out):
-        return _as_it_is(out)
+        return _up_to_date(out)
     with locked(out):
-        staging.publish(out)  # what an earlier run had no time for
+        staging.publish(out)  # what an interrupted run has completed
         if staging.is_up_to_date(out, recipe):
             staging.clear(out)
-            return _as_it_is(out)
+            return _up_to_date(out)
         pool = open_pool()
-        # 2. Find what the lists say of them.
+        # 2. Look up their attributes and splits.
         annotated = annotate(listing, settings)
         refuse_many(annotated.rejected, len(annotated.photos), max_rejected)
-        # 3. Plan the shards, and make those that are missing.
+        # 3. Plan the shards, and write those that are missing.
         folder = staging.begin(out, recipe, crops.versions(), overwrite)
         # Absolute: a cluster's workers run in other folders.
         work = Work(annotated, source, settings, folder.absolute(), may_reject_all=max_rejected == 1)
@@ -230,7 +224,7 @@ def refuse_many(rejected: Sequence[Rejection], used: int, max_rejected: float) -
 
 
 def summary(manifest: Document, out: Path, seconds: float) -> str:
-    """Return the last line of the output: what lies where, and what to type next."""
+    """Return the last line of the output: what was written, and the command for the next stage."""
     counts = ", ".join(f"{count:,} {split}" for split, count in manifests.counts(manifest).items())
     rejected = sum(manifest["rejected"].values())
     return (
@@ -239,7 +233,7 @@ def summary(manifest: Document, out: Path, seconds: float) -> str:
     )
 
 
-def _as_it_is(out: Path) -> Document:
+def _up_to_date(out: Path) -> Document:
     click.echo(f"{out} is up to date.")
     return staging.finished(out)
 

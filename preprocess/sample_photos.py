@@ -51,7 +51,7 @@ def main(out: Path, count: int, seed: int) -> None:
         os.sync()  # once for all photos: syncing each would take longer than drawing it
         write_text(out / ATTRIBUTES, attribute_list(seed, count))
         write_text(out / PARTITIONS, partition_list(count))
-        click.echo(f"{count} drawn photos are in {out / PHOTOS}, {ATTRIBUTES} and {PARTITIONS} beside them.")
+        click.echo(f"{count} drawn photos are in {out / PHOTOS}, {ATTRIBUTES} and {PARTITIONS} in {out}.")
 
 
 def face_of(seed: int, number: int) -> Face:
@@ -60,12 +60,12 @@ def face_of(seed: int, number: int) -> Face:
 
 
 def draw_photos(folder: Path, seed: int, numbers: Sequence[int]) -> None:
-    """Write these photos into `folder`, each one beside its name first."""
+    """Write these photos into `folder`, each under a temporary name first."""
     for number in numbers:
         path = folder / _photo_name(number)
-        beside = path.with_suffix(".part")
-        draw(face_of(seed, number)).save(beside, "JPEG", quality=90)
-        beside.replace(path)
+        partial = path.with_suffix(".part")
+        draw(face_of(seed, number)).save(partial, "JPEG", quality=90)
+        partial.replace(path)
 
 
 def attribute_list(seed: int, count: int) -> str:

@@ -1,4 +1,4 @@
-"""One shard: read, crop, frame, fsync, rename."""
+"""One shard: read, crop, encode, fsync, rename."""
 
 from dataclasses import asdict, dataclass
 from hashlib import sha256
@@ -13,11 +13,11 @@ from preprocess.plan import ShardSpec
 from preprocess.sources import Location, Source
 from preprocess.tfrecord import encode_example, frame_record
 
-_HOPELESS = 256  # photos that are rejected for one reason before one is used: then the rest will be too
+_MAX_ALIKE = 256  # photos rejected for one reason before one is used: the rest will be rejected too
 
 
 class Photo(NamedTuple):
-    """A photo to be put into a shard: its id, its place in the source, one byte 0 or 1 for each attribute."""
+    """A photo of a shard: its id, its location in the source, one byte 0 or 1 for each attribute."""
 
     id: str
     location: Location
@@ -26,7 +26,7 @@ class Photo(NamedTuple):
 
 @dataclass(frozen=True)
 class Task:
-    """All that a worker on any machine needs to make one shard in `folder`."""
+    """All that a worker on any machine needs to write one shard into `folder`."""
 
     spec: ShardSpec
     photos: list[Photo]
@@ -34,7 +34,7 @@ class Task:
     crop: Crop
     folder: Path
     may_reject_all: bool = True
-    """Whether to go on where none of the first photos can be used."""
+    """Whether to continue where none of the first photos can be used."""
 
     def __str__(self) -> str:
         return self.spec.name
@@ -42,7 +42,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Shard:
-    """What became of a task: the file's name, split, number of records, size in bytes, SHA-256; what it left out."""
+    """A written shard: file name, split, number of records, size in bytes, SHA-256; the photos that it leaves out."""
 
     name: str
     split: str
@@ -53,7 +53,7 @@ class Shard:
 
 
 def write_shard(task: Task) -> Shard:
-    """Write the task's shard, then beside it, as JSON, what it became; return that too.
+    """Write a shard, and a JSON file that describes it; return the description.
 
     A photo that cannot be used leaves the shard one shorter.
     Raises click.ClickException when the source cannot be read or the shard cannot be written.
@@ -69,7 +69,7 @@ def write_shard(task: Task) -> Shard:
                 except UnusablePhoto as rejection:
                     rejected.append(Rejection(photo.id, rejection.reason))
                     if not task.may_reject_all and file.tell() == 0:
-                        _refuse_hopeless(rejected)
+                        _refuse_unusable_source(rejected)
                     continue
                 record = frame_record(encode_example(image, photo.id, photo.attributes))
                 digest.update(record)
@@ -81,22 +81,22 @@ def write_shard(task: Task) -> Shard:
     except OSError as error:
         raise click.ClickException(
             f"Cannot write {path}: {error.strerror}. Make room or choose another --out; "
-            "what is finished stays, and the same command continues."
+            "finished work is kept, and the same command continues."
         ) from None
     return shard
 
 
-def _refuse_hopeless(rejected: list[Rejection]) -> None:
+def _refuse_unusable_source(rejected: list[Rejection]) -> None:
     """Raise click.ClickException where many photos, and all so far, cannot be used for one and the same reason."""
-    if len(rejected) >= _HOPELESS and len({rejection.reason for rejection in rejected}) == 1:
+    if len(rejected) >= _MAX_ALIKE and len({rejection.reason for rejection in rejected}) == 1:
         raise click.ClickException(
             f"The first {len(rejected)} photos of a shard cannot be used, such as {rejected[0].id}: "
-            f"{rejected[0].reason}. Nothing was made. Correct the cause, or --max-rejected 1 goes on whatever comes."
+            f"{rejected[0].reason}. No shard was written. Correct the cause, or continue anyway with --max-rejected 1."
         )
 
 
 def finished_shard(folder: Path, spec: ShardSpec) -> Shard | None:
-    """Return what became of a shard that `make` finished in `folder` before; None where it did not."""
+    """Return a shard that `write_shard` finished in `folder` before; None where it did not."""
     path = folder / spec.name
     record = read_json(_record_path(path))
     if record is None or not path.exists() or path.stat().st_size != record["bytes"]:

@@ -1,8 +1,8 @@
-"""From unfinished shards to a finished folder, in steps that can be taken again after a kill at any moment.
+"""From unfinished shards to a published folder, in steps that can be repeated after a kill at any moment.
 
-OUT/.unfinished/ holds the recipe (settings.json), the shards made so far, and beside each what became of it. When all
-are there the documents join them, manifest.json last: from that moment on the new shards are complete, and publishing
-them into OUT is all that is left to do, by this run or by the next one.
+OUT/.unfinished/ holds the recipe (settings.json), the shards written so far, and a description of each. When all are
+there the documents follow, manifest.json last: from then on the new shards are complete, and this run or the next one
+only has to publish them into OUT.
 """
 
 import json
@@ -26,13 +26,13 @@ _VERSIONS = "versions.json"  # in there: the versions that it is made with
 
 
 def is_up_to_date(out: Path, recipe: Document) -> bool:
-    """Say whether `out` holds the shards of this recipe, each in its full size."""
+    """Return whether `out` holds the shards of this recipe, each in its full size."""
     manifest = finished(out)
     return manifest is not None and not differences(manifest, recipe) and _is_whole(out, manifest)
 
 
 def is_begun(out: Path) -> bool:
-    """Say whether a run began something in `out` and has not cleared it away."""
+    """Return whether `out` holds the work of an unfinished run."""
     return (out / _FOLDER).exists()
 
 
@@ -42,7 +42,7 @@ def finished(out: Path) -> Document | None:
 
 
 def begin(out: Path, recipe: Document, versions: Document, overwrite: bool) -> Path:
-    """Return the folder to make shards in; what an earlier run with this recipe left there stays.
+    """Return the folder to write shards into; what an earlier run with this recipe left there is kept.
 
     `versions` are those of the libraries that decide the pixels.
     Raises click.UsageError, and changes nothing, where `out` holds shards that are not ours, or shards or unfinished
@@ -81,7 +81,7 @@ def complete(out: Path, rejected: str, documents: Mapping[str, Document], manife
 
 
 def publish(out: Path) -> None:
-    """Bring complete shards, if there are any, from where they were made to `out`, in place of older ones.
+    """Move complete shards, if there are any, from the staging folder to `out`, in place of older ones.
 
     Whenever this is cut short, `out` has no manifest or one whose shards are all there, and calling it again goes on.
     """
@@ -112,7 +112,7 @@ def clear(out: Path) -> None:
 
 
 def repair_folder(out: Path, versions: Document) -> Path:
-    """Return the folder to make shards again in; what a repair with these versions that was cut short left stays."""
+    """Return the folder to write shards again into; what an interrupted repair with these versions left is kept."""
     folder = out / _FOLDER / _REPAIRED
     if read_json(folder / _VERSIONS) not in (None, versions):
         shutil.rmtree(folder)
@@ -122,7 +122,7 @@ def repair_folder(out: Path, versions: Document) -> Path:
 
 
 def restore(out: Path, names: Iterable[str]) -> None:
-    """Put these shards, made again, in the place of those in `out`; remove the folder that they were made in."""
+    """Replace these shards in `out` by those that were written again; remove the folder of the repair."""
     folder = out / _FOLDER / _REPAIRED
     for name in names:
         (folder / name).replace(out / name)
@@ -147,7 +147,7 @@ def _manifest(path: Path) -> Document | None:
 
 
 def _has_records(staged: Path) -> bool:
-    """Say whether a run that was cut short had made a shard with at least one photo: work that would be lost."""
+    """Return whether an interrupted run has written a shard with at least one photo: work that would be lost."""
     records = (read_json(path.with_suffix(".json")) for path in staged.glob("*.tfrecord"))
     return any(record and record.get("count") for record in records)
 
@@ -161,7 +161,7 @@ def _mixture(out: Path, before: Document, now: Document) -> click.UsageError:
     then, here = (", ".join(f"{name} {version}" for name, version in of.items()) for of in (before, now))
     return click.UsageError(
         f"{out} holds unfinished shards that were made with {then}; this is {here}, whose pixels could differ. "
-        "Nothing was touched. Install those versions again and the same command continues, or --overwrite begins anew."
+        "Nothing was changed. Install those versions again and the same command continues, or use --overwrite."
     )
 
 
@@ -172,6 +172,6 @@ def _refusal(out: Path, what: str, differing: list[str]) -> click.UsageError:
     )
     return click.UsageError(
         f"{out} holds {what} of other settings (old -> new):{told}\n"
-        "Nothing was touched. --overwrite makes them anew; the old ones stay until the new ones are complete. "
+        "Nothing was changed. --overwrite writes them again; the old ones are kept until the new ones are complete. "
         "Or choose another --out."
     )

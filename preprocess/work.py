@@ -1,4 +1,4 @@
-"""What there is to do: settings, the photos with what the lists say of them, and the shards that they make."""
+"""From settings and listed photos to the tasks of the workers."""
 
 from collections.abc import Collection, Container, Sequence
 from dataclasses import asdict, dataclass
@@ -21,7 +21,7 @@ from preprocess.workers.local import WorkerPool
 
 @dataclass(frozen=True)
 class Settings:
-    """What decides the bytes, but for the source: the lists, the crop, how photos are dealt to shards."""
+    """What decides the bytes besides the source: the lists, the crop, how photos are assigned to shards."""
 
     attributes: Path | None
     partitions: Path | None
@@ -33,7 +33,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Annotated:
-    """Photos that are to be used, with what the lists say of them, and those that a list does not have."""
+    """The photos to use, with their attributes and splits, and those that a list lacks."""
 
     photos: dict[str, Location]
     attributes: Attributes | None
@@ -41,7 +41,7 @@ class Annotated:
     rejected: tuple[Rejection, ...]
 
     def pick(self, ids: Sequence[str]) -> list[Photo]:
-        """Return these photos as a shard takes them."""
+        """Return these photos as a task has them."""
         rows = self.attributes.rows if self.attributes else {}
         return [Photo(photo_id, self.photos[photo_id], rows.get(photo_id)) for photo_id in ids]
 
@@ -89,7 +89,7 @@ def annotate(listing: Listing, settings: Settings) -> Annotated:
 
 
 class Work:
-    """What there is to do: which photos make which shard in `folder`."""
+    """The shards to write into `folder`, and the photos of each."""
 
     def __init__(
         self,
@@ -105,13 +105,13 @@ class Work:
         self._annotated, self._source, self._crop = annotated, source, settings.crop
 
     def task(self, spec: ShardSpec) -> Task:
-        """Return what a worker needs to make one shard."""
+        """Return the task of one shard."""
         photos = self._annotated.pick(self.planned[spec])
         return Task(spec, photos, self._source, self._crop, self.folder, self._may_reject_all)
 
 
 def write_missing(work: Work, specs: Collection[ShardSpec], pool: WorkerPool) -> list[Shard]:
-    """Make each of these shards that an earlier run did not; return all of them in the order of `specs`."""
+    """Write those of these shards that are missing; return all of them in the order of `specs`."""
     from tqdm import tqdm  # 0.1 s that the workers, who import this module too, need not spend
 
     shards = {spec: finished_shard(work.folder, spec) for spec in specs}
@@ -119,10 +119,10 @@ def write_missing(work: Work, specs: Collection[ShardSpec], pool: WorkerPool) ->
     photos = sum(len(work.planned[spec]) for spec in specs)
     done = photos - sum(len(work.planned[spec]) for spec in missing)
     click.echo(
-        f"{photos:,} photos make {len(specs)} shards" + (f"; {len(specs) - len(missing)} are there." if done else ".")
+        f"{photos:,} photos make {len(specs)} shards" + (f"; {len(specs) - len(missing)} are done." if done else ".")
     )
     with tqdm(total=photos, initial=done, unit=" photos", disable=None) as bar:
-        # A task is made when a worker is free to take it: all 50 of CelebA at once would keep the first one waiting.
+        # A task is built when a worker is free: building all 50 of CelebA first would keep the workers waiting.
         for task, shard in pool.completed(write_shard, map(work.task, missing)):
             shards[task.spec] = shard
             bar.set_postfix(rejected=sum(len(shard.rejected) for shard in shards.values() if shard), refresh=False)

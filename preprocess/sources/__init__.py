@@ -1,4 +1,4 @@
-"""Where photos come from. A source is listed once, in the parent; workers read single photos at known places."""
+"""Where photos come from. A source is listed once, in the parent; workers read single photos at known locations."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -20,7 +20,7 @@ Read = Callable[[Location], bytes]  # raises UnusablePhoto for a photo that cann
 
 @dataclass(frozen=True)
 class Listing:
-    """What a source holds.
+    """The photos of a source.
 
     Attributes:
         photos: the location of each photo by its id (the file name), in the order of ids.

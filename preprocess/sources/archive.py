@@ -1,4 +1,4 @@
-"""Photos in a zip or a tar, read in place: nothing is unpacked, and workers read at known places."""
+"""Photos in a zip or a tar, read in place: nothing is unpacked, and workers read at known locations."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -77,7 +77,7 @@ class Archive:
     def _refuse_another(self, file: FileIO) -> None:
         if _signature(file) != self.signature:
             raise click.ClickException(
-                f"{self.path} changed while photos were read from it. What was finished stays: once it is whole, "
+                f"{self.path} changed while photos were read from it. Finished work is kept: once the file is whole, "
                 "the same command continues."
             )
 

@@ -34,7 +34,10 @@ class Folder:
         seen = set()
         for folder, below, names in os.walk(self.path, onerror=_raise, followlinks=True):
             status = os.stat(folder)  # noqa: PTH116, a path is text here
-            if (status.st_dev, status.st_ino) in seen:  # by a link: its photos are here already, and it may loop
+            if (
+                status.st_dev,
+                status.st_ino,
+            ) in seen:  # reached through a link: its photos are listed already, and it may loop
                 below.clear()
                 continue
             seen.add((status.st_dev, status.st_ino))

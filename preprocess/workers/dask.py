@@ -1,4 +1,4 @@
-"""Task after task on the workers of a Dask cluster that somebody started. Only --cluster imports this module.
+"""Tasks on the workers of a running Dask cluster. Only --cluster imports this module.
 
 The client lives in the main thread, in an event loop that turns only while something is awaited: so every wait has an
 end, and Ctrl-C ends any, between two steps of the loop.
@@ -25,15 +25,14 @@ from preprocess import crop
 T = TypeVar("T")
 R = TypeVar("R")
 
-# All in seconds.
-_CONNECT_TIMEOUT_S = 10  # a scheduler that is just being started is asked again and again until then
+_CONNECT_TIMEOUT_S = 10  # a scheduler that is just starting is tried again until then
 _WORKERS_TIMEOUT_S = 60  # a worker takes 3 to start, and a dead one's successor as many
 _POLL_INTERVAL_S = 5
 _CLOSE_TIMEOUT_S = 2
 
-_TASKS_PER_WORKER = 4  # one at work and some that wait beside it, so that none is idle while results travel
+_TASKS_PER_WORKER = 4  # one running and some waiting, so that no worker is idle while results travel
 
-_CONTINUES = "What is finished stays, and the same command continues."
+_CONTINUES = "Finished work is kept, and the same command continues."
 
 
 class ClusterPool:
@@ -45,7 +44,7 @@ class ClusterPool:
     """
 
     def __init__(self, address: str):
-        # What this process has to say of the cluster, it says in its own words; Dask adds tables and tracebacks.
+        # This process reports on the cluster itself; Dask would add tables and tracebacks.
         logging.disable()
         warnings.filterwarnings("ignore", module="distributed")
         self._address = address
@@ -187,7 +186,7 @@ class _Call(NamedTuple):
 
 
 def _do(work: Callable[[T], R], task: T, versions: dict) -> R:
-    """Be a worker for one task. Raises click.ClickException that names this machine."""
+    """Run one task in a worker. Raises click.ClickException that names this machine."""
     try:
         if crop.versions() != versions:
             raise click.ClickException(

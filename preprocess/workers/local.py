@@ -1,7 +1,7 @@
-"""Task after task on processes of this machine. Nothing here hangs, and nothing outlives the run.
+"""Tasks on worker processes of this machine. Nothing here hangs, and nothing outlives the run.
 
-A pipe for each worker in place of concurrent.futures: it is known which task a dead worker had, the processes start
-before there is a task, and no queue is left that could block (https://github.com/python/cpython/issues/94777).
+A pipe for each worker instead of concurrent.futures: it is known which task a dead worker had, the processes start
+before there is a task, and there is no queue that could block (https://github.com/python/cpython/issues/94777).
 """
 
 import multiprocessing
@@ -34,7 +34,7 @@ class Worker(NamedTuple):
 
 
 class WorkerPool:
-    """Worker processes in a `with` block. They start at once, to be ready when the first task is."""
+    """Worker processes in a `with` block. They start at once, to be ready for the first task."""
 
     def __init__(self, size: int):
         self._idle = [_start() for _ in range(size)]
@@ -51,7 +51,7 @@ class WorkerPool:
             worker.process.join()
 
     def completed(self, work: Callable[[T], R], tasks: Iterable[T]) -> Iterator[tuple[T, R]]:
-        """Yield each task with its result as soon as it is there, in any order. A task is taken when a worker is free.
+        """Yield each task with its result as soon as it is done, in any order. A task is taken when a worker is free.
 
         `work` is a function of a module; its argument and result can be pickled. A click.ClickException in it is
         raised here. When a worker dies (killed, out of memory), its task is given to another; a task that takes that
@@ -87,7 +87,7 @@ class WorkerPool:
 
 
 def _start() -> Worker:
-    # A fork takes 2 ms where a new Python takes 150, but is unsafe beside threads, such as the progress bar's, and on
+    # A fork takes 2 ms where a new Python takes 150, but is unsafe with threads, such as the progress bar's, and on
     # other systems than Linux.
     is_safe_to_fork = sys.platform == "linux" and threading.active_count() == 1
     context = multiprocessing.get_context("fork" if is_safe_to_fork else "spawn")
@@ -106,7 +106,7 @@ def _start() -> Worker:
 
 
 def _serve(link: Connection) -> None:
-    """Be a worker: answer each (work, task) with its result, or with the click.ClickException that it raised."""
+    """Run in a worker: answer each (work, task) with its result, or with the click.ClickException that it raised."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a fork has its parent's answer to it
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -121,13 +121,13 @@ def _serve(link: Connection) -> None:
 
 
 def _end_with_parent() -> None:
-    """End this process when the parent has ended, however that came, be it amid a task."""
+    """End this process when the parent has ended, for whatever reason, even within a task."""
     multiprocessing.parent_process().join()
     os._exit(1)
 
 
 def _died_twice(task: Any) -> click.ClickException:
     return click.ClickException(
-        f"A worker process died twice while making {task}. Was it killed, or out of memory? What is finished stays, "
+        f"A worker process died twice while making {task}. Was it killed, or out of memory? Finished work is kept, "
         "and the same command continues."
     )

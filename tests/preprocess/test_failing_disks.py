@@ -83,7 +83,7 @@ def test_a_disk_without_room_for_the_manifest(run_under, preprocess, photos, tmp
 def test_a_disk_without_room_for_anything(run_under, photos, tmp_path):
     status, said = run_under(files_up_to(0), "--source", photos.zip, "--out", tmp_path / "out")
     assert status == 1
-    assert f"{tmp_path}/out/.lock: File too large. Mend that" in said
+    assert f"{tmp_path}/out/.lock: File too large. Correct that" in said
     assert list(tmp_path.iterdir()) == []
 
 

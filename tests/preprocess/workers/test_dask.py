@@ -180,7 +180,7 @@ def test_stopped_it_leaves_at_once_and_takes_back_what_is_queued(started, tmp_pa
     said, _ = process.communicate(timeout=5)
     assert (process.returncode, said.splitlines()[-1]) == (
         143,
-        "Stopped. What is finished stays, and the same command continues.",
+        "Stopped. Finished work is kept, and the same command continues.",
     )
     time.sleep(0.5)
     left = made(out)
@@ -267,7 +267,7 @@ def test_a_scheduler_that_is_lost_is_said_in_one_line(started, tmp_path):
         [
             "40 photos make 40 shards.",
             f"Error: The scheduler at {address} is gone, or has dropped the work. Start it again. "
-            "What is finished stays, and the same command continues.",
+            "Finished work is kept, and the same command continues.",
         ],
     )
 
