@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from training.schedule import CosineSchedule
 
@@ -82,7 +82,11 @@ class Preset:
     )
 
     flip: bool = setting(AUGMENTATION, "Flip photos horizontally, at random.", False)
-    augment: str = setting(AUGMENTATION, "Augmentations applied to every discriminator input, separated by commas.", "")
+    augment: str = setting(
+        AUGMENTATION,
+        f"Augmentations applied to every discriminator input, separated by commas: {', '.join(get_args(Augmentation))}.",
+        "",
+    )
     augment_probability: CosineSchedule = setting(
         AUGMENTATION, "Probability of each augmentation for each image.", CosineSchedule(1.0), at_least=0, at_most=1
     )

@@ -17,16 +17,16 @@ NEAR_ZERO = 0.02
 """The discriminator's loss is near zero below this fraction of its value at chance."""
 PATIENCE_KIMG = 20.0
 """Thousands of photos for which that loss has to be near zero."""
-RUN_AWAY = 200.0
+DIVERGENCE = 200.0
 """A loss has diverged above this many times the discriminator's loss at chance.
 
 `r3gan` in batches of 4 at rates of 4e-4 passed 60 in its first steps and recovered (its chance is 0.7); later G's loss
 passed 35 million, and was still 1,300 after 260 more photos.
 """
 
-FACES_ALIKE = "collapse: G draws nearly one face for every z"
-OUT_OF_REACH = "collapse: D's loss has been near zero for long, so G learns nothing"
-RAN_AWAY = "the losses have run away: begin again with half of --lr-g and --lr-d, or with --clip-norm 1"
+FACES_ALIKE = "collapse: the generator draws nearly the same face for every z"
+DISCRIMINATOR_WINS = "collapse: the discriminator's loss has been near zero for long, so the generator learns nothing"
+DIVERGED = "the losses have diverged: start again with half of --lr-g and --lr-d, or with --clip-norm 1"
 
 
 def spread(images: np.ndarray) -> float:
@@ -52,7 +52,7 @@ class CollapseDetector:
                 (Wasserstein): then only the spread of the faces counts.
         """
         self._min_d_loss = None if chance is None else NEAR_ZERO * chance
-        self._max_loss = math.inf if chance is None else RUN_AWAY * chance
+        self._max_loss = math.inf if chance is None else DIVERGENCE * chance
         self._near_zero_since: float | None = None
         self._alike = False
 
@@ -76,4 +76,4 @@ class CollapseDetector:
             self._alike = kimg >= MIN_KIMG and relative_spread < ALIKE
         is_long = self._near_zero_since is not None and kimg - self._near_zero_since >= PATIENCE_KIMG
         diverged = d_loss > self._max_loss or g_loss > self._max_loss
-        return "; ".join([FACES_ALIKE] * self._alike + [OUT_OF_REACH] * is_long + [RAN_AWAY] * diverged)
+        return "; ".join([FACES_ALIKE] * self._alike + [DISCRIMINATOR_WINS] * is_long + [DIVERGED] * diverged)

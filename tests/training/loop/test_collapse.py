@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from training.loop.collapse import FACES_ALIKE, OUT_OF_REACH, RAN_AWAY, CollapseDetector, spread
+from training.loop.collapse import FACES_ALIKE, DISCRIMINATOR_WINS, DIVERGED, CollapseDetector, spread
 from training.models.losses import LOSSES
 
 
@@ -30,11 +30,11 @@ def test_a_loss_near_zero_is_warned_of_when_it_lasts(name):
     assert detector.update(10.0, 0.5 * chance, 1.0, None) == ""
     assert detector.update(25.0, 0.019 * chance, 1.0, None) == ""
     assert detector.update(44.9, 0.019 * chance, 1.0, None) == ""
-    assert detector.update(45.0, 0.019 * chance, 1.0, None) == OUT_OF_REACH
+    assert detector.update(45.0, 0.019 * chance, 1.0, None) == DISCRIMINATOR_WINS
     assert detector.update(46.0, 0.021 * chance, 1.0, None) == ""
     assert detector.update(50.0, 0.019 * chance, 1.0, None) == ""
     assert detector.update(69.9, 0.019 * chance, 1.0, None) == ""
-    assert detector.update(70.0, 0.019 * chance, 1.0, None) == OUT_OF_REACH
+    assert detector.update(70.0, 0.019 * chance, 1.0, None) == DISCRIMINATOR_WINS
 
 
 @pytest.mark.parametrize("name", ["cross_entropy", "hinge", "relativistic"])
@@ -42,8 +42,8 @@ def test_losses_that_run_away_are_warned_of_until_they_return(name):
     chance = LOSSES[name].chance
     detector = CollapseDetector(chance)
     assert detector.update(1.0, 199 * chance, -500 * chance, None) == ""
-    assert detector.update(2.0, chance, 201 * chance, None) == RAN_AWAY
-    assert detector.update(3.0, 201 * chance, math.nan, None) == RAN_AWAY
+    assert detector.update(2.0, chance, 201 * chance, None) == DIVERGED
+    assert detector.update(3.0, 201 * chance, math.nan, None) == DIVERGED
     assert detector.update(4.0, chance, math.nan, None) == ""
 
 
@@ -63,21 +63,21 @@ def test_a_wasserstein_distance_may_be_zero_for_long():
 def test_both_are_said():
     detector = CollapseDetector(chance=1.0)
     detector.update(10.0, 0.0, 1.0, 0.0)
-    assert detector.update(30.0, 0.0, 1.0, 0.0) == f"{FACES_ALIKE}; {OUT_OF_REACH}"
+    assert detector.update(30.0, 0.0, 1.0, 0.0) == f"{FACES_ALIKE}; {DISCRIMINATOR_WINS}"
 
 
 def test_the_bounds_themselves_are_no_warning():
     """At 200 times chance a loss has not run away, at 0.02 of it it is not near zero, at 0.1 faces are not alike."""
     detector = CollapseDetector(chance=1.0)
     assert detector.update(100.0, 200.0, 200.0, relative_spread=0.1) == ""
-    assert detector.update(101.0, 200.1, 1.0, None) == RAN_AWAY
-    assert detector.update(102.0, 1.0, 200.1, None) == RAN_AWAY
+    assert detector.update(101.0, 200.1, 1.0, None) == DIVERGED
+    assert detector.update(102.0, 1.0, 200.1, None) == DIVERGED
     for kimg in (110.0, 120.0, 140.0):
         assert detector.update(kimg, 0.02, 1.0, None) == ""
     # Two at once are both said; the time near zero counts from the first look that found it there.
     assert detector.update(150.0, 0.01, 1.0, relative_spread=0.05) == FACES_ALIKE
     assert detector.update(169.9, 0.01, 1.0, None) == FACES_ALIKE
-    assert detector.update(170.0, 0.01, 300.0, None) == f"{FACES_ALIKE}; {OUT_OF_REACH}; {RAN_AWAY}"
+    assert detector.update(170.0, 0.01, 300.0, None) == f"{FACES_ALIKE}; {DISCRIMINATOR_WINS}; {DIVERGED}"
 
 
 def test_a_loss_without_a_level_is_watched_for_faces_alone():

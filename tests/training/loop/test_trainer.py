@@ -172,8 +172,8 @@ def test_losses_that_have_run_away_are_warned_of(trained, capsys):
         gan.discriminator.network.trainable_variables[-1].assign([1e4])  # photos and fakes are real beyond doubt
 
     stats = trained(outweigh, timetable=replace(TIMETABLE, total_steps=12))
-    assert [line["warning"] for line in stats] == [collapse.RAN_AWAY] * 2
-    assert capsys.readouterr().out.count(collapse.RAN_AWAY) == 2
+    assert [line["warning"] for line in stats] == [collapse.DIVERGED] * 2
+    assert capsys.readouterr().out.count(collapse.DIVERGED) == 2
 
 
 def test_a_discriminator_that_is_always_right_is_warned_of_and_still_after_a_restart(trained, monkeypatch):
@@ -181,7 +181,7 @@ def test_a_discriminator_that_is_always_right_is_warned_of_and_still_after_a_res
     monkeypatch.setattr(collapse, "NEAR_ZERO", 10.0)  # of chance: whatever D's loss is counts as near zero
     trained(timetable=replace(TIMETABLE, total_steps=12))
     stats = trained()
-    assert [line["warning"] for line in stats] == ["", "", collapse.OUT_OF_REACH]
+    assert [line["warning"] for line in stats] == ["", "", collapse.DISCRIMINATOR_WINS]
 
 
 @pytest.mark.parametrize("cache", [False, True])
