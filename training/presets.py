@@ -84,7 +84,7 @@ class Preset:
     flip: bool = setting(AUGMENTATION, "Flip photos horizontally, at random.", False)
     augment: str = setting(
         AUGMENTATION,
-        f"Augmentations applied to every discriminator input, separated by commas: {', '.join(get_args(Augmentation))}.",
+        f"Augmentations of every discriminator input, separated by commas: {', '.join(get_args(Augmentation))}.",
         "",
     )
     augment_probability: CosineSchedule = setting(

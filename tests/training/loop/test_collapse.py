@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from training.loop.collapse import FACES_ALIKE, DISCRIMINATOR_WINS, DIVERGED, CollapseDetector, spread
+from training.loop.collapse import DISCRIMINATOR_WINS, DIVERGED, FACES_ALIKE, CollapseDetector, spread
 from training.models.losses import LOSSES
 
 
