@@ -32,7 +32,7 @@ def test_help_lists_them_by_group():
 
 
 @pytest.mark.parametrize(
-    ("text", "ramp"),
+    ("text", "schedule"),
     [("2e-4", CosineSchedule(2e-4)), ("2e-4:5e-5", CosineSchedule(2e-4, 5e-5)), ("0:0.5", CosineSchedule(0.0, 0.5))],
 )
 def test_a_schedule_is_read_and_said_again(text, schedule):

@@ -367,7 +367,7 @@ def test_metrics_are_taken_while_training_and_the_best_is_kept(finished, tmp_pat
     data, out = finished[0] / "data", tmp_path / "run"
     output = run.succeeds(
         "--shards", data, *SMALL, "--epochs", 3, "--metrics", "swd", "--metrics-kimg", 0.05, "--save-kimg", 0.02,
-        "--out", out,
+        "--status-seconds", 1_000, "--out", out,
     )  # fmt: skip
     assert [int(row["step"]) for row in scores(out)] == [5, 10, 15, 18]
     best = min(scores(out), key=lambda row: float(row["swd"]))
