@@ -105,6 +105,7 @@ def test_a_malformed_list_of_partitions_names_file_and_line(written, text, line)
         ("content/img_align_celeba", "content"),
         ("archive", "archive"),  # Kaggle's whole folder, photos and lists
         ("archive/photos.zip", "archive"),
+        ("celeba/img/img_align_celeba/000001", "celeba"),  # two levels above the folder that holds the photos
     ],
 )
 @pytest.mark.parametrize("suffix", [".txt", ".csv"])
@@ -128,3 +129,8 @@ def test_a_list_that_ends_after_its_names_is_malformed(written):
     with pytest.raises(click.UsageError, match=r"line 2: the first line promises 1 rows, but 0 follow"):
         read_attributes(written("1\nBald Young\n"), IDS)
     assert read_attributes(written("0\nBald Young\n"), IDS).rows == {}
+
+
+def test_blank_lines_are_no_rows(written):
+    text = "2\nBald Young\n\n000001.jpg -1 1\n\n000002.jpg 1 -1\n\n"
+    assert read_attributes(written(text), IDS).rows == {"000001.jpg": b"\0\1", "000002.jpg": b"\1\0"}

@@ -299,3 +299,16 @@ def test_an_archive_that_cannot_be_opened_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr(Path, "open", fails)
     with pytest.raises(click.UsageError, match=r"photos\.zip cannot be read: Permission denied"):
         open_source([tmp_path / "photos.zip"])
+
+
+def test_a_tar_that_leads_backwards_ends(opened):
+    """A size below 0 points at an earlier header; Python before 3.13.6 followed it for ever."""
+    entry = tarfile.TarInfo("1.jpg")
+    first = entry.tobuf()
+    entry.name, entry.size = "2.jpg", 0
+    second = bytearray(entry.tobuf(tarfile.GNU_FORMAT))
+    second[124:136] = (-1024 % 2**96).to_bytes(12, "big")  # base 256
+    second[148:156] = b" " * 8
+    second[148:156] = b"%06o\0 " % sum(second)
+    with pytest.raises(click.UsageError, match="is not a whole zip or tar"):
+        opened(first + bytes(second) + bytes(1024)).list()

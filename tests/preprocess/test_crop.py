@@ -4,6 +4,7 @@ import io
 import struct
 import zlib
 
+import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
@@ -196,3 +197,34 @@ KNOWN = {
 def test_the_named_crops_are_those_of_the_projects_that_made_them_known():
     assert {name: (*box, usual) for name, (box, usual) in CELEBA_BOXES.items()} == KNOWN
     assert (SIZE, CELEBA_PHOTO, MAX_PIXELS) == (64, (178, 218), 64_000_000)
+
+
+def test_a_photo_of_the_most_pixels_is_taken():
+    assert MAX_PIXELS == 8_000 * 8_000
+    assert grey_levels(encoded(Image.new("1", (8_000, 8_000), 1), "PNG")) == {255}
+
+
+def test_a_photo_that_is_wide_enough_and_not_high_enough_for_the_box_is_rejected(jpeg):
+    for size in ((400, 299), (299, 400)):
+        with pytest.raises(UnusablePhoto, match="smaller than the crop box"):
+            pixels(jpeg(0, size=size), parse("100,100,300,300"))
+
+
+@pytest.mark.parametrize("box", [(0, 0, 128, 100), (0, 0, 100, 128), (0, 0, 100, 100)])
+def test_a_box_that_does_not_divide_both_ways_is_resized(jpeg, box):
+    photo = jpeg(3, size=(140, 140))
+    image = Image.open(io.BytesIO(photo))
+    image.draft("L", None)
+    expected = image.convert("L").crop(box).resize((64, 64), Image.Resampling.BOX).tobytes()
+    assert pixels(photo, parse(",".join(map(str, box)), "box")) == expected
+
+
+def test_luma_is_what_the_jpeg_itself_stores():
+    """Not that of the clipped RGB: the fingerprints of shards rest on it."""
+    noise = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8).repeat(16, 0).repeat(16, 1)
+    photo = encoded(Image.fromarray(noise), "JPEG", quality=60)
+    luma = Image.open(io.BytesIO(photo))
+    luma.draft("L", None)
+    box = (0, 0, 128, 128)
+    assert pixels(photo, parse("0,0,128,128", "box")) == luma.reduce(2, box).tobytes()
+    assert luma.tobytes() != Image.open(io.BytesIO(photo)).convert("L").tobytes()

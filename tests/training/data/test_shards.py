@@ -1,7 +1,10 @@
+import json
+
 import pytest
 from click import UsageError
 
-from training.data.shards import find
+from tests.training.shards_by_tensorflow import numbered_images, write_shards
+from training.data.shards import attribute_names, find, origin
 
 
 def test_the_three_spellings_find_the_same(shard_folder):
@@ -73,3 +76,34 @@ def test_a_truncated_shard_is_named_before_anything_runs(shard_folder):
 
 def test_something_else_than_a_shard_is_refused(shard_folder):
     assert "not a shard" in refused(shard_folder / "manifest.json")
+
+
+def with_attributes(folder, listed):
+    manifest = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps({**manifest, "attribute_names": listed}))
+    return str(folder)
+
+
+def test_attributes_are_those_of_all_folders(tmp_path):
+    for name in ("first", "second"):
+        write_shards(tmp_path / name, numbered_images(10), (10,))
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert attribute_names(find([with_attributes(first, ["Bald", "Young"])])) == ["Bald", "Young"]
+    both = find([str(first), with_attributes(second, ["Bald", "Young"])])
+    assert attribute_names(both) == ["Bald", "Young"]
+    with_attributes(second, ["Young", "Bald"])
+    with pytest.raises(UsageError, match=r"first and .*second list different attributes|second and .*first list"):
+        attribute_names(both)
+    with_attributes(second, None)
+    with pytest.raises(UsageError, match=rf"The shards in {second} have no attributes"):
+        attribute_names(both)
+
+
+def test_the_origin_is_what_the_manifest_says(tmp_path):
+    write_shards(tmp_path, numbered_images(10), (10,))
+    found = find([str(tmp_path)])
+    assert origin(found) == {"source": None, "crop": None, "image_shape": [16, 16, 1]}
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    manifest |= {"source": {"fingerprint": "abc"}, "settings": {"crop": {"name": "progan"}}}
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    assert origin(found) == {"source": "abc", "crop": {"name": "progan"}, "image_shape": [16, 16, 1]}

@@ -225,3 +225,23 @@ def test_what_is_recorded_can_be_seen_at_once(tmp_path):
     history.add_samples("epoch-00001", 1280, np.zeros((4, 8, 6, 1), np.uint8))
     history.add(row(2))
     assert tags_on_disk(tmp_path)[3] == "samples [b'12' b'16']"  # two by two, width and height
+
+
+def test_a_loss_that_is_zero_still_has_its_floor_at_zero(tmp_path, monkeypatch):
+    figures = []
+    real = history_module.Figure.savefig
+    monkeypatch.setattr(
+        history_module.Figure,
+        "savefig",
+        lambda figure, *args, **options: (figures.append(figure), real(figure, *args, **options)),
+    )
+    History(tmp_path, 0).add(row(1, d_loss=0.0))
+    [axes] = figures[0].axes
+    assert axes.get_ylim()[0] == 0
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["discriminator", "generator"]
+
+
+def test_the_first_line_of_status_is_on_the_disk_at_once(tmp_path):
+    History(tmp_path, 0).add_status(status(5))
+    assert len((tmp_path / "stats.jsonl").read_text().splitlines()) == 1
+    assert [kept.step for kept in History(tmp_path, 5).statuses] == [5]
