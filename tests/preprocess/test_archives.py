@@ -307,7 +307,7 @@ def test_a_tar_that_leads_backwards_ends(opened):
     first = entry.tobuf()
     entry.name, entry.size = "2.jpg", 0
     second = bytearray(entry.tobuf(tarfile.GNU_FORMAT))
-    second[124:136] = (-1024 % 2**96).to_bytes(12, "big")  # base 256
+    second[124:136] = (-512 % 2**96).to_bytes(12, "big")  # base 256
     second[148:156] = b" " * 8
     second[148:156] = b"%06o\0 " % sum(second)
     with pytest.raises(click.UsageError, match="is not a whole zip or tar"):
