@@ -47,6 +47,7 @@ def test_a_setting_that_an_older_version_did_not_have_is_its_default():
     saved = configs.load(OLDER).config
     assert "width" not in json.loads((OLDER / "config.json").read_text())
     then = replace(CONFIG, photos=640, data="6af6c8babf61d735")
+    assert (saved.micro_batch, saved.jit) == (None, False)
     assert configs.differences(saved, then) == []
     other = replace(then, method=replace(then.method, width=0.5))
     assert configs.differences(saved, other) == ["width: 1.0 in the run, 0.5 asked for"]

@@ -205,3 +205,8 @@ def test_no_more_photos_are_learnt_from_than_are_to_be_seen(tmp_path, monkeypatc
     _, card = attributes.train(shards, shards, "train", 0.04, 0, lambda line: None)
     assert seen == [40]
     assert card.kimg == 0.04
+
+
+def test_the_digest_is_as_long_as_in_the_cards_of_older_versions(learnt):
+    place, _ = learnt
+    assert len(json.loads((place / "features/attributes.json").read_text())["digest"]) == 16

@@ -136,6 +136,7 @@ def test_the_filter_is_not_trained():
     layer = blur()
     layer.build((None, 8, 8, 3))
     assert layer.trainable_variables == []
+    assert len(layer.weights) == 1  # a bias would be one more in every checkpoint and every generator.keras
 
 
 def grouped(dtype="float32"):

@@ -300,10 +300,24 @@ def test_steps_take_turns():
     lazy = phases(replace(METHOD, critic_steps=2, r1_gamma=CosineSchedule(1.0), penalty_every=4))
     assert [phase.penalised for phase in lazy] == [True, False, False, False]
     assert [phase.updates_generator for phase in lazy] == [False, True, False, True]
-    for penalty in ({"r2_gamma": CosineSchedule(0.0, 1.0)}, {"gradient_penalty": 10.0}):
+    for penalty in ({"r2_gamma": CosineSchedule(0.0, 1.0)}, {"gradient_penalty": 0.5}):
         every_third = phases(replace(METHOD, penalty_every=3, **penalty))
         assert [phase.penalised for phase in every_third] == [True, False, False]
     assert len(phases(replace(METHOD, penalty_every=3))) == 1  # where there is none, steps are all alike
+
+
+def test_the_generator_draws_once_a_step():
+    """Its moving statistics go one step, from 0 at momentum 0.99 towards those of the batch (Keras's default)."""
+    progress = Progress()
+    gan = build(METHOD, SHAPE, 5, progress)
+    [first, *_] = [
+        layer for layer in gan.generator.network.layers if isinstance(layer, keras.layers.BatchNormalization)
+    ]
+    before = keras.Model(gan.generator.network.inputs, first.input)
+    z = Noise(5, tf.constant(0, tf.int64), 0, METHOD.batch_size).latent(METHOD.latent, METHOD.latent_distribution)
+    mean = before(z).numpy().astype(np.float64).mean(axis=(0, 1, 2))
+    replica_step(gan, METHOD, 5, 1)([tf.constant(photos()[0])], tf.constant(0, tf.int64))
+    np.testing.assert_allclose(first.moving_mean.numpy(), 0.01 * mean, rtol=1e-4, atol=1e-8)
 
 
 def test_only_the_generators_turns_change_the_generator_and_count():

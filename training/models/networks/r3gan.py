@@ -30,9 +30,8 @@ def discriminator(image_shape: tuple[int, int, int], width: float = 1.0) -> kera
 
 def _widths(image_shape: tuple[int, int, int], width: float) -> list[int]:
     """Channels of the stages from 4x4 to the image's own size."""
-    return [
-        scaled_channels(768 if 4 << stage <= 32 else 384, width) for stage in range(num_upsamplings(image_shape) + 1)
-    ]
+    stages = range(num_upsamplings(image_shape) + 1)
+    return [scaled_channels(768 if 4 << stage <= 32 else 384, width) for stage in stages]
 
 
 def _generator(widths: Sequence[int], channels: int, latent: int) -> keras.Model:
