@@ -1,4 +1,4 @@
-"""The bytes of one photo to 64x64 grey pixels. Knows no files, shards or records."""
+"""The bytes of one photo to the pixels of its crop. Knows no files, shards or records."""
 
 import io
 from dataclasses import dataclass
@@ -7,7 +7,9 @@ from typing import NamedTuple
 import PIL
 from PIL import Image, features
 
-SIZE = 64  # pixels a side of what comes out: (SIZE, SIZE, 1), uint8
+SIZE = 64  # default side of the pixels, in pixels
+MAX_SIZE = 2048  # a record of three channels then stays below the 16 MiB that a reader takes for sound
+CHANNELS = {"grey": 1, "rgb": 3}  # by the name of the colours; the first is the default
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels, as Pillow counts them
 
@@ -59,13 +61,15 @@ class Rejection(NamedTuple):
 
 @dataclass(frozen=True)
 class Crop:
-    """The part of a photo that is kept, and how it is resized to SIZE x SIZE.
+    """The part of a photo that is kept, and how it becomes a square of pixels.
 
     Attributes:
         name: a key of CELEBA_BOXES, "center", or the four numbers.
         filter: a key of FILTERS.
         box: what to cut out; None means the largest centred square.
         photo_size: (width, height) that a photo must have; None takes any that holds the box.
+        size: side of the square in pixels.
+        color: a key of CHANNELS.
 
     """
 
@@ -73,19 +77,26 @@ class Crop:
     filter: str
     box: Box | None = None
     photo_size: tuple[int, int] | None = None
+    size: int = SIZE
+    color: str = "grey"
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """height, width, channels of the pixels."""
+        return self.size, self.size, CHANNELS[self.color]
 
 
-def parse(text: str, filter_name: str | None = None) -> Crop:
-    """Return the crop that `text` names: a key of CELEBA_BOXES, "center", or "L,T,R,B".
+def parse(text: str, filter_name: str | None = None, size: int = SIZE, color: str = "grey") -> Crop:
+    """Return the crop that `text` names: a key of CELEBA_BOXES, "center", or "L,T,R,B", at this size and in this color.
 
     Without `filter_name` the crop gets its usual filter: the one its users take, else Lanczos.
     Raises ValueError with a sentence for the user.
     """
     if text in CELEBA_BOXES:
         box, usual = CELEBA_BOXES[text]
-        return Crop(text, filter_name or usual, box, CELEBA_PHOTO)
+        return Crop(text, filter_name or usual, box, CELEBA_PHOTO, size, color)
     if text == CENTER:
-        return Crop(text, filter_name or "lanczos")
+        return Crop(text, filter_name or "lanczos", size=size, color=color)
     try:
         left, top, right, bottom = (int(number) for number in text.split(","))
     except ValueError:
@@ -93,11 +104,12 @@ def parse(text: str, filter_name: str | None = None) -> Crop:
         raise ValueError(f"{text!r} is not a crop: name one of {names}, or four numbers L,T,R,B.") from None
     if not (0 <= left < right and 0 <= top < bottom):
         raise ValueError(f"{text!r} is not a box: 0 <= left < right and 0 <= top < bottom must hold.")
-    return Crop(f"{left},{top},{right},{bottom}", filter_name or "lanczos", (left, top, right, bottom))
+    box = (left, top, right, bottom)
+    return Crop(",".join(map(str, box)), filter_name or "lanczos", box, size=size, color=color)
 
 
 def pixels(photo: bytes, crop: Crop) -> bytes:
-    """Return SIZE*SIZE grey levels (uint8, row by row) of a JPEG, PNG or WebP file.
+    """Return the pixels, uint8 of `crop.shape`, of a JPEG, PNG or WebP file.
 
     Raises UnusablePhoto for whatever cannot be used.
     """
@@ -105,12 +117,12 @@ def pixels(photo: bytes, crop: Crop) -> bytes:
     if image.width * image.height > MAX_PIXELS:
         raise UnusablePhoto(f"larger than {MAX_PIXELS // 1_000_000} megapixels")
     try:
-        grey = _grey(image)
+        whole = _decode(image, crop.color)
     except UnusablePhoto:
         raise
     except Exception:  # decoders meet hostile bytes with OSError, SyntaxError, ValueError, struct.error and more
         raise UnusablePhoto("truncated or damaged") from None
-    return _shrink(grey, _box(grey.size, crop), crop.filter).tobytes()
+    return _resize(whole, _box(whole.size, crop), crop).tobytes()
 
 
 def versions() -> dict[str, str | None]:
@@ -127,17 +139,19 @@ def _open(photo: bytes) -> Image.Image:
         raise UnusablePhoto("not a JPEG, PNG or WebP image") from None
 
 
-def _grey(image: Image.Image) -> Image.Image:
-    """Decode to 8-bit luma (ITU-R 601-2), upright, whatever the photo's own mode."""
+def _decode(image: Image.Image, color: str) -> Image.Image:
+    """Decode to 8-bit luma (ITU-R 601-2) or RGB, upright, whatever the photo's own mode."""
+    mode = "L" if color == "grey" else "RGB"
     # Lets libjpeg decode luma alone: twice as fast as RGB, and 0.02 grey levels apart from it on average over 1,600
     # CelebA photos (in one in nine more than 3 at some pixel, 8 at most, where RGB clips strong colours). No scale is
     # asked for: at 1/2 an odd offset such as 25 or 57 would be half a pixel off. Other formats ignore all of it.
-    image.draft("L", None)
+    if mode == "L":
+        image.draft(mode, None)
     if "exif" in image.info and image.getexif().get(_EXIF_ORIENTATION, 1) != 1:
         from PIL import ImageOps  # 30 ms that a worker on CelebA need not spend
 
         image = ImageOps.exif_transpose(image)
-    if image.mode == "L" and "transparency" not in image.info:
+    if image.mode == mode and "transparency" not in image.info:
         image.load()
         return image
     if image.mode.startswith(("I", "F")):
@@ -145,7 +159,7 @@ def _grey(image: Image.Image) -> Image.Image:
     if image.has_transparency_data:
         above = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", above.size, "white"), above)
-    return image.convert("RGB").convert("L")
+    return image.convert("RGB").convert(mode)
 
 
 def _box(size: tuple[int, int], crop: Crop) -> Box:
@@ -161,10 +175,10 @@ def _box(size: tuple[int, int], crop: Crop) -> Box:
     return crop.box
 
 
-def _shrink(grey: Image.Image, box: Box, filter_name: str) -> Image.Image:
-    (across, rest_across), (down, rest_down) = divmod(box[2] - box[0], SIZE), divmod(box[3] - box[1], SIZE)
-    if filter_name == "box" and across and down and not rest_across and not rest_down:
+def _resize(image: Image.Image, box: Box, crop: Crop) -> Image.Image:
+    (across, rest_across), (down, rest_down) = (divmod(box[i + 2] - box[i], crop.size) for i in (0, 1))
+    if crop.filter == "box" and across and down and not rest_across and not rest_down:
         # The exact mean, rounded once; resize rounds after each direction, which makes faces 0.36 grey levels brighter.
-        return grey.reduce((across, down), box)
+        return image.reduce((across, down), box)
     # Cut first: resize(box=...) would mix in what lies outside, up to 23 grey levels at the edges of CelebA photos.
-    return grey.crop(box).resize((SIZE, SIZE), FILTERS[filter_name])
+    return image.crop(box).resize((crop.size, crop.size), FILTERS[crop.filter])

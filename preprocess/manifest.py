@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from preprocess.crop import SIZE, Crop, Rejection, parse
+from preprocess.crop import Rejection
 from preprocess.plan import SPLITS
 from preprocess.shard import Shard
 
@@ -41,6 +41,7 @@ def differences(old: Document, new: Document) -> list[str]:
 def build(
     made_of: Document,
     versions: Document,
+    shape: tuple[int, int, int],
     attribute_names: Sequence[str] | None,
     shards: Sequence[Shard],
     rejections: Iterable[Rejection],
@@ -48,7 +49,7 @@ def build(
     """Return manifest.json: the recipe and what came of it. `shards` in the order in which they are to be listed."""
     return made_of | {
         "versions": versions,
-        "image": {"shape": [SIZE, SIZE, 1], "dtype": "uint8"},
+        "image": {"shape": list(shape), "dtype": "uint8"},
         "attribute_names": None if attribute_names is None else list(attribute_names),
         "shards": [
             {
@@ -84,12 +85,7 @@ def counts(manifest: Document) -> dict[str, int]:
 
 def documents(manifest: Document) -> dict[str, Document]:
     """Return the other JSON documents of a folder, by file name: they follow from its manifest."""
-    names = manifest["attribute_names"]
-    crop = parse(manifest["settings"]["crop"]["name"], manifest["settings"]["crop"]["filter"])
-    return {
-        FEATURES: features(None if names is None else len(names)),
-        DATASET_INFO: dataset_info(crop, shards(manifest)),
-    }
+    return {FEATURES: features(manifest), DATASET_INFO: dataset_info(manifest)}
 
 
 def rejected_lines(rejections: Iterable[Rejection]) -> str:
@@ -97,17 +93,20 @@ def rejected_lines(rejections: Iterable[Rejection]) -> str:
     return "".join(json.dumps(rejection._asdict()) + "\n" for rejection in sorted(rejections))
 
 
-def dataset_info(crop: Crop, shards: Sequence[Shard]) -> Document:
+def dataset_info(manifest: Document) -> Document:
     """Return dataset_info.json, by which `tfds.builder_from_directory` reads the folder without our code.
 
     An unknown key is a ParseError there: what is ours goes into the manifest. numBytes is what lies on the disk.
     """
-    made = {split: [shard for shard in shards if shard.split == split] for split in SPLITS}
+    settings, (size, _, channels) = manifest["settings"], map(int, manifest["image"]["shape"])
+    name, filter_name = settings["crop"]["name"], settings["crop"]["filter"]
+    color = "grey" if channels == 1 else "RGB"
+    made = {split: [shard for shard in shards(manifest) if shard.split == split] for split in SPLITS}
     return {
-        "name": f"celeba_faces{SIZE}",
+        "name": settings.get("dataset_name", f"celeba_faces{size}"),
         "version": "1.0.0",
-        "configName": f"{crop.name.replace(',', '_')}_{crop.filter}_gray{SIZE}",
-        "description": f"Photos cropped to {SIZE}x{SIZE} grey pixels ({crop.name}, {crop.filter}).",
+        "configName": f"{name.replace(',', '_')}_{filter_name}_{'gray' if channels == 1 else 'rgb'}{size}",
+        "description": f"Photos cropped to {size}x{size} {color} pixels ({name}, {filter_name}).",
         "fileFormat": "tfrecord",
         "splits": [
             {
@@ -122,11 +121,12 @@ def dataset_info(crop: Crop, shards: Sequence[Shard]) -> Document:
     }
 
 
-def features(attribute_count: int | None) -> Document:
-    """Return features.json: the features of a record as tfds names them; None leaves the attributes out."""
-    tensors = {"image": _tensor([SIZE, SIZE, 1], "uint8", "bytes")}
-    if attribute_count is not None:
-        tensors["attributes"] = _tensor([attribute_count], "bool", "none")
+def features(manifest: Document) -> Document:
+    """Return features.json: the features of a record as tfds names them."""
+    names = manifest["attribute_names"]
+    tensors = {"image": _tensor(manifest["image"]["shape"], "uint8", "bytes")}
+    if names is not None:
+        tensors["attributes"] = _tensor([len(names)], "bool", "none")
     text = {"pythonClassName": "tensorflow_datasets.core.features.text_feature.Text", "text": {}}
     return {
         "pythonClassName": "tensorflow_datasets.core.features.features_dict.FeaturesDict",

@@ -27,7 +27,7 @@ def repair(folder: Path, manifest: Document, damaged: list[str], workers: int) -
     if gone := [path for path in (*places, settings.attributes, settings.partitions) if path and not path.exists()]:
         raise _refusal(folder, [f"{path} is gone" for path in gone])
     source = open_source(places)
-    listing = source.list()
+    listing = source.list(settings.ids)
     if differing := manifests.differences(manifest, describe(source, listing, settings)):
         raise _refusal(folder, differing)
     annotated = annotate(listing, settings)

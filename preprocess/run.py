@@ -1,9 +1,11 @@
 """The command line of stage 1: python -m preprocess.run."""
 
+import re
 import shlex
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from math import prod
 from pathlib import Path
 from time import perf_counter
 
@@ -16,7 +18,7 @@ from preprocess.command import disk_errors_reported, signals_reported, workers_o
 from preprocess.crop import Rejection
 from preprocess.lock import locked
 from preprocess.manifest import Document
-from preprocess.sources import Source, open_source
+from preprocess.sources import IDS, Source, open_source
 from preprocess.work import Settings, Work, annotate, describe, write_missing
 from preprocess.workers.local import WorkerPool
 
@@ -45,6 +47,25 @@ class _ListType(click.Path):
 
     def convert(self, value, param, context):
         return value if value == AUTO else super().convert(value, param, context)
+
+
+class _SizeType(click.ParamType):
+    name = "8|16|32|64|..."
+
+    def convert(self, value, param, context):
+        size = click.INT.convert(value, param, context)
+        if not 8 <= size <= crops.MAX_SIZE or size & (size - 1):
+            self.fail(f"{size} is not 8, 16, 32, 64, ..., {crops.MAX_SIZE}: the networks double 4x4.", param, context)
+        return size
+
+
+class _NameType(click.ParamType):
+    name = "NAME"
+
+    def convert(self, value, param, context):
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", value):
+            self.fail(f"{value!r} is not a name that tfds takes: small letters, digits and _.", param, context)
+        return value
 
 
 AUTO = "auto"
@@ -87,6 +108,22 @@ AUTO = "auto"
     type=click.Choice(list(crops.FILTERS)),
     help="Filter that resizes the crop. Without it: the usual filter of a named crop, else lanczos.",
 )
+@click.option("--size", default=crops.SIZE, type=_SizeType(), help="Side of the square images, in pixels.")
+@click.option(
+    "--color", default="grey", type=click.Choice(list(crops.CHANNELS)), help="Grey levels, or red, green and blue."
+)
+@click.option(
+    "--ids",
+    default="name",
+    type=click.Choice(IDS),
+    help="What identifies a photo in lists and records: its file name, or its path in the source where names repeat.",
+)
+@click.option(
+    "--name",
+    "dataset_name",
+    type=_NameType(),
+    help="Name of the data set for tfds.  [default: celeba_faces and the size]",
+)
 @click.option(
     "--shard-images",
     default=4096,
@@ -125,6 +162,10 @@ def main(
     partitions: Path | str | None,
     crop_text: str,
     filter_name: str | None,
+    size: int,
+    color: str,
+    ids: str,
+    dataset_name: str | None,
     shard_images: int,
     limit: int | None,
     seed: int,
@@ -133,7 +174,7 @@ def main(
     max_rejected: float,
     overwrite: bool,
 ) -> None:
-    """Crop photos once, in parallel, to 64x64 grey pixels, and write them as sharded TFRecords.
+    """Crop photos once, in parallel, to small square images, and write them as sharded TFRecords.
 
     After an interruption the same command continues. When all is done, it does nothing.
     """
@@ -142,7 +183,8 @@ def main(
         attributes = found_list(annotations.ATTRIBUTES, places, "the records get no attributes")
     if partitions == AUTO:
         partitions = found_list(annotations.PARTITIONS, places, "every photo is in train, none is held out")
-    settings = Settings(attributes, partitions, crops.parse(crop_text, filter_name), shard_images, limit, seed)
+    crop = crops.parse(crop_text, filter_name, size, color)
+    settings = Settings(attributes, partitions, crop, shard_images, limit, seed, ids, dataset_name)
     with signals_reported(), disk_errors_reported(), ExitStack() as stack:
         open_pool = pool_opener(workers, cluster, stack)
         manifest = produce(open_source(places), settings, out, open_pool, max_rejected, overwrite)
@@ -181,7 +223,7 @@ def produce(
 ) -> Document:
     """Write the shards of these settings to `out`, as far as they are missing; return their manifest."""
     # 1. List the photos.
-    listing = source.list()
+    listing = source.list(settings.ids)
     recipe = describe(source, listing, settings)
     if staging.is_up_to_date(out, recipe) and not staging.is_begun(out):
         return _up_to_date(out)
@@ -193,6 +235,9 @@ def produce(
         pool = open_pool()
         # 2. Look up their attributes and splits.
         annotated = annotate(listing, settings)
+        if annotated.attributes:
+            names = ", ".join(annotated.attributes.names)
+            click.echo(f"{len(annotated.attributes.names)} attributes in {settings.attributes}: {names}.")
         refuse_many(annotated.rejected, len(annotated.photos), max_rejected)
         # 3. Plan the shards, and write those that are missing.
         folder = staging.begin(out, recipe, crops.versions(), overwrite)
@@ -203,7 +248,7 @@ def produce(
         rejected = [*annotated.rejected, *(rejection for shard in shards for rejection in shard.rejected)]
         refuse_many(rejected, sum(shard.count for shard in shards), max_rejected)
         names = annotated.attributes and annotated.attributes.names
-        manifest = manifests.build(recipe, crops.versions(), names, shards, rejected)
+        manifest = manifests.build(recipe, crops.versions(), settings.crop.shape, names, shards, rejected)
         staging.complete(out, manifests.rejected_lines(rejected), manifests.documents(manifest), manifest)
         staging.publish(out)
         return staging.finished(out)
@@ -226,9 +271,10 @@ def refuse_many(rejected: Sequence[Rejection], used: int, max_rejected: float) -
 def summary(manifest: Document, out: Path, seconds: float) -> str:
     """Return the last line of the output: what was written, and the command for the next stage."""
     counts = ", ".join(f"{count:,} {split}" for split, count in manifests.counts(manifest).items())
-    rejected = sum(manifest["rejected"].values())
+    rejected, shape = sum(manifest["rejected"].values()), manifest["image"]["shape"]
     return (
-        f"{len(manifest['shards'])} shards in {out}: {counts}; {rejected:,} rejected; {seconds:.1f} s. "
+        f"{len(manifest['shards'])} shards in {out}: {counts}; {rejected:,} rejected; "
+        f"{prod(shape):,} bytes a photo ({'x'.join(map(str, shape))}); {seconds:.1f} s. "
         f"Next: python -m training.run --shards {shlex.quote(str(out))}/*.tfrecord"
     )
 

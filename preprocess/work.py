@@ -15,7 +15,7 @@ from preprocess.files import sha256_of
 from preprocess.manifest import Document
 from preprocess.plan import ShardSpec, plan
 from preprocess.shard import Photo, Shard, Task, finished_shard, write_shard
-from preprocess.sources import Listing, Location, Source
+from preprocess.sources import Listing, Location, Source, id_of
 from preprocess.workers.local import WorkerPool
 
 
@@ -29,6 +29,14 @@ class Settings:
     shard_images: int
     limit: int | None
     seed: int
+    ids: str = "name"
+    """One of sources.IDS."""
+    dataset_name: str | None = None
+    """What tfds calls the data set; None for celeba_faces and the size."""
+
+
+# Settings that folders of older versions do not name, and what they are there: left out where they are that.
+_LATER = {"size": crops.SIZE, "color": "grey", "ids": "name", "dataset_name": None}
 
 
 @dataclass(frozen=True)
@@ -52,10 +60,11 @@ def describe(source: Source, listing: Listing, settings: Settings) -> Document:
         {
             "attributes": _list(settings.attributes),
             "partitions": _list(settings.partitions),
-            "crop": asdict(settings.crop),
+            "crop": _without_defaults(asdict(settings.crop)),
             "shard_images": settings.shard_images,
             "limit": settings.limit,
             "seed": settings.seed,
+            **_without_defaults({"ids": settings.ids, "dataset_name": settings.dataset_name}),
         },
         {
             "paths": [str(path) for path in source.paths],
@@ -69,8 +78,21 @@ def settings_of(manifest: Document) -> Settings:
     """Return the settings that `describe` wrote into a manifest."""
     settings = manifest["settings"]
     attributes, partitions = (settings[name] and Path(settings[name]["path"]) for name in ("attributes", "partitions"))
-    crop = crops.parse(settings["crop"]["name"], settings["crop"]["filter"])
-    return Settings(attributes, partitions, crop, settings["shard_images"], settings["limit"], settings["seed"])
+    crop_of, others = _LATER | settings["crop"], _LATER | settings
+    return Settings(
+        attributes,
+        partitions,
+        crops.parse(crop_of["name"], crop_of["filter"], crop_of["size"], crop_of["color"]),
+        settings["shard_images"],
+        settings["limit"],
+        settings["seed"],
+        others["ids"],
+        others["dataset_name"],
+    )
+
+
+def _without_defaults(document: Document) -> Document:
+    return {name: value for name, value in document.items() if name not in _LATER or value != _LATER[name]}
 
 
 def annotate(listing: Listing, settings: Settings) -> Annotated:
@@ -78,7 +100,7 @@ def annotate(listing: Listing, settings: Settings) -> Annotated:
     photos = dict(islice(listing.photos.items(), settings.limit))
     last = next(reversed(photos), "") if settings.limit else None
     # Within the limit alone: a source of 100,000 photos, 50 of them twice, has few of those among its first 1,000.
-    rejected = [it for it in listing.rejected if last is None or it.id.rpartition("/")[2] <= last]
+    rejected = [it for it in listing.rejected if last is None or id_of(it.id, settings.ids) <= last]
     attributes = settings.attributes and read_attributes(settings.attributes, photos)
     partition = settings.partitions and read_partitions(settings.partitions, photos)
     if attributes:

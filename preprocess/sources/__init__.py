@@ -18,12 +18,21 @@ Location = tuple[Any, ...]  # the index of a container, and the location in it
 Read = Callable[[Location], bytes]  # raises UnusablePhoto for a photo that cannot be read
 
 
+IDS = ("name", "path")
+"""What a photo's id is: its file name, or its whole path in a folder or an archive, where names repeat."""
+
+
+def id_of(member: str, ids: str) -> str:
+    """Return the id of the photo at this path; `ids` is one of IDS."""
+    return member if ids == "path" else member.rpartition("/")[2]
+
+
 @dataclass(frozen=True)
 class Listing:
     """The photos of a source.
 
     Attributes:
-        photos: the location of each photo by its id (the file name), in the order of ids.
+        photos: the location of each photo by its id, in the order of ids.
         rejected: photos that cannot be used, among them those whose id came before.
         fingerprint: SHA-256 that changes when a photo is added, removed, renamed or replaced.
 
@@ -45,8 +54,8 @@ class Source:
         """Where the containers are."""
         return tuple(container.path for container in self.containers)
 
-    def list(self) -> Listing:
-        """Return every photo, without reading any; of equal ids the first is taken.
+    def list(self, ids: str = "name") -> Listing:
+        """Return every photo, without reading any; of equal ids the first is taken. `ids` is one of IDS.
 
         Raises click.UsageError where a container cannot be listed, or holds nothing that can be used.
         """
@@ -56,7 +65,7 @@ class Source:
         for number, container in enumerate(self.containers):
             within = f"{container.path.name}/" if len(self.containers) > 1 else ""
             for found in _found(container):
-                photo_id = found.member.rpartition("/")[2]
+                photo_id = id_of(found.member, ids)
                 reason = found.problem or _refusal(photo_id, photos)
                 if reason is None:
                     photos[photo_id] = (number, *found.location)
