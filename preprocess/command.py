@@ -1,20 +1,10 @@
-"""What the commands share: an option, and how signals and errors of the disk end them."""
+"""How signals and errors of the disk end a command."""
 
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import click
-
-from preprocess.workers.local import usable_cores
-
-workers_option = click.option(
-    "--workers",
-    default=usable_cores,
-    show_default="the usable cores",
-    type=click.IntRange(min=1),
-    help="Worker processes. The shards are the same for any number.",
-)
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """The command line of stage 1: python -m preprocess.run."""
 
-import re
 import shlex
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -14,61 +13,17 @@ import click
 from preprocess import annotations, staging
 from preprocess import crop as crops
 from preprocess import manifest as manifests
-from preprocess.command import disk_errors_reported, signals_reported, workers_option
+from preprocess.command import disk_errors_reported, signals_reported
 from preprocess.crop import Rejection
 from preprocess.lock import locked
 from preprocess.manifest import Document
+from preprocess.options import AUTO, CropType, ListType, NameType, SizeType, workers_option
 from preprocess.sources import IDS, Source, open_source
 from preprocess.work import Settings, Work, annotate, describe, write_missing
 from preprocess.workers.local import WorkerPool
 
 # Opens workers, with the protocol of a WorkerPool.
 OpenPool = Callable[[], WorkerPool]
-
-
-class _CropType(click.ParamType):
-    name = "NAME|L,T,R,B"
-
-    def convert(self, value, param, context):
-        try:
-            crops.parse(value)
-        except ValueError as error:
-            self.fail(str(error), param, context)
-        return value
-
-
-class _ListType(click.Path):
-    """A file, or "auto": the list that lies near the photos."""
-
-    name = "FILE|auto"
-
-    def __init__(self):
-        super().__init__(exists=True, dir_okay=False, path_type=Path)
-
-    def convert(self, value, param, context):
-        return value if value == AUTO else super().convert(value, param, context)
-
-
-class _SizeType(click.ParamType):
-    name = "8|16|32|64|..."
-
-    def convert(self, value, param, context):
-        size = click.INT.convert(value, param, context)
-        if not 8 <= size <= crops.MAX_SIZE or size & (size - 1):
-            self.fail(f"{size} is not 8, 16, 32, 64, ..., {crops.MAX_SIZE}: the networks double 4x4.", param, context)
-        return size
-
-
-class _NameType(click.ParamType):
-    name = "NAME"
-
-    def convert(self, value, param, context):
-        if not re.fullmatch(r"[a-z][a-z0-9_]*", value):
-            self.fail(f"{value!r} is not a name that tfds takes: small letters, digits and _.", param, context)
-        return value
-
-
-AUTO = "auto"
 
 
 @click.command(context_settings={"max_content_width": 120, "show_default": True})
@@ -83,13 +38,13 @@ AUTO = "auto"
 @click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder of the shards.")
 @click.option(
     "--attributes",
-    type=_ListType(),
+    type=ListType(),
     help="list_attr_celeba.txt or .csv: attributes for each record. auto: the list in the folder of photos or "
     "archives, or up to two levels above.",
 )
 @click.option(
     "--partitions",
-    type=_ListType(),
+    type=ListType(),
     help="list_eval_partition.txt or .csv, or auto: the split of each photo: train, valid or test. Without it: all "
     "train.",
 )
@@ -97,7 +52,7 @@ AUTO = "auto"
     "--crop",
     "crop_text",
     default="progan",
-    type=_CropType(),
+    type=CropType(),
     help="Crop. For CelebA's aligned photos: "
     + ", ".join(f"{name} ({','.join(map(str, box))})" for name, (box, _) in crops.CELEBA_BOXES.items())
     + ". For photos of any size: center, the largest centred square, or a box in four numbers.",
@@ -108,7 +63,7 @@ AUTO = "auto"
     type=click.Choice(list(crops.FILTERS)),
     help="Filter that resizes the crop. Without it: the usual filter of a named crop, else lanczos.",
 )
-@click.option("--size", default=crops.SIZE, type=_SizeType(), help="Side of the square images, in pixels.")
+@click.option("--size", default=crops.SIZE, type=SizeType(), help="Side of the square images, in pixels.")
 @click.option(
     "--color", default="grey", type=click.Choice(list(crops.CHANNELS)), help="Grey levels, or red, green and blue."
 )
@@ -121,7 +76,7 @@ AUTO = "auto"
 @click.option(
     "--name",
     "dataset_name",
-    type=_NameType(),
+    type=NameType(),
     help="Name of the data set for tfds.  [default: celeba_faces and the size]",
 )
 @click.option(

@@ -13,10 +13,11 @@ import click
 
 from preprocess import manifest as manifests
 from preprocess import staging
-from preprocess.command import disk_errors_reported, signals_reported, workers_option
+from preprocess.command import disk_errors_reported, signals_reported
 from preprocess.files import read_json, sha256_of
 from preprocess.lock import locked
 from preprocess.manifest import Document
+from preprocess.options import workers_option
 from preprocess.repair import repair as repair_shards
 from preprocess.shard import Shard
 from preprocess.tfrecord import Record, parse_example, read_records

@@ -1,0 +1,71 @@
+"""Types of the command line, and an option that several commands have."""
+
+import re
+from pathlib import Path
+
+import click
+
+from preprocess import crop as crops
+from preprocess.workers.local import usable_cores
+
+AUTO = "auto"
+
+workers_option = click.option(
+    "--workers",
+    default=usable_cores,
+    show_default="the usable cores",
+    type=click.IntRange(min=1),
+    help="Worker processes. The shards are the same for any number.",
+)
+
+
+class CropType(click.ParamType):
+    """A named crop, or a box in four numbers."""
+
+    name = "NAME|L,T,R,B"
+
+    def convert(self, value, param, context):
+        """Validate it."""
+        try:
+            crops.parse(value)
+        except ValueError as error:
+            self.fail(str(error), param, context)
+        return value
+
+
+class ListType(click.Path):
+    """A file, or "auto": the list that lies near the photos."""
+
+    name = "FILE|auto"
+
+    def __init__(self):
+        super().__init__(exists=True, dir_okay=False, path_type=Path)
+
+    def convert(self, value, param, context):
+        """Validate it."""
+        return value if value == AUTO else super().convert(value, param, context)
+
+
+class SizeType(click.ParamType):
+    """A side that the networks can build: 4x4 doubled once or more."""
+
+    name = "8|16|32|64|..."
+
+    def convert(self, value, param, context):
+        """Validate it."""
+        size = click.INT.convert(value, param, context)
+        if not 8 <= size <= crops.MAX_SIZE or size & (size - 1):
+            self.fail(f"{size} is not 8, 16, 32, 64, ..., {crops.MAX_SIZE}: the networks double 4x4.", param, context)
+        return size
+
+
+class NameType(click.ParamType):
+    """A name of a data set that tfds takes."""
+
+    name = "NAME"
+
+    def convert(self, value, param, context):
+        """Validate it."""
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", value):
+            self.fail(f"{value!r} is not a name that tfds takes: small letters, digits and _.", param, context)
+        return value
