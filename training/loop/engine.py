@@ -19,7 +19,7 @@ from training.models.gan import GAN, OptimizedNetwork, build, cosine_decay, upda
 from training.models.losses import LOSSES
 from training.models.networks.layers import SpectralConv2D
 from training.models.progress import NUM_VALUES, Progress
-from training.models.step import Phase, phases, replica_step
+from training.models.step import Phase, has_penalty, phases, replica_step
 
 # How long one call into TensorFlow takes: rare enough to cost nothing, often enough for the bar and for Ctrl-C.
 SECONDS_PER_CALL = 0.5
@@ -65,6 +65,10 @@ def compile_steps(gan: GAN, progress: Progress, config: Config, devices: Devices
             "Leave it out, or use --strategy one."
         )
     method, strategy = config.method, devices.strategy
+    # This pass of TensorFlow's graph optimizer goes through operations in an order that each process has for itself.
+    # Where a loss has gradient penalties no two runs had the same bits with it: gradients were added in another order.
+    # Without it they have, and are as fast.
+    tf.config.optimizer.set_experimental_options({"arithmetic_optimization": not has_penalty(method)})
     cycle = phases(method)
     kinds = list(dict.fromkeys(cycle))
     kind_of_step = tf.constant([kinds.index(phase) for phase in cycle])

@@ -26,14 +26,15 @@ class Phase:
 
 def phases(method: Preset) -> list[Phase]:
     """Return the cycle of a preset: step n is in phase n modulo the length."""
-    every = method.penalty_every if _has_penalty(method) else 1
+    every = method.penalty_every if has_penalty(method) else 1
     return [
         Phase((index + 1) % method.critic_steps == 0, index % every == 0)
         for index in range(math.lcm(method.critic_steps, every))
     ]
 
 
-def _has_penalty(method: Preset) -> bool:
+def has_penalty(method: Preset) -> bool:
+    """Return whether the discriminator's loss has a gradient penalty."""
     return not (method.r1_gamma.is_zero and method.r2_gamma.is_zero) or method.gradient_penalty > 0
 
 

@@ -1,0 +1,22 @@
+"""The same command gives the same bits in every process: what resuming bit for bit rests on."""
+
+import subprocess
+import sys
+
+import keras
+import numpy as np
+
+from tests.training.shards_by_tensorflow import write_shards
+
+
+def test_two_processes_train_lite_to_the_same_bits(tmp_path):
+    """At its own size: with gradient penalties each process once added gradients in an order of its own."""
+    images = np.random.default_rng(0).integers(0, 256, (128, 64, 64, 1), dtype=np.uint8)
+    write_shards(tmp_path / "data", images, (128,))
+    run = [sys.executable, "-m", "training.run", "--shards", tmp_path / "data", "--preset", "lite", "--kimg", "0.128"]
+    outs = [tmp_path / name for name in ("first", "second", "third")]
+    processes = [subprocess.Popen([*map(str, run), "--out", str(out)], stdout=subprocess.DEVNULL) for out in outs]
+    assert [process.wait(300) for process in processes] == [0, 0, 0]
+    first, *others = (keras.saving.load_model(out / "generator.keras", compile=False).get_weights() for out in outs)
+    for weights in others:
+        assert all(np.array_equal(here, there) for here, there in zip(weights, first, strict=True))
