@@ -312,3 +312,14 @@ def test_a_tar_that_leads_backwards_ends(opened):
     second[148:156] = b"%06o\0 " % sum(second)
     with pytest.raises(click.UsageError, match="is not a whole zip or tar"):
         opened(first + bytes(second) + bytes(1024)).list()
+
+
+def test_a_tar_that_ends_with_its_last_photo_is_not_whole(opened):
+    """A tar ends with a block of zeros: without it nobody knows what was to come."""
+    entry = tarfile.TarInfo("1.jpg")
+    entry.size = 3
+    whole = entry.tobuf() + b"one".ljust(512, b"\0")
+    for cut in (b"", bytes(511)):
+        with pytest.raises(click.UsageError, match="is not a whole zip or tar: its end is missing"):
+            opened(whole + cut).list()
+    assert list(opened(whole + bytes(512)).list().photos) == ["1.jpg"]

@@ -84,8 +84,8 @@ def test_none_is_none(tmp_path):
 
 def test_the_last_few_are_kept_and_nothing_else(tmp_path):
     checkpoints, _, progress = state(tmp_path)
-    (tmp_path / "checkpoints" / "partial-5_temp").mkdir(parents=True)  # killed while it saved
-    (tmp_path / "checkpoints" / "partial-5.index").touch()
+    (tmp_path / "checkpoints" / "partial-7_temp").mkdir(parents=True)  # killed while it saved
+    (tmp_path / "checkpoints" / "partial-7.index").touch()
     save_at(checkpoints, progress, 5, 90, 100, 1000)
     assert MAX_KEPT == 3
     assert kept(tmp_path) == {"step-90", "step-100", "step-1000"}
