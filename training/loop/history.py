@@ -65,7 +65,6 @@ class History:
         with self._tensorboard.as_default(step=row.images_seen):
             tf.summary.scalar("loss/discriminator", row.d_loss)
             tf.summary.scalar("loss/generator", row.g_loss)
-            self._tensorboard.flush()
 
     def add_scores(self, scores: Scores) -> None:
         """Record scores. Those of the same step are replaced."""
@@ -74,7 +73,6 @@ class History:
         with self._tensorboard.as_default(step=round(scores.kimg * 1000)):
             for name, value in scores.values.items():
                 tf.summary.scalar(f"metrics/{name}", value)
-            self._tensorboard.flush()
 
     def add_status(self, status: Status) -> None:
         """Record an interval: a line of stats.jsonl, and scalars."""
