@@ -41,7 +41,8 @@ def test_it_learns_and_says_how_well(learnt):
     place, output = learnt
     card = json.loads((place / "features/attributes.json").read_text())
     assert "40 attributes of 80 photos" in output
-    assert "10 of 10: loss" in output
+    reports = [line.partition(":")[0] for line in output.splitlines() if " of 10: loss" in line]
+    assert reports == [f"{number} of 10" for number in range(1, 11)]
     assert f"Accuracy {card['accuracy']:.1%} on the 10 valid photos" in output
     assert f"majority-class baseline {card['commonest']:.1%}" in output
     assert len(card["accuracies"]) == 40
@@ -210,3 +211,12 @@ def test_no_more_photos_are_learnt_from_than_are_to_be_seen(tmp_path, monkeypatc
 def test_the_digest_is_as_long_as_in_the_cards_of_older_versions(learnt):
     place, _ = learnt
     assert len(json.loads((place / "features/attributes.json").read_text())["digest"]) == 16
+
+
+def test_a_network_replaces_the_one_before(learnt, tmp_path):
+    place, _ = learnt
+    _, card = attributes.load(find([str(place)]))
+    for _ in range(2):
+        attributes.save(tmp_path / "features", whole_network(place), card)
+    kept = keras.saving.load_model(tmp_path / "features" / "attributes.keras", compile=False)
+    assert attributes.digest(kept) == card.digest
