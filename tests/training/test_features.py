@@ -220,3 +220,12 @@ def test_a_network_replaces_the_one_before(learnt, tmp_path):
         attributes.save(tmp_path / "features", whole_network(place), card)
     kept = keras.saving.load_model(tmp_path / "features" / "attributes.keras", compile=False)
     assert attributes.digest(kept) == card.digest
+
+
+def test_the_length_is_in_thousands_of_photos_and_accuracies_have_four_digits(tmp_path):
+    rng = np.random.default_rng(0)
+    images, labels = rng.integers(0, 256, (100, 8, 8, 1), dtype=np.uint8), rng.integers(0, 2, (100, 2))
+    shards = shards_with_attributes(tmp_path / "data", images, labels)
+    model, card = attributes.train(shards, shards.first(7), "train", 2, 0, lambda line: None)
+    assert int(model.optimizer.iterations) == 20  # batches of all 100
+    assert set(card.accuracies) <= {round(right / 7, 4) for right in range(8)}
