@@ -39,7 +39,7 @@ endif
 	  --attributes auto --partitions auto $(SHARD_ARGS)
 endif
 
-train: shards ## Train PRESET=classic for EPOCHS=20 on the shards; goes on where it was stopped
+train: shards ## Train PRESET=classic for EPOCHS=20 on the shards; resumes where it stopped
 	@$(RUNNER) -m training.run --shards $(DATA)/*.tfrecord --preset $(PRESET) --epochs $(EPOCHS) --out "$(RUN)" $(ARGS)
 
 test: $(TEST_READY) ## Run every test

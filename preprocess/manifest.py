@@ -17,6 +17,13 @@ FORMAT = 1  # raised when the same settings come to mean other bytes
 Document = dict[str, Any]
 
 _RECIPE = ("format", "settings", "source")  # the parts of a manifest that decide the bytes
+# Settings that are left out where they are what they were before there was a choice.
+_LATER = {
+    "settings.crop.size": 64,
+    "settings.crop.color": "grey",
+    "settings.ids": "name",
+    "settings.dataset_name": None,
+}
 
 
 def recipe(settings: Document, source: Document) -> Document:
@@ -30,7 +37,9 @@ def differences(old: Document, new: Document) -> list[str]:
 
     What was only moved is the same: where photos and lists lie does not count.
     """
-    before, after = ({key: value for key, value in _flat(it).items() if key.startswith(_RECIPE)} for it in (old, new))
+    before, after = (
+        _LATER | {key: value for key, value in _flat(it).items() if key.startswith(_RECIPE)} for it in (old, new)
+    )
     return [
         f"{name}: {_short(before.get(name))} -> {_short(after.get(name))}"
         for name in sorted(before.keys() | after.keys())

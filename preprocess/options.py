@@ -55,7 +55,7 @@ class SizeType(click.ParamType):
         """Validate it."""
         size = click.INT.convert(value, param, context)
         if not 8 <= size <= crops.MAX_SIZE or size & (size - 1):
-            self.fail(f"{size} is not 8, 16, 32, 64, ..., {crops.MAX_SIZE}: the networks double 4x4.", param, context)
+            self.fail(f"{size} is not a power of two from 8 to {crops.MAX_SIZE}.", param, context)
         return size
 
 
@@ -67,5 +67,9 @@ class NameType(click.ParamType):
     def convert(self, value, param, context):
         """Validate it."""
         if not re.fullmatch(r"[a-z][a-z0-9_]*", value):
-            self.fail(f"{value!r} is not a name that tfds takes: small letters, digits and _.", param, context)
+            self.fail(
+                f"{value!r} is not a name that tfds takes: lowercase letters, digits and _, starting with a letter.",
+                param,
+                context,
+            )
         return value

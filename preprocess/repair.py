@@ -56,7 +56,7 @@ def _refusal(folder: Path, differing: list[str]) -> click.UsageError:
     lines = "".join(f"\n  {line}" for line in differing)
     return click.UsageError(
         f"What the shards in {folder} were made of is not as it was (old -> new):{lines}\n"
-        "No shard was touched. Bring it back, or make all shards anew: python -m preprocess.run --overwrite."
+        "No shard was touched. Bring it back, or make all shards again: python -m preprocess.run --overwrite."
     )
 
 

@@ -54,18 +54,22 @@ def parse_example(record: bytes, image_bytes: int, attribute_count: int | None) 
 
     Raises ValueError for bytes that it does not make.
     """
-    name_size = 0
-    for _ in range(3):  # the length of a long name, and those around it, take a byte more than those of a short one
-        heads = _heads(attribute_count, name_size, image_bytes)
-        name_size = max(0, len(record) - image_bytes - (attribute_count or 0) - sum(map(len, heads)))
+    count, listed = attribute_count or 0, "" if attribute_count is None else f", {attribute_count} attributes"
+    unlike = ValueError(f"it is not an Example of an image_id{listed} and an image of {image_bytes:,} bytes")
+    room = len(record) - image_bytes - count  # of the name and of the heads, which grow with it
+    if image_bytes < 0 or room < 0:
+        raise unlike
+    name_size = max(0, room - sum(map(len, _heads(attribute_count, room, image_bytes))))  # or some bytes more
+    while name_size + sum(map(len, _heads(attribute_count, name_size, image_bytes))) < room:
+        name_size += 1
+    heads = _heads(attribute_count, name_size, image_bytes)
     start = len(heads[0])
     attributes = None if attribute_count is None else record[start : start + attribute_count]
-    start += (attribute_count or 0) + len(heads[1])
+    start += count + len(heads[1])
     image_id = record[start : start + name_size].decode(errors="replace")
     fields = Fields(record[len(record) - image_bytes :], image_id, attributes)
     if set(attributes or b"") - {0, 1} or encode_example(*fields) != record:
-        listed = "" if attribute_count is None else f", {attribute_count} attributes"
-        raise ValueError(f"it is not an Example of an image_id{listed} and an image of {image_bytes:,} bytes")
+        raise unlike
     return fields
 
 

@@ -21,6 +21,7 @@ from preprocess.options import workers_option
 from preprocess.repair import repair as repair_shards
 from preprocess.shard import Shard
 from preprocess.tfrecord import Record, parse_example, read_records
+from preprocess.work import settings_of
 from preprocess.workers.local import WorkerPool
 
 _MAX_LISTED = 20  # findings per file that are listed; the rest is counted
@@ -73,8 +74,8 @@ def main(folder: Path, workers: int, repair: bool) -> None:
         manifest = staging.finished(folder)
         if manifest is None:
             raise click.UsageError(
-                f"{folder} has no manifest.json of this program to hold its files against. "
-                "If a run was cut short there, the same command of python -m preprocess.run finishes it."
+                f"{folder} has no manifest.json written by preprocess.run to check the files against. "
+                "If a run was interrupted there, the same command of python -m preprocess.run finishes it."
             )
         report = verify(folder, manifest, workers)
         if repair and report.findings:
@@ -84,7 +85,7 @@ def main(folder: Path, workers: int, repair: bool) -> None:
     if report.findings:
         raise click.ClickException(
             f"{folder} is not as its manifest says. "
-            + ("This could not be mended." if repair else "--repair makes damaged and missing shards again.")
+            + ("This could not be repaired." if repair else "--repair makes damaged and missing shards again.")
         )
     seconds = perf_counter() - began
     total = sum(shard.count for shard in manifests.shards(manifest))
@@ -119,13 +120,14 @@ def expectations(folder: Path, manifest: Document) -> tuple[list[Expected], dict
     Raises click.ClickException where the manifest is damaged itself.
     """
     try:
+        settings_of(manifest)  # --repair needs them
         names = manifest["attribute_names"]
         image_bytes, attribute_count = prod(map(int, manifest["image"]["shape"])), None if names is None else len(names)
         shards = [Expected(folder, shard, image_bytes, attribute_count) for shard in manifests.shards(manifest)]
         return shards, manifests.documents(manifest)
     except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
         raise click.ClickException(
-            f"{folder / 'manifest.json'} is damaged. Bring it back, or make the shards anew with --overwrite."
+            f"{folder / 'manifest.json'} is damaged. Bring it back, or make the shards again with --overwrite."
         ) from None
 
 
@@ -186,7 +188,7 @@ def report_lines(findings: list[tuple[str, str]]) -> Iterator[str]:
             yield f"{file}: {what}"
     for file, count in told.items():
         if count > _MAX_LISTED:
-            yield f"{file}: {count - _MAX_LISTED:,} findings more"
+            yield f"{file}: {count - _MAX_LISTED:,} more findings"
 
 
 def _differing(path: Path, shard: Shard) -> list[str]:

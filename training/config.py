@@ -93,6 +93,8 @@ def load(folder: Path) -> SavedRun | None:
     try:
         saved = json.loads(path.read_text(encoding="utf-8"))
         machine = saved.pop(_MACHINE, None) or {}
+        if not saved.keys() >= {"network", "latent"}:  # which every version wrote
+            raise KeyError
         method = _from_rows(Preset, saved)
         config = _from_rows(Config, {**saved, "method": method, "image_shape": tuple(saved.pop("image_shape"))})
     except FileNotFoundError:

@@ -107,7 +107,7 @@ def check_schedules(method: Preset) -> None:
         if isinstance(value, CosineSchedule) and not value.is_constant
     ]
     if changing and not method.ramp_kimg:
-        raise UsageError(f"{', '.join(changing)}: over how many thousand photos? Say --ramp-kimg.")
+        raise UsageError(f"{', '.join(changing)}: say over how many thousand photos, with --ramp-kimg.")
 
 
 def check_image_shape(image_shape: tuple[int, int, int]) -> None:

@@ -5,6 +5,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from posixpath import normpath
 from typing import Any
 
 import click
@@ -24,7 +25,7 @@ IDS = ("name", "path")
 
 def id_of(member: str, ids: str) -> str:
     """Return the id of the photo at this path; `ids` is one of IDS."""
-    return member if ids == "path" else member.rpartition("/")[2]
+    return normpath(member) if ids == "path" else member.rpartition("/")[2]  # tar calls its members ./cat/0.jpg
 
 
 @dataclass(frozen=True)

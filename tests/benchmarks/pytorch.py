@@ -15,7 +15,7 @@ BATCH, LATENT, WARM_UP = 64, 100, 3
 
 
 def networks():
-    """The generator and the discriminator of `training/networks/classic.py`."""
+    """The generator and the discriminator of `training/models/networks/classic.py`."""
     from torch import nn
 
     layers = [nn.Linear(LATENT, 4 * 4 * 256), nn.Unflatten(1, (256, 4, 4))]
@@ -54,7 +54,7 @@ def main(way: str, steps: int) -> None:
         generate, losses_of_d, loss_of_g = map(torch.compile, (generator, losses_of_d, loss_of_g))
 
     def step() -> None:
-        # As training/step.py: the fakes of one pass through G are seen by D, then by the D that has learned from them.
+        # As training/models/step.py: the fakes of one pass through G are seen by D, then by the updated D.
         fakes = generate(torch.rand(BATCH, LATENT) * 2 - 1)
         for optimizer, loss, images in (
             (optimizers[1], losses_of_d, fakes.detach()),

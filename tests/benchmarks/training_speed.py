@@ -133,7 +133,7 @@ def multiply_adds(network: keras.Model) -> int:
 
 
 def multiply_adds_of_step(generator: keras.Model, discriminator: keras.Model) -> int:
-    """Of one photo's share in an update of both networks, `training/step.py`.
+    """Of one photo's share in an update of both networks, `training/models/step.py`.
 
     D: G forward, D forward on photo and fake, D backward twice as much, for its weights and for its maps. G: D forward
     on the fake, D backward for its maps alone, G backward twice as much as forward.

@@ -67,7 +67,7 @@ class Job:
 @click.option("--again", is_flag=True, help="Try those once more that no test noticed.")
 @click.option("--table", is_flag=True, help="Only print what is known.")
 def main(modules: tuple[str, ...], most: int | None, seconds: float, again: bool, table: bool) -> None:
-    """Try changes to MODULES, such as training/losses.py or preprocess; without them, to all."""
+    """Try changes to MODULES, such as training/models/losses.py or preprocess; without them, to all."""
     MAX_KEPT.mkdir(exist_ok=True)
     paths = [path for path in _modules() if not modules or any(str(path).startswith(name) for name in modules)]
     with use_db(str(RESULTS), WorkDB.Mode.create) as results:

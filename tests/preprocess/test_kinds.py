@@ -118,6 +118,7 @@ def test_the_same_command_finds_it_up_to_date_and_another_size_is_refused(made, 
         status, said = preprocess("--source", animals / "photos", "--out", out, *options, *change)
         assert status == 2, said
         assert "other settings (old -> new)" in said
+        assert "null" not in said or change[0] == "--name"
     assert contents(out) == before
 
 
@@ -151,9 +152,9 @@ def test_names_that_repeat_are_rejected_where_they_are_the_ids(animals, preproce
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--size", 48], "48 is not 8, 16, 32, 64, ..., 2048"),
-        (["--size", 4], "4 is not 8"),
-        (["--size", 4096], "4096 is not 8"),
+        (["--size", 48], "48 is not a power of two from 8 to 2048"),
+        (["--size", 4], "4 is not a power of two"),
+        (["--size", 4096], "4096 is not a power of two"),
         (["--size", "big"], "'big' is not a valid integer"),
         (["--color", "cmyk"], "'cmyk' is not one of 'grey', 'rgb'"),
         (["--name", "My Set"], "'My Set' is not a name that tfds takes"),
@@ -173,3 +174,15 @@ def test_a_csv_with_words_in_it_is_one_message(animals, preprocess, tmp_path):
     assert status == 2
     assert "words.csv, line 2: cat/0.png needs 1 values, each 1 or -1" in said
     assert not (tmp_path / "out").exists()
+
+
+def test_a_path_is_the_same_in_a_folder_and_in_the_tar_that_tar_makes_of_it(animals, preprocess, tmp_path):
+    subprocess.run(["tar", "-C", animals / "photos", "-cf", tmp_path / "photos.tar", "."], check=True)
+    options = ["--ids", "path", "--attributes", animals / "labels.csv", "--crop", "center"]
+    for source, out in ((animals / "photos", "folder"), (tmp_path / "photos.tar", "tar")):
+        status, said = preprocess("--source", source, "--out", tmp_path / out, *options)
+        assert status == 0, said
+    names = [path.name for path in (tmp_path / "folder").glob("*.tfrecord")]
+    assert names
+    for name in names:
+        assert (tmp_path / "folder" / name).read_bytes() == (tmp_path / "tar" / name).read_bytes()

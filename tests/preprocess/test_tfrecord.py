@@ -3,11 +3,20 @@
 import io
 import struct
 
+import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from preprocess.tfrecord import MAX_RECORD, encode_example, frame_record, masked_crc, read_records
+from preprocess.tfrecord import (
+    MAX_RECORD,
+    Fields,
+    encode_example,
+    frame_record,
+    masked_crc,
+    parse_example,
+    read_records,
+)
 
 
 def by_tensorflow(image: bytes, image_id: str, attributes: bytes | None) -> bytes:
@@ -77,3 +86,19 @@ def test_damage_in_the_data_and_in_the_length_are_told_apart():
         "its data is damaged",
         "its length is damaged, so what follows cannot be read",
     ]
+
+
+@pytest.mark.parametrize("attributes", [None, b"", bytes([0, 1] * 20)])
+@pytest.mark.parametrize("size", [0, 64, 4_096, 16_200])
+def test_an_id_of_any_length_is_found_again(size, attributes):
+    """Lengths are varints: around 126 and 16,384 bytes those within those take a byte more, one after the other."""
+    count = None if attributes is None else len(attributes)
+    for length in (*range(300), 4_000):
+        fields = Fields(bytes(size), "x" * length, attributes)
+        assert parse_example(encode_example(*fields), size, count) == fields
+
+
+@pytest.mark.parametrize("size", [-1, 10**12, 10**19])
+def test_a_size_that_no_record_has_takes_no_memory(size):
+    with pytest.raises(ValueError, match="is not an Example"):
+        parse_example(encode_example(bytes(4), "a.jpg", None), size, None)

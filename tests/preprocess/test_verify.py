@@ -346,7 +346,7 @@ def test_a_shard_that_the_disk_cannot_read_is_said(tmp_path, monkeypatch):
 def test_of_many_findings_the_first_are_listed_and_the_rest_is_counted():
     findings = [("a", f"{number}") for number in range(2000)] + [("b", "x")]
     lines = list(report_lines(findings))
-    assert lines == [f"a: {number}" for number in range(20)] + ["b: x", "a: 1,980 findings more"]
+    assert lines == [f"a: {number}" for number in range(20)] + ["b: x", "a: 1,980 more findings"]
 
 
 def changed(document, path, value):

@@ -98,3 +98,13 @@ def test_an_epoch_has_whole_batches():
 
 def test_the_table_is_aligned():
     assert configs.table({"a": 1, "long": "x"}) == "  a     1\n  long  x"
+
+
+@pytest.mark.parametrize("name", ["latent", "network", "preset", "photos"])
+def test_a_config_without_what_every_run_has_is_damaged(tmp_path, name):
+    configs.save(tmp_path, CONFIG, HERE)
+    values = json.loads((tmp_path / "config.json").read_text())
+    del values[name]
+    (tmp_path / "config.json").write_text(json.dumps(values))
+    with pytest.raises(UsageError, match="is not the config of a run"):
+        configs.load(tmp_path)

@@ -225,7 +225,7 @@ def test_wrong_input_is_one_message(finished, tmp_path):
 
 def test_a_part_that_goes_from_one_value_to_another_needs_to_know_how_long(finished, tmp_path):
     arguments = ("--shards", finished[0] / "data", *SMALL, "--lr-g", "4e-4:1e-4", "--out", tmp_path / "run")
-    assert "--lr-g 0.0004:0.0001: over how many thousand photos? Say --ramp-kimg." in run.is_refused(*arguments)
+    assert "--lr-g 0.0004:0.0001: say over how many thousand photos, with --ramp-kimg." in run.is_refused(*arguments)
     assert not (tmp_path / "run").exists()
     run.succeeds(*arguments, "--ramp-kimg", 0.1, "--epochs", 1)
 

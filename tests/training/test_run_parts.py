@@ -33,7 +33,7 @@ def test_a_micro_batch_that_divides_or_none_is_taken():
 
 def test_what_changes_along_a_run_needs_its_length():
     schedules = replace(PRESETS["classic"], lr_g=CosineSchedule(2e-4, 1e-4), r1_gamma=CosineSchedule(1.0))
-    with pytest.raises(UsageError, match=r"^--lr-g 0\.0002:0\.0001: over how many"):
+    with pytest.raises(UsageError, match=r"^--lr-g 0\.0002:0\.0001: say over how many"):
         resolve.check_schedules(schedules)
     resolve.check_schedules(replace(schedules, ramp_kimg=1.0))
     resolve.check_schedules(PRESETS["classic"])
