@@ -17,13 +17,8 @@ FORMAT = 1  # raised when the same settings come to mean other bytes
 Document = dict[str, Any]
 
 _RECIPE = ("format", "settings", "source")  # the parts of a manifest that decide the bytes
-# Settings that are left out where they are what they were before there was a choice.
-_LATER = {
-    "settings.crop.size": 64,
-    "settings.crop.color": "grey",
-    "settings.ids": "name",
-    "settings.dataset_name": None,
-}
+# Settings that older folders do not name, with what they were then: left out of a recipe where they still are.
+LATER, LATER_OF_CROP = {"ids": "name", "dataset_name": None}, {"size": 64, "color": "grey"}
 
 
 def recipe(settings: Document, source: Document) -> Document:
@@ -37,8 +32,9 @@ def differences(old: Document, new: Document) -> list[str]:
 
     What was only moved is the same: where photos and lists lie does not count.
     """
+    defaults = _flat({"settings": LATER | {"crop": LATER_OF_CROP}})
     before, after = (
-        _LATER | {key: value for key, value in _flat(it).items() if key.startswith(_RECIPE)} for it in (old, new)
+        defaults | {key: value for key, value in _flat(it).items() if key.startswith(_RECIPE)} for it in (old, new)
     )
     return [
         f"{name}: {_short(before.get(name))} -> {_short(after.get(name))}"

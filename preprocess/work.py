@@ -35,10 +35,6 @@ class Settings:
     """What tfds calls the data set; None for celeba_faces and the size."""
 
 
-# Settings that folders of older versions do not name, and what they are there: left out where they are that.
-_LATER = {"size": crops.SIZE, "color": "grey", "ids": "name", "dataset_name": None}
-
-
 @dataclass(frozen=True)
 class Annotated:
     """The photos to use, with their attributes and splits, and those that a list lacks."""
@@ -60,11 +56,11 @@ def describe(source: Source, listing: Listing, settings: Settings) -> Document:
         {
             "attributes": _list(settings.attributes),
             "partitions": _list(settings.partitions),
-            "crop": _without_defaults(asdict(settings.crop)),
+            "crop": _without(manifests.LATER_OF_CROP, asdict(settings.crop)),
             "shard_images": settings.shard_images,
             "limit": settings.limit,
             "seed": settings.seed,
-            **_without_defaults({"ids": settings.ids, "dataset_name": settings.dataset_name}),
+            **_without(manifests.LATER, {"ids": settings.ids, "dataset_name": settings.dataset_name}),
         },
         {
             "paths": [str(path) for path in source.paths],
@@ -78,7 +74,7 @@ def settings_of(manifest: Document) -> Settings:
     """Return the settings that `describe` wrote into a manifest."""
     settings = manifest["settings"]
     attributes, partitions = (settings[name] and Path(settings[name]["path"]) for name in ("attributes", "partitions"))
-    crop_of, others = _LATER | settings["crop"], _LATER | settings
+    crop_of, others = manifests.LATER_OF_CROP | settings["crop"], manifests.LATER | settings
     return Settings(
         attributes,
         partitions,
@@ -91,8 +87,8 @@ def settings_of(manifest: Document) -> Settings:
     )
 
 
-def _without_defaults(document: Document) -> Document:
-    return {name: value for name, value in document.items() if name not in _LATER or value != _LATER[name]}
+def _without(defaults: Document, document: Document) -> Document:
+    return {name: value for name, value in document.items() if name not in defaults or value != defaults[name]}
 
 
 def annotate(listing: Listing, settings: Settings) -> Annotated:
