@@ -47,6 +47,13 @@ class Config:
     """Examples that a device computes at once; None for its whole share of a batch."""
     jit: bool = False
     """Networks compiled with XLA."""
+    condition: str = ""
+    """Attributes that the networks get as labels, separated by commas."""
+
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """The names in `condition`."""
+        return tuple(self.condition.split(",")) if self.condition else ()
 
     @property
     def steps_per_epoch(self) -> int:

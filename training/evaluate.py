@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -85,13 +87,19 @@ def main(
     space = None
     if needs_features(names) or neighbours:
         space = open_space(features, photos[TRAIN], inception_file)
+    judge_answers = open_judge(photos[TRAIN], config) if config.conditions else None
     with file_errors_reported():
-        evaluator = Evaluator(photos, space, names, count)
+        evaluator = Evaluator(photos, space, names, count, config.conditions)
         print(describe(folder, evaluator.count, photos, config, space), flush=True)
         with progress(evaluator.count, "Faces") as bar:
-            faces = draw.faces(generator, evaluator.count, seed, config.method.latent_distribution, bar.update)
+            faces = draw.faces(
+                generator, evaluator.count, seed, config.method.latent_distribution, evaluator.labels, bar.update
+            )
         columns = score(evaluator, faces)
         print(table(columns, names))
+        judged = judge(evaluator, faces, config, judge_answers) if judge_answers else {}
+        if judged:
+            print(table_of_conditions(judged))
         report = {
             "generator": hashlib.sha256(path.read_bytes()).hexdigest()[:16],
             "features": {"name": space.name, "digest": space.digest} if space else None,
@@ -99,6 +107,7 @@ def main(
             "count": evaluator.count,
             "seed": seed,
             "scores": columns,
+            **({"conditions": judged} if judged else {}),
         }
         write_text(out, json.dumps(report, indent=2) + "\n")
         print(f"{out}: the same, as JSON.")
@@ -146,6 +155,44 @@ def score(evaluator: Evaluator, faces: np.ndarray) -> dict[str, dict[str, float]
     return columns
 
 
+def open_judge(shards: ShardSet, config: Config) -> Callable[[np.ndarray], np.ndarray] | None:
+    """Return what the judge in the folder of the shards answers for the run's conditions; None, and a hint, without."""
+    from training.metrics import attributes
+
+    try:
+        model, card = attributes.load_network(shards, attributes.JUDGE)
+    except UsageError as error:
+        print(f"Whether faces have what was asked for is not measured. {error.message}")
+        return None
+    return attributes.answers_of(model, card, config.conditions)
+
+
+def judge(
+    evaluator: Evaluator, faces: np.ndarray, config: Config, answers: Callable[[np.ndarray], np.ndarray]
+) -> dict[str, dict[str, float]]:
+    """Return the figures of each condition."""
+    from training.metrics import Sample, conditions
+
+    fake = Sample(faces, evaluator.space.features(faces) if evaluator.space else None)
+    return conditions.judge(config.conditions, evaluator.labels, fake, evaluator.real[TRAIN], answers)
+
+
+def table_of_conditions(judged: dict[str, dict[str, float]]) -> str:
+    """Return an aligned table: a condition per row."""
+    rows = [["recognised by the judge", "faces:photos", "with", "without", "FD with", "without"]]
+    for name, figures in judged.items():
+        rates = [f"{figures[f'faces{part}']:.3f}:{figures[f'photos{part}']:.3f}" for part in ("", "_with", "_without")]
+        distances = [f"{figures.get(f'frechet{part}', math.nan):.4g}" for part in ("_with", "_without")]
+        rows.append([name, *rates, *distances])
+    return "\n".join(aligned(rows))
+
+
+def aligned(rows: list[list[str]]) -> list[str]:
+    """Return lines of cells that stand below each other, at the right of their columns."""
+    widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
+    return ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+
+
 def table(columns: dict[str, dict[str, float]], names: tuple[str, ...]) -> str:
     """Return an aligned table: a metric per row, which direction is better, the figure of each column."""
     titles = {TRAIN: "faces:train", HELD_OUT: "faces:held-out", FLOOR: "held-out:train"}
@@ -153,8 +200,7 @@ def table(columns: dict[str, dict[str, float]], names: tuple[str, ...]) -> str:
     for name in names:
         better = "lower" if METRICS[name].lower_is_better else "higher"
         rows.append([name, better, *(_cell(figures, name) for figures in columns.values())])
-    widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
-    lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    lines = aligned(rows)
     if FLOOR in columns:
         lines.append(f"{titles[FLOOR]} is the floor: held-out photos scored as if they were generated.")
     return "\n".join(lines)

@@ -19,17 +19,28 @@ from training.quiet import startup_messages_hidden
     help="Length in thousands of photos; 100 take minutes.",
 )
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, help="Seed of weights, order and flips.")
-def main(shards: tuple[str, ...], more_shards: tuple[str, ...], kimg: float, seed: int) -> None:
+@click.option(
+    "--judge",
+    is_flag=True,
+    help="Train on the valid and test photos instead: a judge of generators that were trained on the others. "
+    "training.evaluate asks it about the faces of a run with --condition.",
+)
+def main(shards: tuple[str, ...], more_shards: tuple[str, ...], kimg: float, seed: int, judge: bool) -> None:
     """Train a network that recognises the attributes of faces: the feature space of python -m training.evaluate.
 
-    Writes attributes.keras and attributes.json to features/ in the folder of shards. The shards need attributes:
-    preprocess.run takes them from CelebA's list.
+    Writes attributes.keras and attributes.json (or judge.keras and judge.json) to features/ in the folder of shards.
+    The shards need attributes: preprocess.run takes them from CelebA's list.
     """
     found = find([*shards, *more_shards] or ["data"])
-    train_shards = found.only({"train"})
+    train_on = {"valid", "test"} if judge else {"train"}
+    train_shards = found.only(train_on)
     if not train_shards.count:
-        raise UsageError("No train shards among those given: the network is trained on those.")
-    checked, checked_on = validation_shards(found)
+        raise UsageError(
+            f"No {' or '.join(sorted(train_on))} shards among those given: the network is trained on those."
+        )
+    checked, checked_on = (found.only({"train"}), "train") if judge else validation_shards(found)
+    if not checked.count:
+        raise UsageError("No train shards among those given: the judge is checked on those.")
 
     with startup_messages_hidden():
         import tensorflow as tf
@@ -46,7 +57,7 @@ def main(shards: tuple[str, ...], more_shards: tuple[str, ...], kimg: float, see
         model, card = attributes.train(
             train_shards, checked, checked_on or "train", kimg, seed, log=lambda line: print(line, flush=True)
         )
-        attributes.save(space.features_dir(found), model, card)
+        attributes.save(space.features_dir(found), model, card, attributes.JUDGE if judge else attributes.NAME)
     print(
         f"Accuracy {card.accuracy:.1%} on the {checked.count:,} {card.checked_on} photos, the mean over attributes; "
         f"majority-class baseline {card.commonest:.1%}."

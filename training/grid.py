@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from training.files import replacing
+
+MIN_FONT, MAX_FONT = 6, 14
+"""Height of captions in pixels."""
+FONT_WIDTH = 0.6
+"""Width of a letter of Pillow's own font, as a share of its height."""
 
 
 def tile(images: np.ndarray) -> np.ndarray:
@@ -30,6 +36,30 @@ def tile(images: np.ndarray) -> np.ndarray:
         .swapaxes(1, 2)
         .reshape(rows * height, columns * width, channels)
     )
+
+
+def captioned(rows: np.ndarray, captions: Sequence[str]) -> np.ndarray:
+    """Arrange rows of images below the captions of their columns.
+
+    Args:
+        rows: uint8 [rows, columns, height, width, channels].
+        captions: a text for each column, perhaps of several lines.
+
+    Returns:
+        uint8 [height of the captions + rows * height, columns * width, channels].
+    """
+    count, columns, height, width, channels = rows.shape
+    lines = max(caption.count("\n") for caption in captions) + 1
+    longest = max((line for caption in captions for line in caption.splitlines()), key=len)
+    size = max(MIN_FONT, min(MAX_FONT, int(width / (FONT_WIDTH * len(longest)))))
+    heading = Image.new("L", (columns * width, lines * (size + 2) + 4))
+    drawing, font = ImageDraw.Draw(heading), ImageFont.load_default(size)
+    for column, caption in enumerate(captions):
+        for line, text in enumerate(caption.splitlines()):
+            place = (column * width + width // 2, 2 + line * (size + 2))
+            drawing.text(place, text, fill=255, font=font, anchor="ma")
+    pixels = np.repeat(np.asarray(heading)[:, :, None], channels, axis=2)
+    return np.concatenate([pixels, rows.swapaxes(1, 2).reshape(count * height, columns * width, channels)])
 
 
 def to_pixels(images: np.ndarray) -> np.ndarray:

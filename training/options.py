@@ -45,23 +45,51 @@ class CosineScheduleType(click.ParamType):
         return schedule
 
 
-class Names(click.ParamType):
-    """Some of several names, separated by commas; an empty string for none."""
+class NameList(click.ParamType):
+    """Names separated by commas, each once; an empty string for none."""
 
     name = "NAMES"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Validate it."""
+        names = [name.strip() for name in str(value).split(",") if name.strip()]
+        for name in names:
+            if names.count(name) > 1:
+                self.fail(f"{name!r} is named twice.", param, ctx)
+        return ",".join(names)
+
+
+class Answers(NameList):
+    """NAME=0 or NAME=1, separated by commas: whether there is an attribute."""
+
+    name = "NAME=0|1"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, bool]:
+        """Validate it."""
+        if isinstance(value, dict):  # the default
+            return value
+        answers = {}
+        for part in super().convert(value, param, ctx).split(","):
+            name, _, answer = part.partition("=")
+            if answer not in ("0", "1") or name in answers:
+                self.fail(f"{value!r}: say each attribute once, with 0 or 1, such as Smiling=1,Male=0.", param, ctx)
+            answers[name] = answer == "1"
+        return answers
+
+
+class Names(NameList):
+    """Some of several names."""
 
     def __init__(self, choices: tuple[str, ...]):
         self._choices = choices
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Validate it."""
-        names = [name.strip() for name in str(value).split(",") if name.strip()]
-        for name in names:
+        names = super().convert(value, param, ctx)
+        for name in filter(None, names.split(",")):
             if name not in self._choices:
                 self.fail(f"{name!r} is none of {', '.join(self._choices)}.", param, ctx)
-            if names.count(name) > 1:
-                self.fail(f"{name!r} is named twice.", param, ctx)
-        return ",".join(names)
+        return names
 
 
 class GroupedOption(click.Option):

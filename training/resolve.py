@@ -14,7 +14,7 @@ from click import UsageError
 
 from training import config as configs
 from training.config import Config, SavedRun
-from training.data.shards import ShardSet
+from training.data.shards import ShardSet, attribute_names
 from training.loop.lock import NAME as LOCK_NAME
 from training.presets import Precision, Preset
 from training.schedule import CosineSchedule, Timetable
@@ -96,6 +96,17 @@ def check_batch_size(batch_size: int, photos: int) -> None:
     """Raise UsageError where the photos do not fill one batch."""
     if photos < batch_size:
         raise UsageError(f"{photos} photos do not fill one batch. Use --batch-size {photos} or less.")
+
+
+def check_condition(shards: ShardSet, condition: str) -> None:
+    """Raise UsageError where the shards do not have all of these attributes."""
+    if not condition:
+        return
+    listed = attribute_names(shards)
+    if missing := [name for name in condition.split(",") if name not in listed]:
+        raise UsageError(
+            f"--condition {condition}: the shards have no attribute {missing[0]!r}, but {', '.join(listed)}."
+        )
 
 
 def check_schedules(method: Preset) -> None:

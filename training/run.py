@@ -17,7 +17,7 @@ from training.config import Config
 from training.data.shards import ShardSet, find
 from training.loop.lock import locked_run_folder, next_folder
 from training.metrics import METRICS
-from training.options import GroupedCommand, Names, Number, feature_options, method_options, shards_options
+from training.options import GroupedCommand, NameList, Names, Number, feature_options, method_options, shards_options
 from training.presets import PRESETS, Preset
 from training.quiet import startup_messages_hidden
 from training.schedule import Timetable
@@ -36,6 +36,14 @@ METHOD_OPTIONS = [field.name for field in fields(Preset)]
     type=click.Choice(["train", "valid", "test", "all"]),
     default="train",
     help="Split to train on; the others are held out for evaluation.",
+)
+@click.option(
+    "--condition",
+    type=NameList(),
+    default="",
+    show_default="none",
+    help="Attributes of the shards that faces are drawn by, separated by commas: Male,Smiling. Then see: "
+    "training.sample --set.",
 )
 @click.option("--limit", type=click.IntRange(min=1), help="Train on the first N photos only.")
 @click.option(
@@ -134,6 +142,7 @@ def main(
     method = replace(PRESETS[preset], **overrides)
     metric_names = [name for name in metrics.split(",") if name]
     resolve.check_schedules(method)
+    resolve.check_condition(train_shards, options["condition"])
     resolve.check_folder(out)
     resolve.check_batch_size(method.batch_size, train_shards.count)
 
@@ -174,6 +183,7 @@ def main(
             resolve.agree_on_cache(devices, options["cache"], train_shards, saved),
             options["micro_batch"],
             options["jit"],
+            options["condition"],
         )
         if saved and (folder / "checkpoints").exists():  # one that has saved nothing may begin otherwise
             resolve.check_unchanged(folder, configs.differences(saved.config, config))
@@ -200,7 +210,9 @@ def main(
         if devices.host == 0:
             if metric_names:
                 with errors_reported(devices, config):
-                    evaluator = open_evaluator(metric_names, train_shards, held_out, features, inception_file)
+                    evaluator = open_evaluator(
+                        metric_names, train_shards, held_out, features, inception_file, config.conditions
+                    )
             configs.save(folder, config, asdict(machine))
         stopped_by = trainer.train(config, train_shards, devices, timetable, folder, evaluator)
         if stopped_by:

@@ -106,6 +106,7 @@ def run_here(job: Job) -> Outcome:
     with startup_messages_hidden():
         import tensorflow as tf
 
+        from training.batch import Batch
         from training.config import Config
         from training.data.pipeline import read_images
         from training.data.shards import find
@@ -127,7 +128,7 @@ def run_here(job: Job) -> Outcome:
     batches = global_batches(config, photos, devices, 0)
     if job.is_constant:
         images = read_images(photos.first(job.batch_size))
-        batches = devices.batches(tf.data.Dataset.from_tensors(images).repeat())
+        batches = devices.batches(tf.data.Dataset.from_tensors(Batch(images)).repeat())
     losses = [means(take(batches, tf.constant(1, tf.int64)).numpy(), 1)[:2] for _ in range(job.steps // 2)]
     began = time.perf_counter()
     losses += [means(take(batches, tf.constant(1, tf.int64)).numpy(), 1)[:2] for _ in range(job.steps - len(losses))]

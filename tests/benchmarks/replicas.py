@@ -56,7 +56,9 @@ def losses(preset: str, shards: Path, shrink: int, steps: int, batch_size: int, 
     config = Config(preset, method, 0, "train", photos.count, photos.fingerprint, shape, False, way.micro_batch)
     gan, progress = build_on(over, config)
     run_steps = compile_steps(gan, progress, config, over)
-    shrunk = batches(photos, batch_size, 0, 0, cache=False).map(lambda pixels: pixels[:, ::shrink, ::shrink])
+    shrunk = batches(photos, batch_size, 0, 0, cache=False).map(
+        lambda batch: batch.map(lambda pixels: pixels[:, ::shrink, ::shrink])
+    )
     fed = over.batches(shrunk)
     found = [means(run_steps(fed, tf.constant(1, tf.int64)).numpy(), 1)[:2] for _ in range(steps)]
     return np.nan_to_num(found)  # a step that does not update G has no loss of G

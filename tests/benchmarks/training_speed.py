@@ -37,6 +37,7 @@ import tensorflow as tf
 import tutorial
 from measure import in_turn, python, seconds, table
 
+from training.batch import Batch
 from training.config import Config
 from training.data.pipeline import batches, read_images
 from training.data.shards import ShardSet, find
@@ -91,7 +92,7 @@ def on_constant_batch(shards: ShardSet, images: np.ndarray) -> Callable[[int], o
     config = Config("classic", PRESET, 0, "train", shards.count, shards.fingerprint, shards.image_shape, cache=True)
     gan, progress = engine.build_on(devices, config)
     run_steps = engine.compile_steps(gan, progress, config, devices)
-    iterator = devices.batches(tf.data.Dataset.from_tensors(images[:BATCH]).repeat())
+    iterator = devices.batches(tf.data.Dataset.from_tensors(Batch(images[:BATCH])).repeat())
     return lambda steps: run_steps(iterator, tf.constant(steps, tf.int64)).numpy()
 
 

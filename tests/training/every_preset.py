@@ -11,6 +11,7 @@ import click
 import numpy as np
 import tensorflow as tf
 
+from training.batch import Batch
 from training.config import Config
 from training.loop.engine import build_on, compile_steps
 from training.loop.machine import choose_precision
@@ -22,8 +23,8 @@ from training.presets import PRESETS, Preset
 OVER = Devices("any", tf.distribute.get_strategy())
 
 
-def config_of(method: Preset, side: int = 8, channels: int = 1) -> Config:
-    return Config("any", method, 3, "train", 1000, "abc", (side, side, channels), cache=True)
+def config_of(method: Preset, side: int = 8, channels: int = 1, condition: str = "") -> Config:
+    return Config("any", method, 3, "train", 1000, "abc", (side, side, channels), cache=True, condition=condition)
 
 
 def method_of(name: str) -> Preset:
@@ -33,15 +34,16 @@ def method_of(name: str) -> Preset:
     return replace(method, precision=precision)
 
 
-def take_two_rounds(method: Preset):
+def take_two_rounds(method: Preset, condition: str = ""):
     """Build the networks, let each of the preset's turns happen twice; return the networks and the mean losses."""
-    config = config_of(method)
+    config = config_of(method, condition=condition)
     gan, progress = build_on(OVER, config)
     before = [variable.numpy() for variable in variables(gan)]
     images = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 1), dtype=np.uint8)
+    labels = np.float32([[1, 1], [1, -1], [-1, 1], [1, 1]]) if condition else None
     steps = 2 * len(phases(method))  # the first moves only the zeros at the end of R3GAN's blocks
     run_steps = compile_steps(gan, progress, config, OVER)
-    sums = run_steps(iter(tf.data.Dataset.from_tensors(images).repeat()), tf.constant(steps, tf.int64))
+    sums = run_steps(iter(tf.data.Dataset.from_tensors(Batch(images, labels)).repeat()), tf.constant(steps, tf.int64))
     return gan, before, means(sums.numpy(), steps)
 
 

@@ -7,12 +7,18 @@ import numpy as np
 import tensorflow as tf
 
 
-def write_shards(folder, images, sizes, split="train"):
-    """Write uint8 images [count, height, width, channels] as len(sizes) shards, and name them in the manifest."""
+def write_shards(folder, images, sizes, split="train", attributes=None):
+    """Write uint8 images [count, height, width, channels] as len(sizes) shards, and name them in the manifest.
+
+    `attributes` are 0 or 1 for each image, by name.
+    """
     folder.mkdir(exist_ok=True, parents=True)
     manifest_path = folder / "manifest.json"
     manifest = json.loads(manifest_path.read_text()) if manifest_path.exists() else {"shards": []}
     manifest["image"] = {"shape": list(images.shape[1:]), "dtype": "uint8"}
+    if attributes:
+        manifest["attribute_names"] = list(attributes)
+        answers = np.stack(list(attributes.values()), axis=1)
     start = 0
     for index, size in enumerate(sizes):
         path = folder / f"{split}-{index:05d}-of-{len(sizes):05d}.tfrecord"
@@ -22,6 +28,9 @@ def write_shards(folder, images, sizes, split="train"):
                     "image": tf.train.Feature(bytes_list=tf.train.BytesList(value=[images[number].tobytes()])),
                     "image_id": tf.train.Feature(bytes_list=tf.train.BytesList(value=[f"{number:06d}.jpg".encode()])),
                 }
+                if attributes:
+                    listed = tf.train.Int64List(value=answers[number].tolist())
+                    feature["attributes"] = tf.train.Feature(int64_list=listed)
                 example = tf.train.Example(features=tf.train.Features(feature=feature))
                 writer.write(example.SerializeToString(deterministic=True))
         start += size

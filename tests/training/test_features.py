@@ -12,7 +12,7 @@ from preprocess.run import main as preprocess
 from preprocess.sample_photos import main as sample_photos
 from tests.command import Command
 from training.data.pipeline import read_attributes, read_images
-from training.data.shards import find
+from training.data.shards import attribute_names, find
 from training.features import main
 from training.metrics import attributes
 
@@ -57,7 +57,7 @@ def test_the_accuracy_is_that_of_the_network_on_the_held_out_photos(learnt):
     place, _ = learnt
     shards = find([str(place)])
     card = attributes.load(shards)[1]
-    labels = {split: read_attributes(shards.only({split}), 40) for split in ("train", "valid")}
+    labels = {split: read_attributes(shards.only({split}), attribute_names(shards)) for split in ("train", "valid")}
     assert set(np.unique(labels["valid"])) == {0, 1}
     says = whole_network(place)(read_images(shards.only({"valid"})), training=False).numpy() > 0
     assert card.accuracy == pytest.approx((says == labels["valid"]).mean())

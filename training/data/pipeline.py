@@ -1,4 +1,4 @@
-"""Shards to an endless `tf.data` stream of global batches, uint8 [batch, height, width, channels].
+"""Shards to an endless `tf.data` stream of global batches: images, and the labels that a run is conditioned on.
 
 The order of photos is a pure function of (seed, epoch), and the stream can begin at any step. Every epoch has each
 photo at most once; the remainder that does not fill a batch is dropped, a different one each epoch.
@@ -6,10 +6,13 @@ photo at most once; the remainder that does not fill a batch is dropped, a diffe
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+
 import numpy as np
 import tensorflow as tf
 
-from training.data.shards import Shard, ShardSet
+from training.batch import Batch
+from training.data.shards import Shard, ShardSet, attribute_names
 
 # Streaming: this many bytes of images (16,384 of 64x64 grey) are shuffled at a time. They come from this many shards at
 # once in blocks, this many blocks a chunk. Records are parsed by the block before they are shuffled: moved about as
@@ -26,35 +29,43 @@ READERS = 2
 READ_BATCH = 1_024
 
 
-def batches(shards: ShardSet, batch_size: int, seed: int, first_step: int, cache: bool) -> tf.data.Dataset:
-    """Return an endless dataset of global batches.
+def batches(
+    shards: ShardSet, batch_size: int, seed: int, first_step: int, cache: bool, conditions: Sequence[str] = ()
+) -> tf.data.Dataset:
+    """Return an endless dataset of global batches, each a `Batch`.
 
     Args:
-        shards: the images.
-        batch_size: images per batch; at most `shards.count`.
+        shards: the photos.
+        batch_size: photos per batch; at most `shards.count`.
         seed: decides the order, together with the epoch.
         first_step: step of the first batch; an epoch has shards.count // batch_size steps.
-        cache: keep the decoded images in memory (read once, now) instead of streaming the files every epoch.
+        cache: keep the decoded photos in memory (read once, now) instead of streaming the files every epoch.
+        conditions: the attributes that the labels are.
     """
     make = _from_memory if cache else _from_files
-    return make(shards, batch_size, seed, first_step).prefetch(tf.data.AUTOTUNE)
+    return make(shards, batch_size, seed, first_step, conditions).prefetch(tf.data.AUTOTUNE)
 
 
 def read_images(shards: ShardSet) -> np.ndarray:
     """Return all images in the order of the shards: uint8 [count, height, width, channels]."""
     images = np.empty((shards.count, *shards.image_shape), np.uint8)
     filled = 0
-    for batch in _all_records(shards).map(lambda serialized: _decode(serialized, shards.image_shape)).prefetch(2):
+    for batch in _all_records(shards).map(lambda serialized: _images(serialized, shards.image_shape)).prefetch(2):
         images[filled : filled + len(batch)] = batch.numpy()
         filled += len(batch)
     return images[:filled]
 
 
-def read_attributes(shards: ShardSet, count: int) -> np.ndarray:
-    """Return the attributes of all photos in the order of the shards: float32 [shards.count, count], 0 or 1."""
-    feature = {"attributes": tf.io.FixedLenFeature([count], tf.int64)}
-    batches = _all_records(shards).map(lambda serialized: tf.io.parse_example(serialized, feature)["attributes"])
-    return np.concatenate([batch.numpy().astype(np.float32) for batch in batches])
+def read_attributes(shards: ShardSet, names: Sequence[str]) -> np.ndarray:
+    """Return these attributes of all photos in the order of the shards: float32 [shards.count, len(names)], 0 or 1."""
+    return np.concatenate(list(attribute_batches(shards, names)))
+
+
+def attribute_batches(shards: ShardSet, names: Sequence[str]) -> Iterator[np.ndarray]:
+    """Yield what `read_attributes` returns in parts: memory does not grow with the number of photos."""
+    attributes = _parser_of_attributes(shards, names)
+    for batch in _all_records(shards).map(attributes):
+        yield batch.numpy()
 
 
 def _all_records(shards: ShardSet) -> tf.data.Dataset:
@@ -62,37 +73,48 @@ def _all_records(shards: ShardSet) -> tf.data.Dataset:
     return files.flat_map(lambda *file: _records(*file, READ_BATCH))
 
 
-def _from_memory(shards: ShardSet, batch_size: int, seed: int, first_step: int) -> tf.data.Dataset:
+def _from_memory(
+    shards: ShardSet, batch_size: int, seed: int, first_step: int, conditions: Sequence[str]
+) -> tf.data.Dataset:
     with tf.device("CPU"):  # the default would put the whole data set on the first GPU
         images = tf.constant(read_images(shards))
+        labels = tf.constant(_as_labels(read_attributes(shards, conditions))) if conditions else None
+    photos = Batch(images, labels)
     steps_per_epoch = shards.count // batch_size
 
-    def batch_of(step: tf.Tensor) -> tf.Tensor:
+    def batch_of(step: tf.Tensor) -> Batch:
         epoch, place = step // steps_per_epoch, step % steps_per_epoch
         indices = tf.random.experimental.index_shuffle(
             place * batch_size + tf.range(batch_size, dtype=tf.int64),
             _seed(seed, epoch),
             tf.constant(shards.count - 1, tf.int64),
         )
-        return tf.ensure_shape(tf.gather(images, indices), (batch_size, *shards.image_shape))
+        return photos.map(lambda rows: tf.ensure_shape(tf.gather(rows, indices), (batch_size, *rows.shape[1:])))
 
     return tf.data.Dataset.range(first_step, tf.int64.max).map(batch_of, num_parallel_calls=2, deterministic=True)
 
 
-def _from_files(shards: ShardSet, batch_size: int, seed: int, first_step: int) -> tf.data.Dataset:
+def _from_files(
+    shards: ShardSet, batch_size: int, seed: int, first_step: int, conditions: Sequence[str]
+) -> tf.data.Dataset:
     paths, counts = _paths_and_counts(shards.shards)
     chunk = max(min(SHUFFLE_BYTES // shards.image_bytes, shards.count) // batch_size, 1) * batch_size
     block = max(chunk // BLOCKS, 1)
+    parse = _parser(shards, conditions)
 
     def batches_of(epoch: tf.Tensor) -> tf.data.Dataset:
         epoch_seed = _seed(seed, epoch)
 
-        def shuffled(number: tf.Tensor, images: tf.Tensor) -> tf.data.Dataset:
-            count = tf.shape(images)[0]
-            images = tf.gather(images, _permutation(count, tf.random.fold_in(epoch_seed, number)))
+        def shuffled(number: tf.Tensor, photos: Batch) -> tf.data.Dataset:
+            count = tf.shape(photos.images)[0]
+            order = _permutation(count, tf.random.fold_in(epoch_seed, number))
             whole = count // batch_size
-            in_batches = tf.reshape(images[: whole * batch_size], (whole, batch_size, *shards.image_shape))
-            return tf.data.Dataset.from_tensor_slices(in_batches)
+
+            def in_batches(values: tf.Tensor) -> tf.Tensor:
+                shape = (whole, batch_size, *values.shape[1:])
+                return tf.reshape(tf.gather(values, order)[: whole * batch_size], shape)
+
+            return tf.data.Dataset.from_tensor_slices(photos.map(in_batches))
 
         order = _permutation(len(paths), epoch_seed)
         files = tf.data.Dataset.from_tensor_slices((tf.gather(paths, order), tf.gather(counts, order)))
@@ -100,12 +122,12 @@ def _from_files(shards: ShardSet, batch_size: int, seed: int, first_step: int) -
         def read(reader: tf.Tensor) -> tf.data.Dataset:
             own = files.shard(READERS, reader)
             blocks = own.interleave(lambda *file: _records(*file, block), cycle_length=OPEN_SHARDS // READERS)
-            return blocks.map(lambda records: _decode(records, shards.image_shape))
+            return blocks.map(parse)
 
-        images = tf.data.Dataset.range(READERS).interleave(
+        photos = tf.data.Dataset.range(READERS).interleave(
             read, cycle_length=READERS, num_parallel_calls=READERS, deterministic=True
         )
-        return images.rebatch(chunk).enumerate().flat_map(shuffled)
+        return photos.rebatch(chunk).enumerate().flat_map(shuffled)
 
     first_epoch, skipped = divmod(first_step, shards.count // batch_size)
     return tf.data.Dataset.range(first_epoch, tf.int64.max).flat_map(batches_of).skip(skipped)
@@ -120,9 +142,38 @@ def _records(path: tf.Tensor, count: tf.Tensor, at_once: int) -> tf.data.Dataset
     return tf.data.TFRecordDataset(path, buffer_size=1 << 20).take(count).batch(at_once)
 
 
-def _decode(serialized: tf.Tensor, image_shape: tuple[int, int, int]) -> tf.Tensor:
+def _parser(shards: ShardSet, conditions: Sequence[str]) -> Callable[[tf.Tensor], Batch]:
+    """Return serialized records -> photos with their labels."""
+    attributes = _parser_of_attributes(shards, conditions) if conditions else None
+
+    def parse(serialized: tf.Tensor) -> Batch:
+        labels = _as_labels(attributes(serialized)) if attributes else None
+        return Batch(_images(serialized, shards.image_shape), labels)
+
+    return parse
+
+
+def _images(serialized: tf.Tensor, image_shape: tuple[int, int, int]) -> tf.Tensor:
     parsed = tf.io.parse_example(serialized, {"image": tf.io.FixedLenFeature([], tf.string)})
     return tf.reshape(tf.io.decode_raw(parsed["image"], tf.uint8), [-1, *image_shape])
+
+
+def _parser_of_attributes(shards: ShardSet, names: Sequence[str]) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Return serialized records -> these attributes, float32 [records, len(names)], 0 or 1."""
+    listed = attribute_names(shards)
+    columns = [listed.index(name) for name in names]
+    feature = {"attributes": tf.io.FixedLenFeature([len(listed)], tf.int64)}
+
+    def parse(serialized: tf.Tensor) -> tf.Tensor:
+        answers = tf.io.parse_example(serialized, feature)["attributes"]
+        return tf.cast(tf.gather(answers, columns, axis=1), tf.float32)
+
+    return parse
+
+
+def _as_labels(attributes: np.ndarray | tf.Tensor) -> np.ndarray | tf.Tensor:
+    """0 and 1 to the -1 and 1 of labels: where all attributes are 0, a projection of them would be 0 too."""
+    return 2.0 * attributes - 1.0
 
 
 def _permutation(count: tf.Tensor | int, seed: tf.Tensor) -> tf.Tensor:

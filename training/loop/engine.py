@@ -11,15 +11,15 @@ import numpy as np
 import tensorflow as tf
 from click import UsageError
 
+from training.batch import Batch
 from training.config import Config
 from training.data.pipeline import batches
 from training.data.shards import ShardSet
 from training.loop.strategy import Devices
 from training.models.gan import GAN, OptimizedNetwork, build, cosine_decay, update_ema
-from training.models.losses import LOSSES
 from training.models.networks.layers import SpectralConv2D
 from training.models.progress import NUM_VALUES, Progress
-from training.models.step import Phase, has_penalty, phases, replica_step
+from training.models.step import Phase, batches_per_step, has_penalty, phases, replica_step
 
 # How long one call into TensorFlow takes: rare enough to cost nothing, often enough for the bar and for Ctrl-C.
 SECONDS_PER_CALL = 0.5
@@ -50,7 +50,7 @@ def build_on(devices: Devices, config: Config) -> tuple[GAN, Progress]:
     """Build the networks, optimizers and counters of a new run on these devices."""
     with devices.strategy.scope():
         progress = Progress()
-        return build(config.method, config.image_shape, config.seed, progress), progress
+        return build(config.method, config.image_shape, config.seed, progress, len(config.conditions)), progress
 
 
 def compile_steps(gan: GAN, progress: Progress, config: Config, devices: Devices) -> RunSteps:
@@ -74,7 +74,7 @@ def compile_steps(gan: GAN, progress: Progress, config: Config, devices: Devices
     kind_of_step = tf.constant([kinds.index(phase) for phase in cycle])
     has_ema = gan.generator_ema is not gan.generator.network
 
-    def step_of(phase: Phase, global_batches: list[tf.Tensor]) -> Callable[[], tf.Tensor]:
+    def step_of(phase: Phase, global_batches: list[Batch]) -> Callable[[], tf.Tensor]:
         replica = replica_step(gan, method, config.seed, devices.replicas, phase, config.micro_batch, config.jit)
 
         def run_step() -> tf.Tensor:
@@ -90,7 +90,7 @@ def compile_steps(gan: GAN, progress: Progress, config: Config, devices: Devices
     def run_steps(iterator: Iterator, count: tf.Tensor) -> tf.Tensor:
         sums = tf.zeros(NUM_VALUES, tf.float64)
         for _ in tf.range(count):
-            global_batches = [next(iterator) for _ in range(_batches_per_step(config))]
+            global_batches = [next(iterator) for _ in range(batches_per_step(method, bool(config.conditions)))]
             # The phase is chosen here and not on the replicas: they cannot reduce within a condition.
             kind = kind_of_step[progress.step % len(cycle)]
             values = tf.switch_case(kind, [step_of(phase, global_batches) for phase in kinds])
@@ -105,12 +105,9 @@ def compile_steps(gan: GAN, progress: Progress, config: Config, devices: Devices
 
 def global_batches(config: Config, shards: ShardSet, devices: Devices, step: int) -> Iterator:
     """Return an iterator over the global batches from step `step` on."""
-    first_batch = step * _batches_per_step(config)
-    return devices.batches(batches(shards, config.method.batch_size, config.seed, first_batch, config.cache))
-
-
-def _batches_per_step(config: Config) -> int:
-    return 2 if LOSSES[config.method.loss].generator_sees_photos else 1
+    method, conditions = config.method, config.conditions
+    first_batch = step * batches_per_step(method, bool(conditions))
+    return devices.batches(batches(shards, method.batch_size, config.seed, first_batch, config.cache, conditions))
 
 
 def _synchronizes(trained: OptimizedNetwork) -> bool:

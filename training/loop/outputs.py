@@ -14,9 +14,12 @@ from training.models.gan import GAN
 NUM_SAMPLES = 64
 
 
-def sample(gan: GAN, config: Config, count: int = NUM_SAMPLES) -> np.ndarray:
-    """Return faces from the run's fixed z: uint8 [count, height, width, channels]. Only the generator differs."""
-    return draw.faces(gan.generator_ema, count, config.seed, config.method.latent_distribution)
+def sample(gan: GAN, config: Config, labels: np.ndarray | None = None, count: int = NUM_SAMPLES) -> np.ndarray:
+    """Return faces from the run's fixed z: uint8 [count, height, width, channels]. Only the generator differs.
+
+    `labels` is float32 [count, conditions], or None where the run has no conditions.
+    """
+    return draw.faces(gan.generator_ema, count, config.seed, config.method.latent_distribution, labels)
 
 
 def save_generator(path: Path, gan: GAN) -> None:

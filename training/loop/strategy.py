@@ -37,18 +37,20 @@ class Devices:
         """Iterate over global batches, each divided over the replicas in order: replica 0 gets its first rows.
 
         Args:
-            dataset: global batches of a known size; the same on every host.
+            dataset: global batches, each a `Batch` of a known size; the same on every host.
         """
 
         def of_this_host(context: tf.distribute.InputContext) -> tf.data.Dataset:
             here = context.num_replicas_in_sync // context.num_input_pipelines
             first = context.input_pipeline_id * here
 
-            def divided(batch: tf.Tensor) -> tf.Tensor:
-                return tf.reshape(batch, (context.num_replicas_in_sync, -1, *batch.shape[1:]))[first : first + here]
+            def divided(rows: tf.Tensor) -> tf.Tensor:
+                size = rows.shape[0] // context.num_replicas_in_sync
+                parts = tf.reshape(rows, (context.num_replicas_in_sync, size, *rows.shape[1:]))
+                return parts[first : first + here]
 
             # A batch for each replica: the shape stays known, which `unbatch` and `batch` would lose.
-            return dataset.map(divided, num_parallel_calls=2, deterministic=True).unbatch()
+            return dataset.map(lambda batch: batch.map(divided), num_parallel_calls=2, deterministic=True).unbatch()
 
         # Fetching ahead is for GPUs. Between logical CPUs it saves no copy, and its threads took two minutes to end.
         to_device = any("GPU" in device for device in self.strategy.extended.worker_devices)

@@ -12,6 +12,7 @@ from click import ClickException
 from tqdm import tqdm
 
 from training.config import Config
+from training.data import labels
 from training.data.pipeline import read_images
 from training.data.shards import ShardSet, are_unchanged
 from training.grid import tile, write_png
@@ -19,7 +20,7 @@ from training.loop import collapse
 from training.loop.checkpoints import Checkpoints
 from training.loop.engine import StepsResult, build_on, compile_steps, global_batches
 from training.loop.failures import errors_reported
-from training.loop.outputs import sample, save_generator
+from training.loop.outputs import NUM_SAMPLES, sample, save_generator
 from training.loop.reporter import Reporter
 from training.loop.scores import best, score
 from training.loop.signals import StopRequest, stop_on_signal
@@ -88,6 +89,7 @@ class Trainer:
         self.gan, self.progress = build_on(devices, config)
         self.run_steps = compile_steps(self.gan, self.progress, config, devices)
         photos = read_images(shards.first(PHOTOS_TO_COMPARE))
+        self.sample_labels = self._keep_labels() if config.conditions else None
         self.photo_spread = max(collapse.spread(photos), 1.0)  # a grey level, where all photos are the same
         self.checkpoints = Checkpoints(run_dir, self.gan, self.progress, output_dir)
         self.reporter = Reporter(output_dir, config, timetable)
@@ -121,7 +123,7 @@ class Trainer:
                     self.reporter.report_status(self.step, self._rollbacks())
                 if stopped:
                     return stop.signal or signal.SIGTERM  # another host was told
-        write_png(self.output_dir / "final.png", tile(sample(self.gan, self.config)))
+        write_png(self.output_dir / "final.png", tile(sample(self.gan, self.config, self.sample_labels)))
         return 0
 
     def _run_steps(self, count: int) -> StepsResult:
@@ -138,6 +140,12 @@ class Trainer:
         if not np.isfinite(result.sums).all():
             return False
         return not (saving and self.devices.any_host(not self.checkpoints.finite()))
+
+    def _keep_labels(self) -> np.ndarray:
+        """Write which labels the photos have, for those who draw faces later; return those of the samples."""
+        frequencies = labels.count_labels(self.shards, self.config.conditions)
+        labels.save(self.output_dir, frequencies)
+        return frequencies.draw(NUM_SAMPLES, self.config.seed)
 
     # Checkpoints.
 
@@ -162,7 +170,7 @@ class Trainer:
 
     def _save(self) -> None:
         """Record all that is known at this step, then the step itself: what comes after it is done again."""
-        faces = sample(self.gan, self.config)
+        faces = sample(self.gan, self.config, self.sample_labels)
         self.reporter.report_status(self.step, self._rollbacks(), collapse.spread(faces) / self.photo_spread)
         if self.timetable.ends_epoch(self.step):
             self._end_epoch(faces)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -26,6 +26,10 @@ from training.files import replacing, write_text
 from training.metrics.space import FeatureSpace, features_dir
 
 NAME = "attributes"
+JUDGE = "judge"
+"""The same network, trained on the photos that generators are not trained on: see `training.metrics.conditions`."""
+_TITLES = {NAME: "The feature space attributes", JUDGE: "The judge of conditions"}
+
 WIDTH = 192
 """Length of the features."""
 
@@ -103,7 +107,7 @@ def train(
     """
     names = attribute_names(train_shards)
     some = train_shards.first(int(kimg * 1000))
-    images, labels = read_images(some), read_attributes(some, len(names))
+    images, labels = read_images(some), read_attributes(some, names)
     keras.utils.set_random_seed(seed)
     model = network(train_shards.image_shape, len(names))
     batch = min(BATCH, len(images))
@@ -130,7 +134,7 @@ def train(
         verbose=0,
         callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=report)],
     )
-    is_so = read_attributes(checked, len(names)) > 0.5
+    is_so = read_attributes(checked, names) > 0.5
     right = (model.predict(read_images(checked), batch_size=256, verbose=0) > 0) == is_so
     card = Card(
         photos=train_shards.fingerprint,
@@ -162,12 +166,12 @@ def digest(model: keras.Model) -> str:
     return content.hexdigest()[:16]
 
 
-def save(folder: Path, model: keras.Model, card: Card) -> None:
-    """Write attributes.keras and attributes.json into `folder`."""
+def save(folder: Path, model: keras.Model, card: Card, name: str = NAME) -> None:
+    """Write NAME.keras and NAME.json into `folder`."""
     folder.mkdir(exist_ok=True)
-    with replacing(folder / f"{NAME}.keras") as partial:
+    with replacing(folder / f"{name}.keras") as partial:
         keras.Model(model.input, model.output).save(partial)  # without the optimizer, two thirds of the file
-    write_text(folder / f"{NAME}.json", json.dumps(asdict(card), indent=1) + "\n")
+    write_text(folder / f"{name}.json", json.dumps(asdict(card), indent=1) + "\n")
 
 
 def load(shards: ShardSet) -> tuple[FeatureSpace, Card]:
@@ -176,24 +180,47 @@ def load(shards: ShardSet) -> tuple[FeatureSpace, Card]:
     Raises:
         UsageError: there is none, or it is not for images of this shape.
     """
+    model, card = load_network(shards)
+    return FeatureSpace(NAME, card.digest, features_of(model)), card
+
+
+def load_network(shards: ShardSet, name: str = NAME) -> tuple[keras.Model, Card]:
+    """Return a network in the folder of the shards, `NAME` or `JUDGE`, and how it was trained.
+
+    Raises:
+        UsageError: there is none, or it is not for images of this shape.
+    """
     folder = features_dir(shards)
-    how = f"Train it once, in minutes: python -m training.features --shards {folder.parent}"
+    option = " --judge" if name == JUDGE else ""
+    how = f"Train it once, in minutes: python -m training.features{option} --shards {folder.parent}"
     try:
-        card = Card(**json.loads((folder / f"{NAME}.json").read_text()))
-        model = keras.saving.load_model(folder / f"{NAME}.keras", compile=False)
+        card = Card(**json.loads((folder / f"{name}.json").read_text()))
+        model = keras.saving.load_model(folder / f"{name}.keras", compile=False)
     except FileNotFoundError:
-        raise UsageError(f"The feature space attributes is not in {folder} yet. {how}") from None
+        raise UsageError(f"{_TITLES[name]} is not in {folder} yet. {how}") from None
     except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
-        raise UsageError(f"{folder / NAME}.keras or .json cannot be read ({error}). {how}") from None
+        raise UsageError(f"{folder / name}.keras or .json cannot be read ({error}). {how}") from None
     if digest(model) != card.digest:
-        raise UsageError(f"{folder / NAME}.keras is not the network that {NAME}.json beside it describes. {how}")
-    changed = [name for name, value in origin(shards).items() if getattr(card, name) != value]
+        raise UsageError(f"{folder / name}.keras is not the network that {name}.json beside it describes. {how}")
+    changed = [key for key, value in origin(shards).items() if getattr(card, key) != value]
     if changed:
         raise UsageError(
-            f"{folder / NAME}.keras was trained on other photos than {folder.parent} now holds "
-            f"(another {', another '.join(changed)}): distances in it would say nothing. {how}"
+            f"{folder / name}.keras was trained on other photos than {folder.parent} now holds "
+            f"(another {', another '.join(changed)}): what it says of these would mean nothing. {how}"
         )
-    return FeatureSpace(NAME, card.digest, features_of(model)), card
+    return model, card
+
+
+def answers_of(model: keras.Model, card: Card, names: Sequence[str]) -> Callable[[np.ndarray], np.ndarray]:
+    """Return what a network answers for these attributes: uint8 images -> bool [count, len(names)].
+
+    Raises:
+        UsageError: it does not know one of them.
+    """
+    if missing := [name for name in names if name not in card.attribute_names]:
+        raise UsageError(f"The network of training.features does not know {', '.join(missing)}: train it again.")
+    columns = [card.attribute_names.index(name) for name in names]
+    return lambda images: model.predict(images, batch_size=256, verbose=0)[:, columns] > 0
 
 
 def features_of(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from click import UsageError
 
+from training.data.pipeline import read_attributes
 from training.data.shards import ShardSet
 from training.metrics import HELD_OUT, METRICS, MIN_IMAGES, TRAIN, Sample, attributes, inception
 from training.metrics.space import FeatureSpace, features_of_photos, read_rows
@@ -27,7 +28,12 @@ def open_space(name: str, shards: ShardSet, inception_file: Path | None = None) 
 
 
 def open_evaluator(
-    names: Sequence[str], train_shards: ShardSet, held_out: ShardSet, features: str, inception_file: Path | None
+    names: Sequence[str],
+    train_shards: ShardSet,
+    held_out: ShardSet,
+    features: str,
+    inception_file: Path | None,
+    conditions: Sequence[str] = (),
 ) -> Evaluator:
     """Return an evaluator against the training photos, and against held-out photos where there are any.
 
@@ -37,13 +43,15 @@ def open_evaluator(
         held_out: the photos that are not.
         features: the feature space, opened where one of the metrics needs it.
         inception_file: the graph of the feature space `inception`; None to download it once.
+        conditions: the labels of the generator.
 
     Raises:
         UsageError: there is no such feature space yet, or there are too few photos.
     """
     space = open_space(features, train_shards, inception_file) if needs_features(names) else None
     photos = {TRAIN: train_shards, HELD_OUT: held_out}
-    return Evaluator({split: shards for split, shards in photos.items() if shards.count}, space, names)
+    there = {split: shards for split, shards in photos.items() if shards.count}
+    return Evaluator(there, space, names, conditions=conditions)
 
 
 def needs_features(names: Sequence[str]) -> bool:
@@ -64,6 +72,7 @@ class Evaluator:
         space: FeatureSpace | None,
         names: Sequence[str] = tuple(METRICS),
         count: int = 5_000,
+        conditions: Sequence[str] = (),
     ):
         """Read the photos, and compute their features where they are not kept yet.
 
@@ -72,6 +81,7 @@ class Evaluator:
             space: the feature space of the metrics; None where no metric needs one.
             names: entries of METRICS.
             count: photos per split at most; the smallest split decides.
+            conditions: the labels of the generator.
 
         Raises:
             UsageError: a split has too few photos.
@@ -84,6 +94,9 @@ class Evaluator:
                 f"{self.count} photos are too few to measure anything: at least {MIN_IMAGES} of each split."
             )
         self.real = {split: self._choose(shards) for split, shards in shards_by_split.items()}
+        self.labels = self._labels(shards_by_split[TRAIN], conditions) if conditions else None
+        """Of the faces that `score` takes, float32 [count, conditions], -1 or 1: those of the training photos that they
+        are compared with, in the same order. None where there are no conditions."""
 
     def score(self, faces: np.ndarray, log: Callable[[str], object] = lambda line: None) -> dict[str, float]:
         """Return every figure against every split, by "split/figure".
@@ -112,7 +125,13 @@ class Evaluator:
             figures.update(METRICS[name].compute(real, fake))
         return figures
 
+    def _labels(self, shards: ShardSet, conditions: Sequence[str]) -> np.ndarray:
+        return 2.0 * read_attributes(shards, conditions)[self._rows(shards)] - 1.0
+
+    def _rows(self, shards: ShardSet) -> np.ndarray:
+        return np.sort(np.random.default_rng(0).choice(shards.count, self.count, replace=False))
+
     def _choose(self, shards: ShardSet) -> Sample:
-        rows = np.sort(np.random.default_rng(0).choice(shards.count, self.count, replace=False))
+        rows = self._rows(shards)
         features = features_of_photos(shards, rows, self.space) if self.space else None
         return Sample(read_rows(shards, rows), features)

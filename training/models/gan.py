@@ -37,17 +37,20 @@ class GAN:
     """Samples, scores and generator.keras use it: the generator's EMA, or the generator where the preset has none."""
 
 
-def build(method: Preset, image_shape: tuple[int, int, int], seed: int, progress: Progress) -> GAN:
-    """Build both networks and their optimizers, initialised from `seed`. Call it within the strategy's scope."""
+def build(method: Preset, image_shape: tuple[int, int, int], seed: int, progress: Progress, conditions: int = 0) -> GAN:
+    """Build both networks and their optimizers, initialised from `seed`. Call it within the strategy's scope.
+
+    `conditions` is the number of labels.
+    """
     # Keras takes its initialisers' seeds from Python's generator. `keras.utils.set_random_seed` would set TensorFlow's
     # global seed too, which tf.data then mixes into its own: the order of photos would no longer be a function of
     # (seed, epoch) alone.
     random.seed(seed)
     networks = family(method.network)
-    new_generator = partial(networks.generator, image_shape, method.latent, method.width)
+    new_generator = partial(networks.generator, image_shape, method.latent, method.width, conditions)
     with computing_in(method.precision):
         generator = new_generator()
-        discriminator = networks.discriminator(image_shape, method.width)
+        discriminator = networks.discriminator(image_shape, method.width, conditions)
         generator_ema = generator if method.ema_kimg.is_zero else new_generator()
     if generator_ema is not generator:
         for copy, variable in zip(generator_ema.variables, generator.variables, strict=True):

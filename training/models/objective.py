@@ -10,6 +10,7 @@ import tensorflow as tf
 from training.models.augmentation import augment
 from training.models.gan import GAN
 from training.models.losses import LOSSES
+from training.models.networks.conditioning import LABELS
 from training.models.noise import Noise, Purpose
 from training.models.penalties import gradient_penalty, logits_and_squared_gradient
 from training.models.precision import full_precision
@@ -19,31 +20,40 @@ from training.presets import Preset
 class Objective:
     """The losses of both networks on some examples of a batch. It updates no variables but those of normalisation.
 
-    Images are float32 [batch, height, width, channels] in [0, 1], losses float32 [batch]. `decay` is what is left of
-    the start of every `CosineSchedule`, 1 to 0.
+    Images are float32 [batch, height, width, channels] in [0, 1], losses float32 [batch]. Photos and generated images
+    have the same labels, float32 [batch, conditions], -1 or 1, or None. `decay` is what is left of the start of every
+    `CosineSchedule`, 1 to 0.
     """
 
     def __init__(self, gan: GAN, method: Preset, jit: bool):
         self._method, self._loss = method, LOSSES[method.loss]
         self._generate = _forward(gan.generator.network, jit)
         self._discriminate = _forward(gan.discriminator.network, jit)
-        self._noise_shapes = [entry.shape[1:] for entry in gan.discriminator.network.inputs[1:]]
+        _, *others = gan.discriminator.network.inputs
+        self._noise_shapes = [entry.shape[1:] for entry in others if entry.name != LABELS]
         self._augmentations = [name for name in method.augment.split(",") if name]
 
-    def real_images(self, pixels: tf.Tensor, noise: Noise, batch_index: int) -> tf.Tensor:
-        """Return photos, uint8 to float32, flipped at random; `batch_index` tells apart the batches of one step."""
+    def real_images(self, pixels: tf.Tensor, noise: Noise, update: int) -> tf.Tensor:
+        """Return photos, uint8 to float32, flipped at random; `update` tells apart the updates of one step."""
         images = tf.cast(pixels, full_precision()) / 255.0
         if self._method.flip:
-            is_kept = noise.uniform(Purpose.FLIP, (1, 1, 1), batch_index) < 0.5
+            is_kept = noise.uniform(Purpose.FLIP, (1, 1, 1), update) < 0.5
             images = tf.where(is_kept, images, tf.reverse(images, [2]))
         return images
 
-    def fake_images(self, noise: Noise) -> tf.Tensor:
+    def fake_images(self, labels: tf.Tensor | None, noise: Noise) -> tf.Tensor:
         """Return generated images."""
-        return self._generate(noise.latent(self._method.latent, self._method.latent_distribution))
+        z = noise.latent(self._method.latent, self._method.latent_distribution)
+        return self._generate(z if labels is None else [z, labels])
 
     def discriminator_loss(
-        self, real: tf.Tensor, fake: tf.Tensor, noise: Noise, decay: tf.Tensor, penalised: bool
+        self,
+        real: tf.Tensor,
+        fake: tf.Tensor,
+        labels: tf.Tensor | None,
+        noise: Noise,
+        decay: tf.Tensor,
+        penalised: bool,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Return the discriminator's adversarial loss, and its gradient penalties (zeros unless `penalised`)."""
         method = self._method
@@ -53,7 +63,7 @@ class Objective:
             (real, Purpose.DISCRIMINATOR_REAL, method.r1_gamma),
             (fake, Purpose.DISCRIMINATOR_FAKE, method.r2_gamma),
         ):
-            discriminate = self._discriminator(noise, purpose, decay)
+            discriminate = self._discriminator(labels, noise, purpose, decay)
             if penalised and not gamma.is_zero:
                 image_logits, squared_gradient = logits_and_squared_gradient(discriminate, images)
                 penalties += gamma.at(decay) / 2.0 * squared_gradient
@@ -62,16 +72,20 @@ class Objective:
             logits.append(image_logits)
         if penalised and method.gradient_penalty:
             mix = noise.uniform(Purpose.INTERPOLATION, (1, 1, 1))
-            discriminate = self._discriminator(noise, Purpose.DISCRIMINATOR_BETWEEN, decay)
+            discriminate = self._discriminator(labels, noise, Purpose.DISCRIMINATOR_BETWEEN, decay)
             penalties += method.gradient_penalty * gradient_penalty(discriminate, real, fake, mix)
         return self._loss.discriminator(*logits), method.penalty_every * penalties
 
-    def generator_loss(self, real: tf.Tensor | None, fake: tf.Tensor, noise: Noise, decay: tf.Tensor) -> tf.Tensor:
+    def generator_loss(
+        self, real: tf.Tensor | None, fake: tf.Tensor, labels: tf.Tensor | None, noise: Noise, decay: tf.Tensor
+    ) -> tf.Tensor:
         """Return the generator's loss; `real` are photos for a loss that depends on them, else None."""
-        real_logits = None if real is None else self._discriminator(noise, Purpose.GENERATOR_REAL, decay)(real)
-        return self._loss.generator(real_logits, self._discriminator(noise, Purpose.GENERATOR, decay)(fake))
+        real_logits = None if real is None else self._discriminator(labels, noise, Purpose.GENERATOR_REAL, decay)(real)
+        return self._loss.generator(real_logits, self._discriminator(labels, noise, Purpose.GENERATOR, decay)(fake))
 
-    def _discriminator(self, noise: Noise, purpose: Purpose, decay: tf.Tensor) -> Callable[[tf.Tensor], tf.Tensor]:
+    def _discriminator(
+        self, labels: tf.Tensor | None, noise: Noise, purpose: Purpose, decay: tf.Tensor
+    ) -> Callable[[tf.Tensor], tf.Tensor]:
         """Return images -> augmentation -> logits as one function, so that penalties are on the images themselves."""
         dropout_noise = [noise.uniform(purpose, shape, index) for index, shape in enumerate(self._noise_shapes)]
         probability = self._method.augment_probability.at(decay)
@@ -81,7 +95,8 @@ class Objective:
 
         def discriminate(images: tf.Tensor) -> tf.Tensor:
             augmented = augment(images, self._augmentations, probability, uniform)
-            return tf.squeeze(self._discriminate([augmented, *dropout_noise]), -1)
+            inputs = [augmented, *dropout_noise, *([] if labels is None else [labels])]
+            return tf.squeeze(self._discriminate(inputs), -1)
 
         return discriminate
 

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
+from training.batch import Batch
 from training.models.gan import GAN, OptimizedNetwork, cosine_decay
+from training.models.losses import LOSSES
 from training.models.noise import Noise
 from training.models.objective import Objective
+from training.models.precision import full_precision
 from training.models.progress import StepValues
 from training.presets import Preset
 
@@ -38,6 +41,15 @@ def has_penalty(method: Preset) -> bool:
     return not (method.r1_gamma.is_zero and method.r2_gamma.is_zero) or method.gradient_penalty > 0
 
 
+def batches_per_step(method: Preset, is_conditional: bool) -> int:
+    """Return how many batches of photos a step takes.
+
+    Where the generator's loss depends on photos too it has a batch of its own. But a relativistic loss pairs photos
+    and generated images of the same labels: a conditional step therefore takes one batch for both updates.
+    """
+    return 2 if LOSSES[method.loss].generator_sees_photos and not is_conditional else 1
+
+
 def replica_step(
     gan: GAN,
     method: Preset,
@@ -46,7 +58,7 @@ def replica_step(
     phase: Phase = Phase(),
     micro_batch: int | None = None,
     jit: bool = False,
-) -> Callable[[Sequence[tf.Tensor], tf.Tensor], tf.Tensor]:
+) -> Callable[[Sequence[Batch], tf.Tensor], tf.Tensor]:
     """Return the step that every replica runs on its share of a global batch.
 
     Args:
@@ -60,15 +72,17 @@ def replica_step(
         jit: compile the networks with XLA.
 
     Returns:
-        A function of (batches, step int64). Batches are uint8 [batch, height, width, channels]: photos for the
-        discriminator and, where the generator's loss depends on photos, those for the generator. It updates the
-        discriminator, then the generator against the updated discriminator, and returns this replica's share of the
-        `StepValues`, float32 [NUM_VALUES]: summed over the replicas they are the values of the global batch.
+        A function of (batches, step int64). Batches are `batches_per_step` of photos: the first is for the
+        discriminator, and its labels are those of the generated images; the last is for the generator's loss, where
+        that depends on photos. It updates the discriminator, then the generator against the updated discriminator, and
+        returns this replica's share of the `StepValues`, float32 [NUM_VALUES]: summed over the replicas they are the
+        values of the global batch.
     """
     objective = Objective(gan, method, jit)
+    generator_sees_photos = LOSSES[method.loss].generator_sees_photos
 
-    def step(batches: Sequence[tf.Tensor], step_number: tf.Tensor) -> tf.Tensor:
-        local_batch = batches[0].shape[0]
+    def step(batches: Sequence[Batch], step_number: tf.Tensor) -> tf.Tensor:
+        local_batch = batches[0].images.shape[0]
         size = micro_batch or local_batch
         starts = range(0, local_batch, size)
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
@@ -77,12 +91,16 @@ def replica_step(
         def noise(start: int) -> Noise:
             return Noise(seed, step_number, tf.cast(replica, tf.int64) * local_batch + start, size)
 
-        def real_images(batch_index: int, start: int) -> tf.Tensor:
-            return objective.real_images(batches[batch_index][start : start + size], noise(start), batch_index)
+        def real_images(images: tf.Tensor, start: int, update: int) -> tf.Tensor:
+            return objective.real_images(images[start : start + size], noise(start), update)
+
+        def labels(start: int) -> tf.Tensor | None:
+            all_labels = batches[0].labels
+            return None if all_labels is None else tf.cast(all_labels[start : start + size], full_precision())
 
         def generate(start: int) -> tuple[tf.Tensor, tf.GradientTape]:
             with tf.GradientTape() as tape:
-                return objective.fake_images(noise(start)), tape
+                return objective.fake_images(labels(start), noise(start)), tape
 
         def mean_share(per_example: tf.Tensor) -> tf.Tensor:
             return tf.reduce_sum(per_example) / (local_batch * replicas)
@@ -95,7 +113,7 @@ def replica_step(
             fake, _ = kept or generate(start)
             with tf.GradientTape() as tape:
                 loss, penalty = objective.discriminator_loss(
-                    real_images(0, start), fake, noise(start), decay, phase.penalised
+                    real_images(batches[0].images, start, 0), fake, labels(start), noise(start), decay, phase.penalised
                 )
                 total = mean_share(loss + penalty)
             return [mean_share(loss), *tape.gradient(total, gan.discriminator.network.trainable_variables)]
@@ -103,8 +121,8 @@ def replica_step(
         def generator_gradients(start: int) -> list[tf.Tensor]:
             fake, tape = kept or generate(start)
             with tape:
-                real = real_images(1, start) if len(batches) > 1 else None
-                loss = mean_share(objective.generator_loss(real, fake, noise(start), decay))
+                real = real_images(batches[-1].images, start, 1) if generator_sees_photos else None
+                loss = mean_share(objective.generator_loss(real, fake, labels(start), noise(start), decay))
             return [loss, *tape.gradient(loss, gan.generator.network.trainable_variables)]
 
         d_loss, *gradients = _summed(starts, discriminator_gradients)

@@ -20,7 +20,7 @@ def train(shard_folder):
 
 def take(shards, cache, first_step, steps, seed=0):
     stream = pipeline.batches(shards, BATCH, seed, first_step, cache)
-    return [numbers_of(batch) for batch in itertools.islice(stream, steps)]
+    return [numbers_of(batch.images) for batch in itertools.islice(stream, steps)]
 
 
 def test_read_images_gives_the_records_as_they_were_written(train):
@@ -44,7 +44,7 @@ class TestBatches:
         assert not np.array_equal(first, np.sort(first))
 
     def test_the_pixels_are_those_that_were_written(self, train, cache):
-        batch = next(iter(pipeline.batches(train, BATCH, 0, 0, cache)))
+        batch = next(iter(pipeline.batches(train, BATCH, 0, 0, cache))).images
         assert batch.dtype == tf.uint8
         assert np.array_equal(batch, numbered_images(100)[numbers_of(batch)])
 
@@ -60,6 +60,22 @@ class TestBatches:
     def test_a_limit_holds_in_every_epoch(self, train, cache):
         seen = np.concatenate(take(train.first(50), cache, 0, 30))
         assert set(seen) <= set(range(50))
+
+
+def test_labels_are_the_attributes_of_their_photos_and_change_no_order(tmp_path, cache):
+    """Yes is 1 and no is -1, in the order of the conditions, which is not that of the shards' list."""
+    answers = np.random.default_rng(0).integers(0, 2, (3, 100))
+    attributes = dict(zip(("Bald", "Male", "Young"), answers, strict=True))
+    write_shards(tmp_path / "labelled", numbered_images(100), (40, 35, 25), attributes=attributes)
+    shards = find([str(tmp_path / "labelled")])
+    stream = pipeline.batches(shards, BATCH, 0, 3, cache, ("Young", "Bald"))
+    labelled = list(itertools.islice(stream, 2 * STEPS_PER_EPOCH))
+    for batch in labelled:
+        assert batch.labels.dtype == tf.float32
+        expected = 2 * answers[[2, 0]][:, numbers_of(batch.images)] - 1
+        np.testing.assert_array_equal(batch.labels, expected.T)
+    plain = take(shards, cache, 3, 2 * STEPS_PER_EPOCH)
+    assert np.array_equal([numbers_of(batch.images) for batch in labelled], plain)
 
 
 def test_streaming_mixes_shards_within_a_batch(train):
@@ -148,9 +164,9 @@ def test_a_batch_of_all_photos_and_one_of_a_single_photo(train):
     for cache in (True, False):
         stream = pipeline.batches(train, 100, 0, 0, cache)
         for batch in itertools.islice(stream, 2):
-            assert sorted(numbers_of(batch)) == list(range(100))
+            assert sorted(numbers_of(batch.images)) == list(range(100))
         singles = itertools.islice(pipeline.batches(train, 1, 0, 0, cache), 100)
-        assert sorted(int(numbers_of(batch)[0]) for batch in singles) == list(range(100))
+        assert sorted(int(numbers_of(batch.images)[0]) for batch in singles) == list(range(100))
 
 
 def test_photos_larger_than_what_is_shuffled_at_a_time_are_shuffled_by_the_batch(train, monkeypatch):

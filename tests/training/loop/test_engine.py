@@ -23,17 +23,18 @@ def test_samples_scores_and_the_saved_generator_are_the_moving_average(tmp_path)
         weight.assign(tf.zeros_like(weight))  # a sigmoid of 0: middle grey
     assert set(np.unique(sample(gan, config))) == {128}
     scored = []
-    score(SimpleNamespace(count=10, score=lambda faces: scored.append(faces) or {}), gan, config, 1)
+    score(SimpleNamespace(count=10, labels=None, score=lambda faces: scored.append(faces) or {}), gan, config, 1)
     assert set(np.unique(scored)) == {128}
     save_generator(tmp_path / "generator.keras", gan)
     drawn = keras.saving.load_model(tmp_path / "generator.keras", compile=False)(np.ones((2, 4)), training=False)
     np.testing.assert_array_equal(drawn, 0.5)
 
 
+@pytest.mark.parametrize("condition", ["", "Male,Smiling"], ids=["plain", "conditional"])
 @pytest.mark.parametrize("name", PRESETS)
-def test_every_preset_learns_as_it_stands(name):
+def test_every_preset_learns_as_it_stands(name, condition):
     """Two rounds of its turns, in its own precision: losses are finite, and every kernel has moved."""
-    gan, before, losses = take_two_rounds(method_of(name))
+    gan, before, losses = take_two_rounds(method_of(name), condition)
     assert np.all(np.isfinite(losses))
     for variable, old in zip(variables(gan), before, strict=True):
         assert np.all(np.isfinite(variable))

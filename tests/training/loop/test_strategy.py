@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 from click import ClickException, UsageError
 
+from training.batch import Batch
 from training.loop import hosts, strategy
 from training.loop.strategy import Devices
 
@@ -118,9 +119,9 @@ def test_devices_that_do_not_add_up_are_noticed(two, monkeypatch):
 
 
 def test_each_replica_gets_its_rows_of_the_global_batch(two):
-    batches = two.batches(tf.data.Dataset.range(12).batch(6, drop_remainder=True))
+    batches = two.batches(tf.data.Dataset.range(12).batch(6, drop_remainder=True).map(Batch))
     for start in (0, 6):
-        rows = two.strategy.experimental_local_results(next(batches))
+        rows = two.strategy.experimental_local_results(next(batches).images)
         assert [row.numpy().tolist() for row in rows] == [
             list(range(start, start + 3)),
             list(range(start + 3, start + 6)),

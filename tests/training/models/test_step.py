@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 from click import UsageError
 
+from training.batch import Batch
 from training.config import Config
 from training.loop.engine import build_on, compile_steps
 from training.loop.strategy import Devices, mirrored
@@ -59,9 +60,15 @@ def _run(method, steps, devices, shape, **how):
     config = Config("any", method, 5, "train", 1000, "abc", shape, cache=True, **how)
     gan, progress = build_on(over, config)
     run_steps = compile_steps(gan, progress, config, over)
-    batches = over.batches(tf.data.Dataset.from_tensor_slices(photos(2 * steps, shape)).repeat())
+    labels = labels_of(photos(2 * steps, shape)) if config.condition else None
+    batches = over.batches(tf.data.Dataset.from_tensor_slices(Batch(photos(2 * steps, shape), labels)).repeat())
     losses = [means(run_steps(batches, tf.constant(1, tf.int64)), 1) for _ in range(steps)]
     return np.array(losses), weights(gan)
+
+
+def labels_of(images):
+    """Two labels for each image of batches, as if they were its attributes."""
+    return np.where(images[..., :2, 0, 0] > 127, 1, -1).astype(np.float32)
 
 
 def weights(gan):
@@ -89,11 +96,15 @@ EVERYTHING = replace(
 )
 
 
-@pytest.mark.parametrize(("method", "devices"), [(METHOD, 4), (EVERYTHING, 2)], ids=["classic", "everything"])
-def test_a_run_is_the_same_run_on_any_number_of_devices(method, devices):
+@pytest.mark.parametrize(
+    ("method", "devices", "condition"),
+    [(METHOD, 4, ""), (EVERYTHING, 2, ""), (EVERYTHING, 2, "Male,Smiling")],
+    ids=["classic", "everything", "everything, conditional"],
+)
+def test_a_run_is_the_same_run_on_any_number_of_devices(method, devices, condition):
     # In float32 rounding tips a LeakyReLU now and then, and Adam makes a step of that: 1e-2 of a loss after 20 steps.
-    losses, final = run(method, 4, floats="float64")
-    losses_there, final_there = run(method, 4, devices, floats="float64")
+    losses, final = run(method, 4, floats="float64", condition=condition)
+    losses_there, final_there = run(method, 4, devices, floats="float64", condition=condition)
     np.testing.assert_allclose(losses_there, losses, rtol=1e-12)
     for there, here in zip(final_there, final, strict=True):
         np.testing.assert_allclose(there, here, atol=1e-12)
@@ -112,32 +123,39 @@ def flat(arrays):
     return np.concatenate([np.ravel(array) for array in arrays])
 
 
-def one_descent(method):
+def one_descent(method, labels=None):
     """Trainable weights of D and G before and after one step of SGD with rate 1."""
-    gan = with_plain_descent(build(method, SHAPE, 5, Progress()), 1.0)
+    gan = with_plain_descent(build(method, SHAPE, 5, Progress(), 0 if labels is None else labels.shape[1]), 1.0)
     players = (gan.discriminator, gan.generator)
     before = [[v.numpy() for v in player.network.trainable_variables] for player in players]
-    losses = replica_step(gan, method, 5, 1)([tf.constant(photos()[0])], tf.constant(0, tf.int64)).numpy()
+    batch = Batch(tf.constant(photos()[0]), labels)
+    losses = replica_step(gan, method, 5, 1)([batch], tf.constant(0, tf.int64)).numpy()
     after = [[v.numpy() for v in player.network.trainable_variables] for player in players]
     return before, after, losses
 
 
-def test_one_step_is_keras_cross_entropy_with_labels_one_and_zero_then_one_for_the_generator():
-    """Against the tutorial's formulation: sigmoid, BinaryCrossentropy on labels, D first and G against the new D."""
-    before, after, losses = one_descent(METHOD)
-    networks = build(METHOD, SHAPE, 5, Progress())
+@pytest.mark.parametrize("conditions", [0, 2])
+def test_one_step_is_keras_cross_entropy_with_labels_one_and_zero_then_one_for_the_generator(conditions):
+    """Against the tutorial's formulation: sigmoid, BinaryCrossentropy on labels, D first and G against the new D.
+
+    Conditions of the photos are asked of the generated images, and told to D with both.
+    """
+    told = [tf.constant(labels_of(photos()[0]))] if conditions else []
+    before, after, losses = one_descent(METHOD, *told)
+    networks = build(METHOD, SHAPE, 5, Progress(), conditions)
     generator, discriminator = networks.generator.network, networks.discriminator.network
     noise = Noise(5, tf.constant(0, tf.int64), 0, METHOD.batch_size)
     cross_entropy = keras.losses.BinaryCrossentropy()
     ones, zeros = np.ones((METHOD.batch_size, 1)), np.zeros((METHOD.batch_size, 1))
 
     def probability(images, purpose):
-        drawn = [noise.uniform(purpose, entry.shape[1:], n) for n, entry in enumerate(discriminator.inputs[1:])]
-        return tf.sigmoid(discriminator([images, *drawn], training=True))
+        drawn = [noise.uniform(purpose, entry.shape[1:], n) for n, entry in enumerate(discriminator.inputs[1:3])]
+        return tf.sigmoid(discriminator([images, *drawn, *told], training=True))
 
     real = tf.constant(photos()[0] / np.float32(255))
     with tf.GradientTape(persistent=True) as tape:
-        fake = generator(noise.latent(METHOD.latent, "uniform"), training=True)
+        z = noise.latent(METHOD.latent, "uniform")
+        fake = generator([z, *told] if told else z, training=True)
         d_loss = cross_entropy(ones, probability(real, Purpose.DISCRIMINATOR_REAL)) + cross_entropy(
             zeros, probability(fake, Purpose.DISCRIMINATOR_FAKE)
         )
@@ -205,7 +223,7 @@ def test_one_step_has_the_penalties_of_the_images_before_augmentation_at_their_w
     moved = [weight - slope for weight, slope in zip(before, slopes, strict=True)]
 
     step = replica_step(gan, PENALISED, 5, 1, Phase(penalised=penalised))
-    values = step([tf.constant(batch) for batch in photos(2)], tf.constant(5, tf.int64)).numpy()
+    values = step([Batch(tf.constant(batch)) for batch in photos(2)], tf.constant(5, tf.int64)).numpy()
     np.testing.assert_allclose(values[0], tf.reduce_mean(loss), rtol=1e-5)
     np.testing.assert_allclose(flat(discriminator.trainable_variables), flat(moved), atol=1e-5)
     # G against the new D, beside photos of its own: the second batch.
@@ -229,7 +247,7 @@ def test_flip_mirrors_about_half_of_the_photos():
     spy = keras.Model(network.inputs, network.outputs)
     spy.call = lambda inputs, **kwargs: (seen.append(inputs[0].numpy()), network(inputs, **kwargs))[1]
     gan = GAN(gan.generator, OptimizedNetwork(spy, gan.discriminator.optimizer), gan.generator_ema)
-    replica_step(gan, method, 0, 1)([tf.constant(left_to_right)], tf.constant(0, tf.int64))
+    replica_step(gan, method, 0, 1)([Batch(tf.constant(left_to_right))], tf.constant(0, tf.int64))
     mirrored = seen[0][:, 0, 0, 0] > 0.5
     assert 16 < mirrored.sum() < 48
     np.testing.assert_allclose(seen[0][mirrored], left_to_right[mirrored][:, :, ::-1] / 255, rtol=1e-6)
@@ -238,12 +256,12 @@ def test_flip_mirrors_about_half_of_the_photos():
 def dense_family():
     """Networks without BatchNormalization, whose statistics are those of what is computed at once."""
 
-    def generator(image_shape, latent, _width):
+    def generator(image_shape, latent, _width, _conditions):
         z = keras.Input((latent,))
         x = keras.layers.Dense(math.prod(image_shape), activation="sigmoid")(z)
         return keras.Model(z, keras.layers.Reshape(image_shape)(x))
 
-    def discriminator(image_shape, _width):
+    def discriminator(image_shape, _width, _conditions):
         image, noise = keras.Input(image_shape), keras.Input((16,))
         x = keras.layers.Dense(16, activation="softplus")(keras.layers.Flatten()(image))
         return keras.Model([image, noise], keras.layers.Dense(1)(Dropout(0.4)([x, noise])))
@@ -258,7 +276,7 @@ def test_micro_batches_add_up_to_the_batch(monkeypatch):
     for micro_batch in (None, 2):
         gan = with_plain_descent(build(method, SHAPE, 5, Progress()), 0.1)
         step = replica_step(gan, method, 5, 1, micro_batch=micro_batch)
-        values = step([tf.constant(batch) for batch in photos(2)], tf.constant(3, tf.int64)).numpy()
+        values = step([Batch(tf.constant(batch)) for batch in photos(2)], tf.constant(3, tf.int64)).numpy()
         results.append((values, flat(weights(gan))))
     (values, final), (values_there, final_there) = results
     np.testing.assert_allclose(values_there, values, rtol=1e-4)
@@ -316,7 +334,7 @@ def test_the_generator_draws_once_a_step():
     before = keras.Model(gan.generator.network.inputs, first.input)
     z = Noise(5, tf.constant(0, tf.int64), 0, METHOD.batch_size).latent(METHOD.latent, METHOD.latent_distribution)
     mean = before(z).numpy().astype(np.float64).mean(axis=(0, 1, 2))
-    replica_step(gan, METHOD, 5, 1)([tf.constant(photos()[0])], tf.constant(0, tf.int64))
+    replica_step(gan, METHOD, 5, 1)([Batch(tf.constant(photos()[0]))], tf.constant(0, tf.int64))
     np.testing.assert_allclose(first.moving_mean.numpy(), 0.01 * mean, rtol=1e-4, atol=1e-8)
 
 
@@ -324,7 +342,7 @@ def test_only_the_generators_turns_change_the_generator_and_count():
     gan = build(METHOD, SHAPE, 5, Progress())
     step = replica_step(gan, METHOD, 5, 1, Phase(updates_generator=False))
     before = [weight.numpy() for weight in gan.generator.network.trainable_variables]
-    values = step([tf.constant(photos()[0])], tf.constant(0, tf.int64)).numpy()
+    values = step([Batch(tf.constant(photos()[0]))], tf.constant(0, tf.int64)).numpy()
     after = [weight.numpy() for weight in gan.generator.network.trainable_variables]
     assert all(np.array_equal(there, here) for there, here in zip(after, before, strict=True))
     assert values[[1, 3, 4]].tolist() == [0, 0, 0]
@@ -339,7 +357,7 @@ def test_the_steps_of_a_run_take_the_turns_and_average_at_the_half_life_of_the_s
     over = Devices("any", tf.distribute.get_strategy())
     gan, progress = build_on(over, config)
     run_steps = compile_steps(gan, progress, config, over)
-    batches = iter(tf.data.Dataset.from_tensor_slices(photos(1)).repeat())
+    batches = iter(tf.data.Dataset.from_tensor_slices(Batch(photos(1))).repeat())
     expected = flat(gan.generator_ema.weights)
     for half_life in (None, 64 * (1 - np.cos(np.pi / 4)) / 2, None, 64 * (1 - np.cos(3 * np.pi / 4)) / 2):
         before = flat(gan.generator.network.weights)
@@ -406,7 +424,7 @@ def test_xla_compiles_both_networks_where_it_is_given(jit):
     """Looked for in the graph of the step: the mark that a function must be compiled."""
     gan = build(METHOD, SHAPE, 5, Progress())
     step = tf.function(replica_step(gan, METHOD, 5, 1, jit=jit))
-    graph = step.get_concrete_function([tf.TensorSpec((8, *SHAPE), tf.uint8)], tf.TensorSpec([], tf.int64)).graph
+    graph = step.get_concrete_function([Batch(tf.TensorSpec((8, *SHAPE), tf.uint8))], tf.TensorSpec([], tf.int64)).graph
     functions = graph.as_graph_def().library.function
     compiled = [function for function in functions if function.attr["_XlaMustCompile"].b]
     assert bool(compiled) == jit

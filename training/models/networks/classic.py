@@ -5,13 +5,14 @@ from __future__ import annotations
 import keras
 from keras import layers
 
+from training.models.networks.conditioning import discriminator_labels, generator_inputs, projection_logit
 from training.models.networks.layers import Dropout, num_upsamplings, scaled_channels
 from training.models.precision import full_precision
 
 
-def generator(image_shape: tuple[int, int, int], latent: int, width: float = 1.0) -> keras.Model:
+def generator(image_shape: tuple[int, int, int], latent: int, width: float = 1.0, conditions: int = 0) -> keras.Model:
     """Dense, Reshape, then Conv2DTranspose with LeakyReLU and BatchNormalization: 256, 128 and 64 wide for 64x64."""
-    z = keras.Input((latent,), name="z")
+    inputs, z = generator_inputs(latent, conditions)
     first = scaled_channels(256, width)
     x = layers.Dense(4 * 4 * first)(z)
     x = layers.Reshape((4, 4, first))(x)
@@ -24,10 +25,10 @@ def generator(image_shape: tuple[int, int, int], latent: int, width: float = 1.0
     image = layers.Conv2DTranspose(
         image_shape[-1], 3, strides=2, padding="same", activation="sigmoid", dtype=full_precision()
     )(x)
-    return keras.Model(z, image, name="generator")
+    return keras.Model(inputs, image, name="generator")
 
 
-def discriminator(image_shape: tuple[int, int, int], width: float = 1.0) -> keras.Model:
+def discriminator(image_shape: tuple[int, int, int], width: float = 1.0, conditions: int = 0) -> keras.Model:
     """Two Conv2D of 64 with LeakyReLU and dropout, then Dense to one logit.
 
     The specification's sigmoid is part of the loss (`training.models.losses`), where it cannot overflow.
@@ -41,5 +42,6 @@ def discriminator(image_shape: tuple[int, int, int], width: float = 1.0) -> kera
         noises.append(keras.Input(x.shape[1:], name=f"noise_{index}"))
         x = Dropout(0.4)([x, noises[-1]])
     x = layers.Flatten()(x)
-    logit = layers.Dense(1, dtype=full_precision())(x)
-    return keras.Model([image, *noises], logit, name="discriminator")
+    labels = discriminator_labels(conditions)
+    logit = projection_logit(lambda count: layers.Dense(count, dtype=full_precision())(x), labels)
+    return keras.Model([image, *noises, *labels], logit, name="discriminator")

@@ -11,14 +11,15 @@ from collections.abc import Callable
 import keras
 from keras import layers
 
+from training.models.networks.conditioning import discriminator_labels, generator_inputs, projection_logit
 from training.models.networks.layers import num_upsamplings, scaled_channels
 from training.models.precision import full_precision
 
 
-def generator(image_shape: tuple[int, int, int], latent: int, width: float = 1.0) -> keras.Model:
+def generator(image_shape: tuple[int, int, int], latent: int, width: float = 1.0, conditions: int = 0) -> keras.Model:
     """From z through 4x4x512 to the image: 4x4 transposed convolutions of stride 2, ReLU, tanh."""
     first, *others = reversed(widths(image_shape, width))
-    z = keras.Input((latent,), name="z")
+    inputs, z = generator_inputs(latent, conditions)
     # The paper's transposed convolution from 1x1 to 4x4 is this product.
     x = layers.Dense(4 * 4 * first, use_bias=False, kernel_initializer=_normal())(z)
     x = layers.ReLU()(_normalisation()(layers.Reshape((4, 4, first))(x)))
@@ -37,7 +38,7 @@ def generator(image_shape: tuple[int, int, int], latent: int, width: float = 1.0
         dtype=full_precision(),
     )(x)
     image = layers.Rescaling(0.5, 0.5, dtype=full_precision())(image)
-    return keras.Model(z, image, name="generator")
+    return keras.Model(inputs, image, name="generator")
 
 
 def _normal() -> keras.initializers.Initializer:
@@ -47,6 +48,7 @@ def _normal() -> keras.initializers.Initializer:
 def discriminator(
     image_shape: tuple[int, int, int],
     width: float = 1.0,
+    conditions: int = 0,
     normalised: bool = True,
     initializer: Callable[[], keras.initializers.Initializer] = _normal,
 ) -> keras.Model:
@@ -55,6 +57,7 @@ def discriminator(
     Args:
         image_shape: height, width, channels.
         width: multiplies the channels.
+        conditions: number of labels.
         normalised: whether BatchNormalization follows every convolution but the first.
         initializer: makes the initialiser of each layer's weights.
     """
@@ -68,8 +71,12 @@ def discriminator(
         if normalise:
             x = _normalisation()(x)
         x = layers.LeakyReLU(0.2)(x)
-    logit = layers.Dense(1, kernel_initializer=initializer(), dtype=full_precision())(layers.Flatten()(x))
-    return keras.Model([image], logit, name="discriminator")
+    x = layers.Flatten()(x)
+    labels = discriminator_labels(conditions)
+    logit = projection_logit(
+        lambda count: layers.Dense(count, kernel_initializer=initializer(), dtype=full_precision())(x), labels
+    )
+    return keras.Model([image, *labels], logit, name="discriminator")
 
 
 def widths(image_shape: tuple[int, int, int], width: float) -> list[int]:

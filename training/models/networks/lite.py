@@ -6,15 +6,16 @@ import keras
 from keras import layers
 
 from training.models.networks import dcgan
+from training.models.networks.conditioning import generator_inputs
 from training.models.precision import full_precision
 
 _OF_DCGAN = 0.5  # factor of its channels: 32 next to the image
 
 
-def generator(image_shape: tuple[int, int, int], latent: int, width: float = 1.0) -> keras.Model:
+def generator(image_shape: tuple[int, int, int], latent: int, width: float = 1.0, conditions: int = 0) -> keras.Model:
     """Dense to 4x4, then transposed convolutions."""
     first, *others = reversed(dcgan.widths(image_shape, _OF_DCGAN * width))
-    z = keras.Input((latent,), name="z")
+    inputs, z = generator_inputs(latent, conditions)
     x = layers.Dense(4 * 4 * first, use_bias=False)(z)
     x = layers.Reshape((4, 4, first))(x)
     for filters in others:
@@ -26,9 +27,9 @@ def generator(image_shape: tuple[int, int, int], latent: int, width: float = 1.0
     image = layers.Conv2DTranspose(
         image_shape[-1], 4, strides=2, padding="same", activation="sigmoid", dtype=full_precision()
     )(x)
-    return keras.Model(z, image, name="generator")
+    return keras.Model(inputs, image, name="generator")
 
 
-def discriminator(image_shape: tuple[int, int, int], width: float = 1.0) -> keras.Model:
+def discriminator(image_shape: tuple[int, int, int], width: float = 1.0, conditions: int = 0) -> keras.Model:
     """DCGAN's, without normalisation and with Glorot's initialisation."""
-    return dcgan.discriminator(image_shape, _OF_DCGAN * width, False, keras.initializers.GlorotUniform)
+    return dcgan.discriminator(image_shape, _OF_DCGAN * width, conditions, False, keras.initializers.GlorotUniform)

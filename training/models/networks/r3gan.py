@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import keras
 from keras import layers
 
+from training.models.networks.conditioning import discriminator_labels, generator_inputs
 from training.models.networks.layers import blur, native_groups, num_upsamplings, scaled_channels
 from training.models.precision import full_precision
 
@@ -18,14 +19,14 @@ _BLOCKS = 2  # in a stage
 _GROUP = 16  # channels of one group of a 3x3 convolution: 96 groups in a block of 768, 48 in one of 384
 
 
-def generator(image_shape: tuple[int, int, int], latent: int, width: float = 1.0) -> keras.Model:
+def generator(image_shape: tuple[int, int, int], latent: int, width: float = 1.0, conditions: int = 0) -> keras.Model:
     """From z (64 long in the paper) to an image that may leave [0, 1], as a tanh's could not."""
-    return _generator(_widths(image_shape, width), image_shape[-1], latent)
+    return _generator(_widths(image_shape, width), image_shape[-1], latent, conditions)
 
 
-def discriminator(image_shape: tuple[int, int, int], width: float = 1.0) -> keras.Model:
+def discriminator(image_shape: tuple[int, int, int], width: float = 1.0, conditions: int = 0) -> keras.Model:
     """From the image through the generator's stages backwards to one logit."""
-    return _discriminator(_widths(image_shape, width), image_shape)
+    return _discriminator(_widths(image_shape, width), image_shape, conditions)
 
 
 def _widths(image_shape: tuple[int, int, int], width: float) -> list[int]:
@@ -34,8 +35,8 @@ def _widths(image_shape: tuple[int, int, int], width: float) -> list[int]:
     return [scaled_channels(768 if 4 << stage <= 32 else 384, width) for stage in stages]
 
 
-def _generator(widths: Sequence[int], channels: int, latent: int) -> keras.Model:
-    z = keras.Input((latent,), name="z")
+def _generator(widths: Sequence[int], channels: int, latent: int, conditions: int = 0) -> keras.Model:
+    inputs, z = generator_inputs(latent, conditions)
     x = layers.Dense(widths[0], use_bias=False, kernel_initializer=_normal(), dtype=full_precision())(z)
     # Each channel is its own learned 4x4 pattern times one number.
     x = layers.EinsumDense(
@@ -52,10 +53,10 @@ def _generator(widths: Sequence[int], channels: int, latent: int) -> keras.Model
         x = _stage(x, len(widths))
     image = _projection(channels, full_precision())(x)
     image = layers.Rescaling(0.5, 0.5, dtype=full_precision())(image)
-    return keras.Model(z, image, name="generator")
+    return keras.Model(inputs, image, name="generator")
 
 
-def _discriminator(widths: Sequence[int], image_shape: tuple[int, int, int]) -> keras.Model:
+def _discriminator(widths: Sequence[int], image_shape: tuple[int, int, int], conditions: int = 0) -> keras.Model:
     image = keras.Input(image_shape, name="image")
     x = _projection(widths[-1])(layers.Rescaling(2.0, -1.0, dtype=full_precision())(image))
     for width in reversed(widths[:-1]):
@@ -71,8 +72,15 @@ def _discriminator(widths: Sequence[int], image_shape: tuple[int, int, int]) -> 
         kernel_initializer=keras.initializers.RandomNormal(stddev=1 / 4),
         dtype=full_precision(),
     )(x)
-    logit = layers.Dense(1, use_bias=False, kernel_initializer=_normal(), dtype=full_precision())(x)
-    return keras.Model([image], logit, name="discriminator")
+    labels = discriminator_labels(conditions)
+    outputs = widths[0] if labels else 1
+    logit = layers.Dense(outputs, use_bias=False, kernel_initializer=_normal(), dtype=full_precision())(x)
+    if labels:  # a projection without an unconditional term, as the authors'
+        embedding = layers.Dense(
+            outputs, use_bias=False, kernel_initializer=_normal(outputs**-0.5), dtype=full_precision()
+        )(*labels)
+        logit = layers.Dot(1, dtype=full_precision())([logit, embedding])
+    return keras.Model([image, *labels], logit, name="discriminator")
 
 
 def _stage(x: keras.KerasTensor, stages: int, dtype: str | None = None) -> keras.KerasTensor:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import keras
 from keras import layers
 
+from training.models.networks.conditioning import discriminator_labels, generator_inputs, projection_logit
 from training.models.networks.layers import SpectralConv2D, num_upsamplings, scaled_channels
 from training.models.precision import full_precision
 
@@ -16,10 +17,10 @@ from training.models.precision import full_precision
 _RESIDUAL_GAIN = 2**0.5
 
 
-def generator(image_shape: tuple[int, int, int], latent: int, width: float = 1.0) -> keras.Model:
+def generator(image_shape: tuple[int, int, int], latent: int, width: float = 1.0, conditions: int = 0) -> keras.Model:
     """Dense to 4x4, blocks that each double the map, then BatchNormalization, ReLU, 3x3 convolution, tanh."""
     first, *others = reversed(_widths(image_shape, width))
-    z = keras.Input((latent,), name="z")
+    inputs, z = generator_inputs(latent, conditions)
     x = layers.Dense(4 * 4 * first, kernel_initializer=_glorot())(z)
     x = layers.Reshape((4, 4, first))(x)
     for filters in others:
@@ -29,10 +30,10 @@ def generator(image_shape: tuple[int, int, int], latent: int, width: float = 1.0
         image_shape[-1], 3, padding="same", activation="tanh", kernel_initializer=_glorot(), dtype=full_precision()
     )(x)
     image = layers.Rescaling(0.5, 0.5, dtype=full_precision())(image)
-    return keras.Model(z, image, name="generator")
+    return keras.Model(inputs, image, name="generator")
 
 
-def discriminator(image_shape: tuple[int, int, int], width: float = 1.0) -> keras.Model:
+def discriminator(image_shape: tuple[int, int, int], width: float = 1.0, conditions: int = 0) -> keras.Model:
     """Blocks that each halve the map, down to 2x2, ReLU, the sum over the map, then one logit."""
     first, *others = _widths(image_shape, width)
     image = keras.Input(image_shape, name="image")
@@ -43,8 +44,12 @@ def discriminator(image_shape: tuple[int, int, int], width: float = 1.0) -> kera
     area = x.shape[1] * x.shape[2]
     x = layers.GlobalAveragePooling2D(keepdims=True, dtype=full_precision())(x)
     x = layers.Rescaling(area, dtype=full_precision())(x)  # the mean times the area is the sum
-    logit = layers.Flatten(dtype=full_precision())(SpectralConv2D(1, 1, dtype=full_precision())(x))
-    return keras.Model([image], logit, name="discriminator")
+    labels = discriminator_labels(conditions)
+
+    def features(count: int) -> keras.KerasTensor:
+        return layers.Flatten(dtype=full_precision())(SpectralConv2D(count, 1, dtype=full_precision())(x))
+
+    return keras.Model([image, *labels], projection_logit(features, labels), name="discriminator")
 
 
 def _widths(image_shape: tuple[int, int, int], width: float) -> list[int]:

@@ -12,6 +12,6 @@ from training.models.networks import dcgan
 generator = dcgan.generator
 
 
-def discriminator(image_shape: tuple[int, int, int], width: float = 1.0) -> keras.Model:
+def discriminator(image_shape: tuple[int, int, int], width: float = 1.0, conditions: int = 0) -> keras.Model:
     """DCGAN's discriminator with He's initialisation (He et al. 2015) in the place of BatchNormalization."""
-    return dcgan.discriminator(image_shape, width, normalised=False, initializer=keras.initializers.HeNormal)
+    return dcgan.discriminator(image_shape, width, conditions, False, keras.initializers.HeNormal)

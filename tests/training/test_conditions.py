@@ -1,0 +1,254 @@
+"""Runs with --condition as a user has them: trained, continued, drawn by their attributes, and judged."""
+
+import json
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.command import Command
+from tests.training.shards_by_tensorflow import write_shards
+from training import config as configs
+from training.config import Config
+from training.data import labels
+from training.data.shards import find
+from training.evaluate import main as evaluate_command
+from training.features import main as features_command
+from training.presets import PRESETS
+from training.run import main as run_command
+from training.sample import main as sample_command
+
+train, sample, evaluate, features = map(Command, (run_command, sample_command, evaluate_command, features_command))
+
+
+def bright_or_striped(count, seed):
+    """Images that are bright, striped, both or neither, and the answers."""
+    random = np.random.default_rng(seed)
+    bright, striped = random.random(count) < 0.3, random.random(count) < 0.5
+    images = np.where(bright, 190, 60)[:, None, None, None] + random.integers(-20, 20, (count, 16, 16, 1))
+    images[striped, :, ::4] += 60
+    return images.astype(np.uint8), {"Bright": bright.astype(int), "Striped": striped.astype(int)}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    place = tmp_path_factory.mktemp("conditions") / "data"
+    for split, count, seed in (("train", 300, 0), ("valid", 200, 1)):
+        images, attributes = bright_or_striped(count, seed)
+        write_shards(place, images, (count,), split, attributes)
+    return place
+
+
+@pytest.fixture(scope="module")
+def trained(data):
+    """A run of one epoch, conditioned on both."""
+    out = data.parent / "run"
+    return out, train.succeeds(*options(data, out), "--epochs", 1, "--metrics", "swd", "--metrics-kimg", 0.2)
+
+
+def options(data, out):
+    return ("--shards", data, "--out", out, "--batch-size", 20, "--latent", 8, "--width", 0.1, "--condition",
+            "Bright,Striped")  # fmt: skip
+
+
+def test_the_generator_takes_z_and_labels_by_their_names(trained):
+    out, said = trained
+    assert "condition" in said
+    assert "Bright,Striped" in said
+    generator = keras.saving.load_model(out / "generator.keras", compile=False)
+    assert {entry.name: entry.shape for entry in generator.inputs} == {"z": (None, 8), "labels": (None, 2)}
+
+
+def test_the_run_keeps_how_often_the_photos_have_which_labels(trained, data):
+    _, answers = bright_or_striped(300, 0)
+    frequencies = labels.load(trained[0])
+    assert frequencies.names == ("Bright", "Striped")
+    assert frequencies.photos.sum() == 300
+    drawn = frequencies.draw(5_000, 0)
+    assert np.mean(drawn[:, 0] > 0) == pytest.approx(answers["Bright"].mean(), abs=0.03)
+
+
+def test_a_run_that_is_continued_is_bit_for_bit_one_that_was_not_interrupted(trained, data):
+    whole, parts = data.parent / "whole", data.parent / "parts"
+    train.succeeds(*options(data, whole), "--epochs", 2)
+    train.succeeds(*options(data, parts), "--epochs", 1)
+    train.succeeds(*options(data, parts), "--epochs", 2)
+    weights = [keras.saving.load_model(out / "generator.keras", compile=False).get_weights() for out in (whole, parts)]
+    assert all(np.array_equal(here, there) for here, there in zip(*weights, strict=True))
+
+
+def test_a_run_is_not_continued_with_other_conditions(trained, data):
+    out, _ = trained
+    before = (out / "config.json").read_bytes()
+    said = train.is_refused(*options(data, out)[:-1], "Bright", "--epochs", 2)
+    assert "condition: Bright,Striped in the run, Bright asked for" in said
+    assert (out / "config.json").read_bytes() == before
+
+
+def test_a_dry_run_names_both_inputs_and_writes_nothing(data):
+    out = data.parent / "dry"
+    said = train.succeeds(*options(data, out), "--dry-run")
+    assert "generator: 8, 2 -> 16x16x1" in said
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("condition", "message"),
+    [
+        ("Bald", "no attribute 'Bald', but Bright, Striped"),
+        ("Bright,Bright", "'Bright' is named twice"),
+    ],
+)
+def test_conditions_that_the_shards_do_not_have_are_refused(data, condition, message):
+    out = data.parent / "refused"
+    assert message in train.is_refused(*options(data, out)[:-1], condition)
+    assert not out.exists()
+
+
+def test_conditions_of_shards_without_attributes_are_refused_with_the_command_that_makes_them(shard_folder, tmp_path):
+    said = train.is_refused(*options(shard_folder, tmp_path / "run"))
+    assert "have no attributes" in said
+    assert "--attributes list_attr_celeba.txt" in said
+
+
+# A generator that draws what it is asked for, in the place of one that would take an hour to learn it.
+
+
+def save_run(out, data, obeys=True):
+    """A run whose generator draws bright faces where Bright is 1, and stripes where Striped is 1."""
+    z, asked = keras.Input((8,), name="z"), keras.Input((2,), name="labels")
+    noise = keras.layers.Reshape((16, 16, 1))(keras.layers.Dense(256)(z))
+    base = keras.layers.Reshape((16, 16, 1))(keras.layers.Dense(256)(asked))
+    model = keras.Model([z, asked], keras.layers.Add()([noise, base]))
+    stripes = np.zeros((16, 16))
+    stripes[:, ::4] = 30 / 255
+    sign = 1 if obeys else -1
+    flat = np.full(256, 125 / 255) + stripes.ravel()
+    to_noise = 0.01 * np.random.default_rng(0).standard_normal((8, 256))
+    dense = [layer for layer in model.layers if isinstance(layer, keras.layers.Dense)]
+    of_labels, of_z = sorted(dense, key=lambda layer: layer.kernel.shape[0])
+    of_labels.set_weights([sign * np.stack([np.full(256, 65 / 255), stripes.ravel()]), flat])
+    of_z.set_weights([to_noise, np.zeros(256)])
+    out.mkdir()
+    model.save(out / "generator.keras")
+    method = replace(PRESETS["classic"], latent=8, latent_distribution="normal")
+    shards = find([str(data)]).only({"train"})
+    config = Config(
+        "classic", method, 0, "train", 300, shards.fingerprint, (16, 16, 1), True, condition="Bright,Striped"
+    )
+    configs.save(out, config, {})
+    labels.save(out, labels.count_labels(shards, config.conditions))
+    return out
+
+
+@pytest.fixture(scope="module")
+def obeying(data):
+    return save_run(data.parent / "obeying", data)
+
+
+def cells(path, rows, columns, top=0):
+    picture = np.asarray(Image.open(path))[top:]
+    return picture.reshape(rows, 16, columns, 16).swapaxes(1, 2)
+
+
+def test_what_is_set_is_drawn(obeying, tmp_path):
+    for answer, is_bright in ((0, False), (1, True)):
+        said = sample.succeeds("--run", obeying, "--set", f"Bright={answer}", "--out", tmp_path / "faces.png")
+        assert "64 faces" in said
+        faces = cells(tmp_path / "faces.png", 8, 8).reshape(64, 16, 16)
+        assert ((faces[:, :, 1].mean(axis=1) > 125) == is_bright).all()
+        striped = faces[:, :, ::4].mean(axis=(1, 2)) - faces[:, :, 2].mean(axis=1) > 30
+        assert 16 < striped.sum() < 48, "what is not set is as among the photos"
+
+
+def test_each_answer_has_its_column_below_its_caption_and_each_row_one_face(obeying, tmp_path):
+    path = tmp_path / "faces.png"
+    sample.succeeds("--run", obeying, "--each", "Striped,Bright", "--count", 3, "--seed", 4, "--out", path)
+    picture = np.asarray(Image.open(path))
+    top = picture.shape[0] - 3 * 16
+    assert top > 12
+    assert picture[:top].max() > 100, "captions"
+    faces = cells(path, 3, 4, top).astype(int)
+    assert (faces[:, :, :, 1].mean(axis=2) > 125).tolist() == 3 * [[False, True, False, True]]
+    striped = faces[..., ::4].mean(axis=(2, 3)) - faces[..., 2].mean(axis=2) > 30
+    assert striped.tolist() == 3 * [[False, False, True, True]]
+    plain = faces - np.round(faces.mean(axis=(2, 3), keepdims=True)).astype(int)
+    assert np.abs(plain[:, 0] - plain[:, 1]).max() <= 4, "the same z along a row"
+    assert np.abs(plain[0, 0] - plain[1, 0]).max() > 4, "another z below it"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--set", "Bright"), "say each attribute once, with 0 or 1"),
+        (("--set", "Bright=2"), "say each attribute once, with 0 or 1"),
+        (("--set", "Bright=1,Bright=0"), "say each attribute once, with 0 or 1"),
+        (("--set", "Bald=1"), "is conditioned on Bright,Striped, not on Bald"),
+        (("--each", "Bald"), "is conditioned on Bright,Striped, not on Bald"),
+        (("--set", "Bright=1", "--each", "Bright"), "Bright is in --set and in --each"),
+    ],
+)
+def test_what_cannot_be_drawn_is_one_message(obeying, tmp_path, arguments, message):
+    assert message in sample.is_refused("--run", obeying, *arguments, "--out", tmp_path / "faces.png")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_without_conditions_says_how_to_get_one_with(data, tmp_path):
+    out = tmp_path / "plain"
+    train.succeeds(*options(data, out)[:-2], "--epochs", 1)
+    assert not (out / "labels.json").exists()
+    said = sample.is_refused("--run", out, "--set", "Bright=1", "--out", tmp_path / "faces.png")
+    assert "was trained without conditions" in said
+    assert "--condition Bright" in said
+
+
+@pytest.fixture(scope="module")
+def judged(data):
+    return features.succeeds("--shards", data, "--judge", "--kimg", 8)
+
+
+def test_the_judge_is_trained_on_held_out_photos_and_checked_on_the_others(judged, data):
+    assert "2 attributes of 200 photos" in judged
+    assert "on the 300 train photos" in judged
+    card = json.loads((data / "features/judge.json").read_text())
+    assert card["photos"] == find([str(data)]).only({"valid"}).fingerprint
+    assert card["accuracy"] > 0.95
+
+
+@pytest.mark.parametrize("obeys", [True, False])
+def test_the_judge_says_how_often_faces_have_what_was_asked_for(judged, data, obeying, tmp_path, obeys):
+    run = obeying if obeys else save_run(tmp_path / "contrary", data, obeys=False)
+    said = evaluate.succeeds("--run", run, "--shards", data, "--metrics", "swd", "--out", tmp_path / "s.json")
+    figures = json.loads((tmp_path / "s.json").read_text())["conditions"]
+    assert list(figures) == ["Bright", "Striped"]
+    for name in figures:
+        assert figures[name]["photos"] > 0.95
+    assert (figures["Bright"]["faces"] > 0.9) == obeys
+    assert (figures["Bright"]["faces"] < 0.1) != obeys
+    assert (figures["Bright"]["faces_with"] > 0.9) == (figures["Bright"]["faces_without"] > 0.9) == obeys
+    assert "recognised by the judge" in said
+    assert f"{figures['Striped']['faces']:.3f}:{figures['Striped']['photos']:.3f}" in said
+
+
+def test_without_a_judge_the_other_figures_are_measured_and_the_command_is_named(obeying, data, tmp_path):
+    shards = tmp_path / "data"
+    for split, count, seed in (("train", 300, 0), ("valid", 20, 1)):
+        images, attributes = bright_or_striped(count, seed)
+        write_shards(shards, images, (count,), split, attributes)
+    said = evaluate.succeeds("--run", obeying, "--shards", shards, "--metrics", "swd", "--out", tmp_path / "s.json")
+    assert f"python -m training.features --judge --shards {shards}" in said
+    assert "conditions" not in json.loads((tmp_path / "s.json").read_text())
+
+
+def test_a_judge_needs_photos_that_were_held_out(tmp_path):
+    images, attributes = bright_or_striped(30, 0)
+    write_shards(tmp_path / "data", images, (30,), "train", attributes)
+    assert "No test or valid shards" in features.is_refused("--shards", tmp_path / "data", "--judge")
+
+
+def test_the_judge_and_the_feature_space_are_two_networks(judged, data):
+    (data / "features/attributes.json").unlink(missing_ok=True)
+    said = evaluate.is_refused("--run", data.parent / "obeying", "--shards", data)
+    assert "The feature space attributes is not in" in said

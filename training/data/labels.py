@@ -1,0 +1,88 @@
+"""Which combinations of labels there are among the training photos, and how often: labels.json of a run.
+
+Generated faces get labels at these frequencies, so that what goes together in photos goes together in faces.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from click import UsageError
+
+from training.data.pipeline import attribute_batches
+from training.data.shards import ShardSet
+from training.files import write_text
+
+FILE_NAME = "labels.json"
+
+
+@dataclass(frozen=True, eq=False)
+class LabelFrequencies:
+    """The combinations of labels among some photos."""
+
+    names: tuple[str, ...]
+    """The attributes."""
+    combinations: np.ndarray
+    """float32 [combinations, len(names)], -1 or 1, each once."""
+    photos: np.ndarray
+    """How many photos have each: int64 [combinations]."""
+
+    def draw(self, count: int, seed: int, given: Mapping[str, bool] | None = None) -> np.ndarray:
+        """Draw labels at the frequency that they have together: float32 [count, len(names)], -1 or 1.
+
+        Args:
+            count: number of rows. The first rows of a seed are the same for any count.
+            seed: of the draw.
+            given: attributes that all rows are to have, or not to have. The others are drawn among the photos of which
+                that is true; where it is true of none, among all photos.
+        """
+        given = given or {}
+        columns = [self.names.index(name) for name in given]
+        answers = np.where(list(given.values()), 1.0, -1.0).astype(np.float32)
+        fitting = np.where((self.combinations[:, columns] == answers).all(axis=1), self.photos, 0)
+        photos = fitting if fitting.any() else self.photos
+        rows = np.random.default_rng(seed).random(count)
+        labels = self.combinations[np.searchsorted(np.cumsum(photos) / photos.sum(), rows, side="right")]
+        labels[:, columns] = answers
+        return labels
+
+
+def count_labels(shards: ShardSet, names: Sequence[str]) -> LabelFrequencies:
+    """Count the combinations of these attributes among the photos."""
+    counts: Counter[tuple[int, ...]] = Counter()
+    for attributes in attribute_batches(shards, names):
+        counts.update(map(tuple, attributes.astype(int).tolist()))
+    return _of_counts(names, sorted(counts.items()))
+
+
+def save(folder: Path, frequencies: LabelFrequencies) -> None:
+    """Write labels.json: the names, and the number of photos by combination, such as "101"."""
+    rows = zip((frequencies.combinations > 0).astype(int).tolist(), frequencies.photos.tolist(), strict=True)
+    photos = {"".join(map(str, answers)): count for answers, count in rows}
+    write_text(folder / FILE_NAME, json.dumps({"names": frequencies.names, "photos": photos}, indent=1) + "\n")
+
+
+def load(folder: Path) -> LabelFrequencies:
+    """Return what `save` wrote.
+
+    Raises:
+        UsageError: it is missing or cannot be read.
+    """
+    path = folder / FILE_NAME
+    try:
+        saved = json.loads(path.read_text(encoding="utf-8"))
+        counts = [(tuple(map(int, answers)), int(count)) for answers, count in saved["photos"].items()]
+        return _of_counts(saved["names"], counts)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UsageError(f"{path} cannot be read ({error}). Continue the run: it writes the file again.") from None
+
+
+def _of_counts(names: Sequence[str], counts: Sequence[tuple[tuple[int, ...], int]]) -> LabelFrequencies:
+    answers, photos = zip(*counts, strict=True)
+    combinations = 2.0 * np.array(answers, np.float32).reshape(len(counts), len(names)) - 1.0
+    return LabelFrequencies(tuple(names), combinations, np.array(photos, np.int64))
