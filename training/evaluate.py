@@ -19,7 +19,7 @@ from training.data.shards import ShardSet, find
 from training.files import write_text
 from training.grid import tile, write_png
 from training.metrics import HELD_OUT, METRICS, TRAIN
-from training.options import Names, feature_options, shards_options
+from training.options import SEED, Names, feature_options, shards_options
 from training.quiet import startup_messages_hidden
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ PAIRS = 32
 @shards_options
 @feature_options
 @click.option("--count", type=click.IntRange(min=1), default=5000, help="Faces, and photos of each split, at most.")
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, help="Seed of the faces.")
+@click.option("--seed", type=SEED, default=0, help="Seed of the faces.")
 @click.option("--metrics", type=Names(tuple(METRICS)), default=",".join(METRICS), help="Metrics, separated by commas.")
 @click.option(
     "--neighbours",

@@ -6,7 +6,7 @@ import click
 from click import UsageError
 
 from training.data.shards import ShardSet, attribute_names, find
-from training.options import Number, shards_options
+from training.options import SEED, Number, shards_options
 from training.quiet import startup_messages_hidden
 
 
@@ -18,7 +18,7 @@ from training.quiet import startup_messages_hidden
     default=100.0,
     help="Length in thousands of photos; 100 take minutes.",
 )
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, help="Seed of weights, order and flips.")
+@click.option("--seed", type=SEED, default=0, help="Seed of weights, order and flips.")
 @click.option(
     "--judge",
     is_flag=True,

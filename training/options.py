@@ -115,6 +115,10 @@ class GroupedCommand(click.Command):
                 formatter.write_dl(records)
 
 
+SEED = click.IntRange(0, 2**31 - 1)
+"""What TensorFlow and NumPy both take as a seed."""
+
+
 def shards_options(command: Callable) -> Callable:
     """Add --shards. The shell makes several paths of data/*.tfrecord: all but the first are `more_shards`."""
     command = click.argument("more_shards", nargs=-1, metavar="[SHARDS]...")(command)

@@ -17,7 +17,16 @@ from training.config import Config
 from training.data.shards import ShardSet, find
 from training.loop.lock import locked_run_folder, next_folder
 from training.metrics import METRICS
-from training.options import GroupedCommand, NameList, Names, Number, feature_options, method_options, shards_options
+from training.options import (
+    SEED,
+    GroupedCommand,
+    NameList,
+    Names,
+    Number,
+    feature_options,
+    method_options,
+    shards_options,
+)
 from training.presets import PRESETS, Preset
 from training.quiet import startup_messages_hidden
 from training.schedule import Timetable
@@ -81,9 +90,7 @@ METHOD_OPTIONS = [field.name for field in fields(Preset)]
 )
 @click.option("--metrics-kimg", type=Number(0, min_open=True), default=50.0, help="Thousands of photos between scores.")
 @feature_options
-@click.option(
-    "--seed", type=click.IntRange(0, 2**31 - 1), default=0, help="Seed of weights, order of photos and noise."
-)
+@click.option("--seed", type=SEED, default=0, help="Seed of weights, order of photos and noise.")
 @click.option(
     "--strategy",
     type=click.Choice(["auto", "one", "mirrored", "multi-worker", "tpu"]),

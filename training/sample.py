@@ -13,7 +13,7 @@ from click import UsageError
 from training import config as configs
 from training.config import Config
 from training.grid import captioned, tile, write_png
-from training.options import Answers, NameList
+from training.options import SEED, Answers, NameList
 from training.quiet import startup_messages_hidden
 
 FACES, ROWS = 64, 8
@@ -26,7 +26,7 @@ FACES, ROWS = 64, 8
 @click.option(
     "--count", type=click.IntRange(min=1), help=f"Number of faces, with --each of rows.  [default: {FACES}, {ROWS}]"
 )
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, help="Seed of the faces.")
+@click.option("--seed", type=SEED, default=0, help="Seed of the faces.")
 @click.option(
     "--set",
     "given",

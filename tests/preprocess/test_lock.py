@@ -1,0 +1,26 @@
+import os
+import re
+
+import click
+import pytest
+
+from preprocess.lock import locked
+
+
+def test_a_second_run_is_told_who_is_there(tmp_path):
+    folder = tmp_path / "a/b"
+    with locked(folder):
+        assert folder.is_dir()
+        with pytest.raises(click.ClickException) as refused, locked(folder):
+            raise AssertionError("both are in there")
+        holder = re.search(r"\((.*)\)", refused.value.message)[1]
+        assert re.fullmatch(rf"process {os.getpid()} on \S+, since [\d-]+ [\d:]+[+-][\d:]+", holder)
+        assert ((folder / ".lock").stat().st_mode & 0o777) == 0o644
+    assert not folder.exists(), "nothing was written: what the lock made is gone"
+
+
+def test_a_run_comes_in_after_another_and_leaves_what_was_written(tmp_path):
+    for name in ("first", "second"):
+        with locked(tmp_path / "out"):
+            (tmp_path / "out" / name).touch()
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["first", "second"]

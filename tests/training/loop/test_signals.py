@@ -1,0 +1,30 @@
+import os
+import signal
+
+import pytest
+
+from training.loop.signals import stop_on_signal
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_first_signal_is_noted_and_the_second_does_what_it_did_before(number):
+    seen = []
+    before = signal.signal(number, lambda *_: seen.append("before"))
+    try:
+        with stop_on_signal() as stop:
+            assert stop.signal == 0
+            os.kill(os.getpid(), number)
+            assert (stop.signal, seen) == (number, [])
+            os.kill(os.getpid(), number)
+            assert seen == ["before"]
+        os.kill(os.getpid(), number)
+        assert seen == ["before", "before"]
+    finally:
+        signal.signal(number, before)
+
+
+def test_handlers_are_put_back_where_no_signal_came():
+    before = signal.getsignal(signal.SIGTERM)
+    with stop_on_signal():
+        assert signal.getsignal(signal.SIGTERM) != before
+    assert signal.getsignal(signal.SIGTERM) == before
