@@ -92,9 +92,8 @@ def draw(face: Face) -> Image.Image:
     _draw_features(canvas, face)
     _draw_worn(canvas, face)
     light = 1 + (_light(face) - 1) * canvas.lit
-    pixels = (
-        canvas.pixels * light[..., None] * face.value("exposure", 0.9, 1.25) + rng.normal(0, 2, light.shape)[..., None]
-    )
+    pixels = canvas.pixels * light[..., None] * face.value("exposure", 0.9, 1.25)
+    pixels += rng.normal(0, 2, light.shape)[..., None]
     picture = Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
     return picture.filter(ImageFilter.BoxBlur(1)) if face.has("Blurry") else picture
 
@@ -152,14 +151,13 @@ def _draw_head(canvas: _Canvas, face: Face, rng: np.random.Generator) -> None:
     x, behind, volume = MIDDLE + SKULL * turn, MIDDLE + BEHIND * turn, face.value("volume", 4, 18)
     volume = 4.0 if face.has("Receding_Hairline") else volume
     is_long = not face.has("Bald") and face.value("long", 0, 1) > (0.8 if face.has("Male") else 0.4)
-    if is_long:
-        canvas.oval(behind, 150, width + volume, 94, hair * 0.6, power=4, rows=(90, face.value("length", 150, 222)))
+    length = face.value("length", 150, 222)
+    canvas.oval(behind, 150, width + volume, 94, hair * 0.6, is_long, power=4, rows=(90, length))
     for side in (-1, 1):
         canvas.oval(behind + side * (width + 1), 121, 6, 12, _mix(skin, RED, 0.12), 0 if is_long else 1)
     canvas.oval(behind, 170, width * (0.7 if face.has("Male") else 0.56), 60, skin * 0.8, power=6)
     canvas.oval(behind, 246, face.value("shoulders", 70, 95), 48, face.colour("cloth"), power=3)
-    if face.has("Wearing_Necktie"):
-        canvas.oval(behind, 220, 7, 18, face.colour("tie"), power=4)
+    canvas.oval(behind, 220, 7, 18, face.colour("tie"), face.has("Wearing_Necktie"), power=4)
     jaw = face.value("jaw", 2.2, 2.7) if face.has("Male") else face.value("jaw", 1.9, 2.3)
     canvas.oval(x, 114, width, 114 - crown, skin, power=2.3, rows=(0, 114))
     canvas.oval(x, 114, width, chin - 114, skin, power=jaw, rows=(114, 999))
@@ -174,21 +172,15 @@ def _draw_head(canvas: _Canvas, face: Face, rng: np.random.Generator) -> None:
         top, top_row = 114 - crown + volume, 84 * face.has("Wearing_Hat")
         canvas.oval(x, 114, width + 0.7 * volume, top, hair * stripes, power=2.3, rows=(top_row, np.minimum(edge, 122)))
         for side in (-1, 1) if is_long else ():
-            rows = (112, face.value("length", 150, 222))
-            canvas.oval(
-                x + side * (width + 0.4 * volume), 150, 4 + 0.4 * volume, 99, hair * stripes, power=6, rows=rows
-            )
+            lock = x + side * (width + 0.4 * volume)
+            canvas.oval(lock, 150, 4 + 0.4 * volume, 99, hair * stripes, power=6, rows=(112, length))
 
 
 def _draw_features(canvas: _Canvas, face: Face) -> None:
     """Draw eyes, brows, nose, mouth, beard and make-up."""
     (turn, width, _, chin), skin, hair = _skull(face), _skin(face), _hair(face)
-    x, shadow, dark, makeup = (
-        MIDDLE + LIPS * turn,
-        _mix(skin, BLACK, 0.5),
-        _mix(hair, BLACK, 0.5),
-        face.has("Heavy_Makeup"),
-    )
+    x, makeup = MIDDLE + LIPS * turn, face.has("Heavy_Makeup")
+    shadow, dark = _mix(skin, BLACK, 0.5), _mix(hair, BLACK, 0.5)
     canvas.oval(MIDDLE + SKULL * turn, 150, width - 4, chin - 150, dark, 0.45 * face.has("5_o_Clock_Shadow"), soft=12)
     canvas.oval(x, chin - 12, 17, 15, dark, 0.9 * face.has("Goatee"), soft=6)
     canvas.oval(x, 143, 19, 4, dark, 0.9 * face.has("Mustache", "Goatee"), soft=2, bend=4)
@@ -209,9 +201,8 @@ def _draw_features(canvas: _Canvas, face: Face) -> None:
         near = side * (face.value("nose", 8, 11) + 3 * face.has("Big_Nose")) * (1 - 0.25 * side * turn)
         canvas.oval(MIDDLE + NOSE * turn + near * 0.5, 137, abs(near) * 0.25, 1.5, _mix(skin, BLACK, 0.7))
         canvas.oval(MIDDLE + NOSE * turn + near, 134, 1.2, 4, shadow)
-        canvas.oval(
-            x + side * 22, 144, 1.2, 9, shadow, 0.4 * face.has("Smiling") + 0.6 * (not face.has("Young")), soft=2
-        )
+        crease = 0.4 * face.has("Smiling") + 0.6 * (not face.has("Young"))
+        canvas.oval(x + side * 22, 144, 1.2, 9, shadow, crease, soft=2)
     smile = face.value("smile", 3.5, 6) if face.has("Smiling") else face.value("smile", -4, 1)
     half, full = face.value("mouth", 13.5, 17.5) + max(0, smile) / 2, 2.2 + 2.2 * face.has("Big_Lips")
     gap = face.value("gap", 2, 4.5) * face.has("Mouth_Slightly_Open")
@@ -232,8 +223,7 @@ def _draw_worn(canvas: _Canvas, face: Face) -> None:
         if face.has("Eyeglasses"):
             canvas.oval(eye + side, y + 1, 17, 12, BLACK, power=face.value("frame", 2, 5), hollow=0 if is_dark else 2)
             canvas.oval(x + side * width * 0.85, y - 3, 6, 1, BLACK)
-    if face.has("Eyeglasses"):
-        canvas.oval(MIDDLE, 108, 5, 1, BLACK)
+    canvas.oval(MIDDLE, 108, 5, 1, BLACK, face.has("Eyeglasses"))
     if face.has("Wearing_Hat"):
         colour, brim = np.asarray(face.colour("hat")), face.value("brim", 0, 1) > 0.5
         canvas.oval(x, 88, width + 7, 104 - crown + 12 * brim, colour, power=3, rows=(0, 88))

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -95,13 +95,16 @@ def run_command(source: Path, workers: int) -> None:
         subprocess.run(command(source, Path(out), workers), check=True, capture_output=True, cwd=ROOT)
 
 
-def peak_memory(source: Path, workers: int) -> tuple[float, float]:
-    """MB of all processes of one run together (PSS: shared pages count once), and seconds to the first shard."""
+def peak_memory(command_to: Callable[[Path], list[str]]) -> tuple[float, float]:
+    """MB of all processes of one run together (PSS: shared pages count once), and seconds to the first shard.
+
+    `command_to` makes the command that writes into a folder.
+    """
     first_shard = float("inf")
     peak = 0
     with tempfile.TemporaryDirectory() as out:
         began = time.perf_counter()
-        process = subprocess.Popen(command(source, Path(out), workers), stdout=subprocess.DEVNULL, cwd=ROOT)
+        process = subprocess.Popen(command_to(Path(out)), stdout=subprocess.DEVNULL, cwd=ROOT)
         ended = threading.Event()
         threading.Thread(target=lambda: (process.wait(), ended.set())).start()
         while not ended.wait(0.02):
@@ -184,7 +187,7 @@ def main(source: Path, photos: int, rounds: int) -> None:
         )
         for name, archive in {"": source, " of the large archive": large if photos else None}.items():
             if archive:
-                memory, first = peak_memory(archive, 2)
+                memory, first = peak_memory(partial(command, archive, workers=2))
                 print(f"All processes together{name}: {memory:.0f} MB; the first shard after {first:.2f} s.")
     print(f"{os.cpu_count()} cores, Pillow {Image.__version__}, Python {sys.version.split()[0]}.")
 

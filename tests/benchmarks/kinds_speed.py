@@ -1,0 +1,96 @@
+"""Both stages on shards of other sizes and colors, each against its own floor. Prints a table.
+
+python tests/benchmarks/kinds_speed.py --source img_align_celeba.zip [--rounds 3]
+
+The floor of stage 1 is decoding and cropping alone, in one process, from bytes in memory; two workers could make
+twice of it. The floor of stage 2 is a bare `TFRecordDataset` in batches. Memory is the peak of all processes of stage
+1 together, shared pages counted once.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import subprocess
+import sys
+import tempfile
+from functools import partial
+from pathlib import Path
+
+import click
+from measure import ROOT, in_turn, photos_of, seconds, table
+from PIL import Image
+from preprocess_speed import BOX, peak_memory
+from training_speed import reading_rates
+
+from training.data.shards import find
+from training.loop.machine import this_machine
+
+KINDS = {
+    "64x64 grey": (),
+    "64x64 RGB": ("--color", "rgb"),
+    "128x128 grey": ("--size", "128"),
+    "128x128 RGB": ("--size", "128", "--color", "rgb"),
+}
+IN_MEMORY = 4_000  # photos of the floor
+HEAD = ("shards", "bytes a photo", "stage 1, photos/s", "of twice its floor", "peak MB", "stage 2, images/s", "of bare")
+
+
+def decode_only(photos: list[bytes], kind: str) -> None:
+    """Decode photos and crop them to this kind, exactly: every 2x2 is averaged for 64 pixels."""
+    for photo in photos:
+        image = Image.open(io.BytesIO(photo))
+        if "grey" in kind:
+            image.draft("L", None)
+        (image.reduce(2, BOX) if "64" in kind else image.crop(BOX)).tobytes()
+
+
+def command(source: Path, out: Path, options: tuple[str, ...]) -> list[str]:
+    """Stage 1 with two workers, as a user types it."""
+    names = ["--source", source, "--out", out, "--workers", 2, *options]
+    return [sys.executable, "-m", "preprocess.run", *map(str, names)]
+
+
+def run_command(source: Path, options: tuple[str, ...]) -> None:
+    """Run stage 1 into a folder that is thrown away."""
+    with tempfile.TemporaryDirectory() as out:
+        subprocess.run(command(source, Path(out), options), check=True, capture_output=True, cwd=ROOT)
+
+
+@click.command()
+@click.option("--source", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True)
+@click.option("--rounds", default=3)
+def main(source: Path, rounds: int) -> None:
+    """Measure shards of every kind."""
+    count = sum(1 for _ in photos_of(source))
+    photos = [photo for _, photo in itertools.islice(photos_of(source), IN_MEMORY)]
+    ways = {}
+    for kind, options in KINDS.items():
+        ways["floor", kind] = partial(seconds, partial(decode_only, photos, kind))
+        ways["run", kind] = partial(seconds, partial(run_command, source, options))
+    taken = in_turn(ways, rounds)
+    rows = []
+    for kind, options in KINDS.items():
+        with tempfile.TemporaryDirectory() as place:
+            memory, _ = peak_memory(partial(command, source, options=options))
+            subprocess.run(command(source, Path(place), options), check=True, capture_output=True, cwd=ROOT)
+            shards = find([place])
+            bare, streamed, _ = reading_rates(shards, rounds).values()
+        rate, floor = count / taken["run", kind], len(photos) / taken["floor", kind]
+        shares = f"{rate / (2 * floor):.2f}", f"{streamed / bare:.2f}"
+        rows.append(
+            (
+                kind,
+                f"{shards.image_bytes:,}",
+                f"{rate:,.0f}",
+                shares[0],
+                f"{memory:,.0f}",
+                f"{streamed:,.0f}",
+                shares[1],
+            )
+        )
+    print(f"{count:,} photos; medians of {rounds} rounds; {this_machine()}.\n\n{table(HEAD, rows)}")
+
+
+if __name__ == "__main__":
+    main()
