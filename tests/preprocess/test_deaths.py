@@ -18,8 +18,9 @@ from tests.command import started
 
 @pytest.fixture(scope="module")
 def small(photos, listed) -> list:
-    """The arguments for many small shards, but for --out."""
-    return ["--source", photos.zip, *listed, "--shard-images", 1, "--workers", 2]
+    """The arguments for many small shards, but for --out; settings are no defaults."""
+    other_settings = ["--size", 128, "--color", "rgb", "--name", "faces"]
+    return ["--source", photos.zip, *listed, "--shard-images", 1, "--workers", 2, *other_settings]
 
 
 @pytest.fixture(scope="module")

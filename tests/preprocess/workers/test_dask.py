@@ -111,8 +111,9 @@ def bounded():
 
 @pytest.fixture(scope="module")
 def many(photos, listed) -> list:
-    """Arguments that make a shard of each photo: forty, enough to die amid them."""
-    return ["--source", photos.zip, *listed, "--shard-images", 1]
+    """Arguments that make a shard of each photo: forty, enough to die amid them; settings are no defaults."""
+    other_settings = ["--size", 32, "--color", "rgb", "--name", "faces"]
+    return ["--source", photos.zip, *listed, "--shard-images", 1, *other_settings]
 
 
 @pytest.fixture(scope="module")
