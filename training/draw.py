@@ -73,7 +73,12 @@ def faces(
 
 def latents(generator: keras.Model, count: int, seed: int, distribution: str) -> np.ndarray:
     """Return the first `count` z of a seed: float32 [count, length of z]."""
-    return latent((seed, Purpose.SAMPLE), 0, count, generator.inputs[0].shape[-1], distribution).numpy()
+    size = generator.inputs[0].shape[-1]
+    # By the batch, as they were drawn before this function was: how a logarithm rounds depends on its place in a vector.
+    firsts = range(0, count, BATCH)
+    path = (seed, Purpose.SAMPLE)
+    parts = [latent(path, first, min(BATCH, count - first), size, distribution) for first in firsts]
+    return np.concatenate(parts)
 
 
 def render(

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from tests.training.every_preset import OVER, config_of, method_of, take_two_rounds, variables
-from training.loop.engine import build_on
+from training.loop.engine import StepsResult, build_on
 from training.loop.outputs import sample, save_generator
 from training.loop.scores import score
 from training.presets import PRESETS
@@ -46,3 +46,19 @@ def test_all_three_networks_are_of_the_width_that_was_asked_for():
     networks = (gan.generator.network, gan.generator_ema, gan.discriminator.network)
     filters = [[layer.filters for layer in network.layers if hasattr(layer, "filters")] for network in networks]
     assert filters == [[16, 1], [16, 1], [16, 32]]
+
+
+@pytest.mark.parametrize(
+    ("count", "seconds", "following"),
+    [
+        (1, 0.001, 2),  # twice as many, while a call takes less than half a second
+        (100, 0.1, 200),
+        (100, 0.5, 100),
+        (100, 2.0, 25),
+        (3, 60.0, 1),
+        (900, 0.1, 1000),  # and at most a thousand
+        (4, 0.0, 8),
+    ],
+)
+def test_a_call_into_tensorflow_takes_about_half_a_second(count, seconds, following):
+    assert StepsResult(0, count, np.zeros(5), seconds).next_count == following

@@ -1,3 +1,4 @@
+import io
 import re
 
 import numpy as np
@@ -67,3 +68,21 @@ def test_a_run_that_is_continued_knows_what_was_seen_before(tmp_path, monkeypatc
     Reporter(tmp_path, CONFIG, TIMETABLE).restart(10)
     assert seen == known
     assert len(known) == 2
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_on_a_terminal_a_warning_is_said_once_and_statuses_not_at_all(tmp_path, monkeypatch, capsys):
+    warnings = iter(["", "collapse: why", "collapse: why", ""])
+    monkeypatch.setattr(CollapseDetector, "update", lambda self, *values: next(warnings))
+    monkeypatch.setattr("sys.stderr", Terminal())
+    reporter = Reporter(tmp_path, CONFIG, TIMETABLE)
+    reporter.restart(0)
+    with reporter.progress_bar(0):
+        for step in (5, 10, 15, 20):
+            reporter.add_steps(step, 5, 5 * SUMS)
+            reporter.report_status(step, 0)
+    assert capsys.readouterr().out.count("epoch") == 1

@@ -1,3 +1,7 @@
+import resource
+
+import pytest
+
 from training.loop.status import Status, format_line, memory_mb
 
 
@@ -27,3 +31,8 @@ def test_memory_is_what_this_process_took():
     block[::4096] = b"x" * len(block[::4096])
     assert memory_mb() >= before
     assert 100 < memory_mb() < 50_000
+
+
+def test_memory_is_the_peak_that_the_system_counts():
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6  # kB on Linux
+    assert memory_mb() == pytest.approx(peak, rel=1e-4)

@@ -23,7 +23,7 @@ from training.models.networks.layers import Dropout
 from training.models.noise import Noise, Purpose
 from training.models.objective import Objective
 from training.models.progress import Progress, means
-from training.models.step import Phase, phases, replica_step
+from training.models.step import Phase, batches_per_step, phases, replica_step
 from training.presets import PRESETS
 from training.schedule import CosineSchedule
 
@@ -453,3 +453,11 @@ def test_every_second_photo_is_mirrored_and_each_batch_of_a_step_by_its_own_draw
     assert abs((mirrored[0] == mirrored[1]).mean() - 0.5) < 0.03
     untouched = Objective(build(METHOD, SHAPE, 0, Progress()), METHOD, jit=False).real_images(pixels, noise, 0)
     np.testing.assert_allclose(untouched, pixels.numpy() / 255, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("loss", "is_conditional", "batches"),
+    [("relativistic", False, 2), ("relativistic", True, 1), ("cross_entropy", False, 1), ("hinge", True, 1)],
+)
+def test_the_generator_has_photos_of_its_own_where_its_loss_sees_photos(loss, is_conditional, batches):
+    assert batches_per_step(replace(METHOD, loss=loss), is_conditional) == batches
