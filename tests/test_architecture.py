@@ -50,6 +50,7 @@ RULES = [
     ("training.models", (*DISK_AND_SCREEN, "training.data", "training.loop", "training.metrics", "training.config")),
     ("training.models.networks", ("training.presets", "training.models.losses", "training.models.penalties")),
     ("training.metrics", ("training.loop", "training.models", "training.config")),
+    ("training.explore", ("training.loop",)),
     ("training.presets", ("tensorflow", "keras", "click")),
     ("training.schedule", ("tensorflow", "keras", "click")),
     ("preprocess.crop", ("pathlib", "preprocess")),

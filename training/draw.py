@@ -74,7 +74,7 @@ def faces(
 def latents(generator: keras.Model, count: int, seed: int, distribution: str) -> np.ndarray:
     """Return the first `count` z of a seed: float32 [count, length of z]."""
     size = generator.inputs[0].shape[-1]
-    # By the batch, as they were drawn before this function was: how a logarithm rounds depends on its place in a vector.
+    # By the batch, as older versions drew them: how a logarithm rounds depends on its place in a vector.
     firsts = range(0, count, BATCH)
     path = (seed, Purpose.SAMPLE)
     parts = [latent(path, first, min(BATCH, count - first), size, distribution) for first in firsts]

@@ -11,7 +11,6 @@ import numpy as np
 from click import UsageError
 
 from training import config as configs
-from training.config import Config
 from training.grid import captioned, tile, write_png
 from training.options import SEED, Answers, NameList
 from training.quiet import startup_messages_hidden
@@ -48,7 +47,9 @@ def main(folder: Path, count: int | None, seed: int, given: Mapping[str, bool], 
     """Draw faces with the generator of a run, as one grid."""
     config, path = configs.load_with_generator(folder)
     names = [name for name in each.split(",") if name]
-    check_conditions(folder, config, given, names)
+    configs.check_conditions(folder, config, [*given, *names])
+    if twice := [name for name in names if name in given]:
+        raise UsageError(f"{twice[0]} is in --set and in --each: it can be in one of them.")
     if not out.parent.is_dir():
         raise UsageError(f"{out.parent} is not a folder: make it first, or choose another --out.")
     with startup_messages_hidden():
@@ -80,20 +81,6 @@ def with_answers(rows: np.ndarray, columns: list[int], answers: list[tuple[bool,
     repeated = np.repeat(rows[:, None], len(answers), axis=1)
     repeated[:, :, columns] = np.where(answers, 1.0, -1.0)
     return repeated
-
-
-def check_conditions(folder: Path, config: Config, given: Mapping[str, bool], each: list[str]) -> None:
-    """Raise UsageError where attributes are named that the run was not conditioned on, or one twice."""
-    asked = [*given, *each]
-    if asked and not config.conditions:
-        raise UsageError(
-            f"{folder} was trained without conditions: it cannot draw faces by {asked[0]}. Train a run with "
-            f"--condition {','.join(asked)}."
-        )
-    if unknown := [name for name in asked if name not in config.conditions]:
-        raise UsageError(f"{folder} is conditioned on {config.condition}, not on {unknown[0]}.")
-    if twice := [name for name in each if name in given]:
-        raise UsageError(f"{twice[0]} is in --set and in --each: it can be in one of them.")
 
 
 if __name__ == "__main__":
