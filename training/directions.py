@@ -1,0 +1,156 @@
+"""Find the directions of attributes in the space of z: python -m training.directions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import numpy as np
+from click import UsageError
+
+from training import config as configs
+from training.config import Config
+from training.data.shards import ShardSet
+from training.data.shards import find as find_shards
+from training.explore import directions as found
+from training.explore import rescoring
+from training.options import SEED, Number, shards_options
+from training.quiet import startup_messages_hidden
+
+if TYPE_CHECKING:
+    import keras
+
+JUDGED = 1_000
+"""Faces that the judge sees along each direction."""
+SHOWN = 12
+"""Directions that the printed table has, those with the most changes of their own attribute first."""
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 110})
+@click.option(
+    "--run", "folder", type=click.Path(path_type=Path), required=True, help="A run's folder, finished or running."
+)
+@shards_options
+@click.option("--count", type=click.IntRange(min=1000), default=20_000, help="Faces to score.")
+@click.option("--seed", type=SEED, default=1, help="Seed of these faces.")
+@click.option(
+    "--strength",
+    type=Number(0, 20, min_open=True),
+    default=3.0,
+    help="Strength to judge at, in standard deviations of z.",
+)
+@click.option(
+    "--keep-others",
+    type=Number(0, 1),
+    default=0.0,
+    help="How far other attributes are kept as they are: 0 for the steepest directions, 1 to project out all others.",
+)
+@click.option(
+    "--no-attributes",
+    "is_factorised",
+    is_flag=True,
+    help="Find the 16 strongest directions from the weights alone, for shards without attributes (SeFa).",
+)
+def main(
+    folder: Path,
+    shards: tuple[str, ...],
+    more_shards: tuple[str, ...],
+    count: int,
+    seed: int,
+    strength: float,
+    keep_others: float,
+    is_factorised: bool,
+) -> None:
+    """Find for each attribute the direction in z along which a face gets it, or loses it.
+
+    The network of training.features scores the faces; the judge of training.features --judge, which was trained on
+    other photos, says how often the answers change along each direction. Writes directions.npz, and what the judge says
+    as directions.csv and directions.png, into the run's folder. training.sample --edit and --strip use them.
+    """
+    config, path = configs.load_with_generator(folder)
+    photos = None if is_factorised else find_shards([*shards, *more_shards] or ["data"])
+    if photos and photos.image_shape != config.image_shape:
+        raise UsageError(f"The run draws {list(config.image_shape)} and the shards hold {list(photos.image_shape)}.")
+    with startup_messages_hidden():
+        from training import draw
+
+        generator = draw.load(path)
+    if photos is None:
+        directions = found.factorise(first_kernel(generator, config.method.latent), 16)
+        found.save(folder, directions)
+        print(f"{folder / found.FILE_NAME}: {', '.join(directions.names)}, from the weights alone.")
+        return
+    find_and_judge(folder, config, generator, photos, count, seed, strength, keep_others)
+
+
+def first_kernel(generator: keras.Model, latent: int) -> np.ndarray:
+    """Return the kernel of the layer that takes z, [length of z, outputs]; rows that labels multiply are left out."""
+    sizes = [entry.shape[-1] for entry in generator.inputs]
+    takes_z = (layer for layer in generator.layers if layer.weights and layer.weights[0].shape[0] >= latent)
+    kernel = next(layer for layer in takes_z if len(sizes) == 1 or layer.weights[0].shape[0] > latent).weights[0]
+    return np.asarray(kernel)[:latent]
+
+
+def find_and_judge(
+    folder: Path,
+    config: Config,
+    generator: keras.Model,
+    photos: ShardSet,
+    count: int,
+    seed: int,
+    strength: float,
+    keep_others: float,
+) -> None:
+    """Find the directions of all attributes, save them, and print and save what the judge says."""
+    from training import draw
+    from training.data import labels
+    from training.metrics import attributes
+    from training.metrics.space import progress
+
+    scorer, card = attributes.load_network(photos)
+    judge, judge_card = attributes.load_network(photos, attributes.JUDGE)
+    distribution, names = config.method.latent_distribution, card.attribute_names
+    z = draw.latents(generator, count, seed, distribution)
+    rows = labels.load(folder).draw(count, seed) if config.conditions else None
+    with progress(count, "Faces") as bar:
+        faces = draw.render(generator, z, rows, bar.update)
+    logits = scorer.predict(faces, batch_size=256, verbose=0)
+    directions = found.find(names, z, logits, keep_others)
+    found.save(folder, directions)
+
+    judged_rows = None if rows is None else rows[:JUDGED]
+
+    def move(z: np.ndarray, name: str, signs: np.ndarray) -> np.ndarray:
+        towards, away = (directions.edit(z, {name: sign * strength}, distribution) for sign in (1, -1))
+        return np.where(signs[:, None] > 0, towards, away)
+
+    with progress(len(names), "Directions") as bar:
+        result = rescoring.rescore(
+            names,
+            draw.latents(generator, JUDGED, seed + 1, distribution),
+            move,
+            lambda z: draw.render(generator, z, judged_rows),
+            attributes.answers_of(judge, judge_card, names),
+            attributes.features_of(judge),
+            bar.update,
+        )
+    rescoring.write_csv(folder / "directions.csv", result)
+    rescoring.draw(folder / "directions.png", result)
+    print(table(directions, result, strength))
+    print(f"{folder}: directions.npz, and what the judge says in directions.csv and directions.png.")
+
+
+def table(directions: found.Directions, result: rescoring.Rescoring, strength: float) -> str:
+    """Return the directions that change their own attribute most, a line each."""
+    own = np.diag(result.changed)
+    lines = [f"Moved by {strength:g} standard deviations; answers of a judge that was trained on other photos:"]
+    lines.append(f"{'':<20} told by z  changes  others change  same face")
+    for index in np.argsort(-own)[:SHOWN]:
+        shares = f"{directions.accuracies[index]:9.1%} {own[index]:8.1%} {result.others[index]:14.1%}"
+        lines.append(f"{result.names[index]:<20} {shares} {result.sameness[index]:10.2f}")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

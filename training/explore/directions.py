@@ -1,0 +1,137 @@
+"""Directions in the space of z along which one attribute of a face changes.
+
+Where an attribute is in z is found from the scores that a network of attributes gives to many generated faces, by a
+linear model in closed form; Shen et al. 2020, "Interpreting the Latent Space of GANs for Semantic Face Editing"
+(InterFaceGAN), fit a support vector machine for it. Without attributes there are the directions that move the first
+layer's output most: Shen and Zhou 2021, "Closed-Form Factorization of Latent Semantics in GANs" (SeFa).
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from click import UsageError
+
+from training.files import replacing
+
+FILE_NAME = "directions.npz"
+
+SPREADS = {"normal": 1.0, "uniform": 3**-0.5}
+"""Standard deviation of each number of z, by the distribution: the unit of a strength."""
+
+
+@dataclass(frozen=True, eq=False)
+class Directions:
+    """Directions in z, and what each is called."""
+
+    names: tuple[str, ...]
+    vectors: np.ndarray
+    """float32 [names, length of z], each of length 1."""
+    accuracies: np.ndarray
+    """float32 [names]: how often the place along the direction tells the answer, for z that it was not found from; NaN
+    where no attributes were scored."""
+
+    def edit(self, z: np.ndarray, strengths: Mapping[str, float], distribution: str) -> np.ndarray:
+        """Return z moved along directions: float32, the same shape.
+
+        Args:
+            z: float32 [..., length of z].
+            strengths: by the name of a direction, in standard deviations of z; negative ones go the other way.
+            distribution: of z. "normal" z keep their lengths, "uniform" ones stay within -1 and 1.
+        """
+        step = sum(strength * self.vectors[self.names.index(name)] for name, strength in strengths.items())
+        moved = z + np.asarray(SPREADS[distribution] * step, np.float32)
+        if distribution == "uniform":
+            return np.clip(moved, -1, 1)
+        before, after = (np.linalg.norm(rows, axis=-1, keepdims=True) for rows in (z, moved))
+        return (moved * before / np.maximum(after, 1e-12)).astype(np.float32)
+
+
+def find(names: Sequence[str], z: np.ndarray, logits: np.ndarray, keeps_others: float = 0.0) -> Directions:
+    """Find a direction for each attribute.
+
+    Args:
+        names: the attributes.
+        z: float32 [count, length], thousands of them.
+        logits: float32 [count, attributes]: what a network says of the face of each.
+        keeps_others: 0 for the steepest direction of each attribute, whatever else changes with it; 1 for the one along
+            which all others stay as they are, to first order, as far as z has room for it. Between the two it is a
+            compromise.
+    """
+    learnt = slice(0, 4 * len(z) // 5)
+    centred = (z - z[learnt].mean(axis=0)).astype(np.float64)
+    scores = (logits - logits[learnt].mean(axis=0)) / np.maximum(logits[learnt].std(axis=0), 1e-6)
+    slopes = np.linalg.lstsq(centred[learnt], scores[learnt], rcond=None)[0].T  # [attributes, length]
+    vectors = _independent(slopes, keeps_others)
+    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    places = centred @ slopes.T
+    accuracies = [
+        _accuracy(
+            places[learnt, index], places[learnt.stop :, index], logits[learnt, index], logits[learnt.stop :, index]
+        )
+        for index in range(len(names))
+    ]
+    return Directions(tuple(names), vectors.astype(np.float32), np.array(accuracies, np.float32))
+
+
+def _independent(slopes: np.ndarray, keeps_others: float) -> np.ndarray:
+    """Return for each row of `slopes` the vector v that rises along it and little along the others.
+
+    It maximises slope . v - w / 2 * sum((other slope . v)^2) - |v|^2 / 2, scaled by the slopes' own size; w goes from 0
+    to infinity with `keeps_others`.
+    """
+    if not keeps_others:
+        return slopes.copy()
+    weight = keeps_others / max(1 - keeps_others, 1e-6) / np.mean(np.sum(slopes**2, axis=1))
+    products = slopes.T @ slopes
+    vectors = []
+    for slope in slopes:
+        others = products - np.outer(slope, slope)
+        vectors.append(np.linalg.solve(np.eye(len(slope)) + weight * others, slope))
+    return np.stack(vectors)
+
+
+def _accuracy(places: np.ndarray, tested: np.ndarray, logits: np.ndarray, tested_logits: np.ndarray) -> float:
+    """Return how often a threshold tells the answer, which leaves as many on each side as there are answers."""
+    threshold = np.quantile(places, 1 - np.mean(logits > 0))
+    return float(np.mean((tested > threshold) == (tested_logits > 0)))
+
+
+def factorise(kernel: np.ndarray, count: int) -> Directions:
+    """Return the `count` directions that move the output of the first layer most, the strongest first.
+
+    Args:
+        kernel: of the layer that takes z, [length of z, outputs].
+        count: at most the length of z.
+    """
+    _, vectors = np.linalg.eigh(np.asarray(kernel, np.float64) @ np.asarray(kernel, np.float64).T)
+    strongest = vectors.T[::-1][:count]
+    names = tuple(f"direction_{number}" for number in range(1, len(strongest) + 1))
+    return Directions(names, strongest.astype(np.float32), np.full(len(strongest), np.nan, np.float32))
+
+
+def save(folder: Path, directions: Directions) -> None:
+    """Write directions.npz into a run's folder: names, vectors and accuracies as `numpy.load` has them."""
+    with replacing(folder / FILE_NAME) as partial, partial.open("wb") as file:
+        np.savez(file, names=np.array(directions.names), vectors=directions.vectors, accuracies=directions.accuracies)
+
+
+def load(folder: Path) -> Directions:
+    """Return what `save` wrote.
+
+    Raises:
+        UsageError: there is nothing, or it cannot be read.
+    """
+    path = folder / FILE_NAME
+    how = f"Find directions with: python -m training.directions --run {folder} --shards data/*.tfrecord"
+    try:
+        with np.load(path) as saved:
+            return Directions(tuple(map(str, saved["names"])), saved["vectors"], saved["accuracies"])
+    except FileNotFoundError:
+        raise UsageError(f"{path} is not there yet. {how}") from None
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise UsageError(f"{path} cannot be read ({error}). {how}") from None

@@ -1,0 +1,96 @@
+"""What else changes with an attribute: the re-scoring matrix of Shen et al. 2020, by a judge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from training.files import replacing, write_text
+
+Render = Callable[[np.ndarray], np.ndarray]
+"""z float32 [count, length] -> faces uint8 [count, height, width, channels]."""
+
+
+@dataclass(frozen=True, eq=False)
+class Rescoring:
+    """How often a judge changes its answers when faces are moved along directions."""
+
+    names: tuple[str, ...]
+    changed: np.ndarray
+    """float64 [directions, attributes]: the share of faces whose answer changes. A face without the attribute is moved
+    towards it, one with it away from it."""
+    sameness: np.ndarray
+    """float64 [directions]: cosine of a face's features before and after, minus that of two different faces, over what
+    there is between that and 1: 1 for the same person, 0 for anybody."""
+
+    @property
+    def others(self) -> np.ndarray:
+        """The mean of the other attributes' shares, of each direction: float64 [directions]."""
+        own = np.diag(self.changed)
+        return (self.changed.sum(axis=1) - own) / (self.changed.shape[1] - 1)
+
+
+def rescore(
+    names: Sequence[str],
+    z: np.ndarray,
+    move: Callable[[np.ndarray, str, np.ndarray], np.ndarray],
+    render: Render,
+    answers: Callable[[np.ndarray], np.ndarray],
+    features: Callable[[np.ndarray], np.ndarray],
+    on_progress: Callable[[int], object] = lambda count: None,
+) -> Rescoring:
+    """Move faces along each direction, and ask the judge before and after.
+
+    Args:
+        names: the attributes, each with a direction.
+        z: float32 [count, length].
+        move: z, a name, and a sign for each -> z moved along its direction.
+        render: z -> faces.
+        answers: faces -> bool [count, attributes], by the judge.
+        features: faces -> float32 [count, width], by the judge.
+        on_progress: called with 1 after each direction.
+    """
+    faces = render(z)
+    before, embedded = answers(faces), _unit(features(faces))
+    strangers = float(np.mean((embedded * np.roll(embedded, 1, axis=0)).sum(axis=1)))
+    changed, sameness = [], []
+    for index, name in enumerate(names):
+        moved = render(move(z, name, np.where(before[:, index], -1.0, 1.0)))
+        changed.append((answers(moved) != before).mean(axis=0))
+        same = np.mean((embedded * _unit(features(moved))).sum(axis=1))
+        sameness.append((same - strangers) / max(1 - strangers, 1e-6))
+        on_progress(1)
+    return Rescoring(tuple(names), np.array(changed), np.array(sameness))
+
+
+def _unit(rows: np.ndarray) -> np.ndarray:
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+
+
+def write_csv(path: Path, rescoring: Rescoring) -> None:
+    """Write a line for each direction: its name, how much a face stays the same, the share of each answer."""
+    lines = [",".join(["direction", "same_face", *rescoring.names])]
+    for name, same, shares in zip(rescoring.names, rescoring.sameness, rescoring.changed, strict=True):
+        lines.append(",".join([name, f"{same:.4f}", *(f"{share:.4f}" for share in shares)]))
+    write_text(path, "\n".join(lines) + "\n")
+
+
+def draw(path: Path, rescoring: Rescoring) -> None:
+    """Draw the matrix as a PNG: a row for each direction, a column for each attribute."""
+    from matplotlib.figure import Figure
+
+    side = 2.5 + 0.22 * len(rescoring.names)
+    figure = Figure((side + 1, side), layout="constrained")
+    axes = figure.add_subplot()
+    image = axes.imshow(rescoring.changed, vmin=0, vmax=1, cmap="magma")
+    places = range(len(rescoring.names))
+    axes.set_xticks(places, rescoring.names, rotation=90, fontsize=7)
+    axes.set_yticks(places, rescoring.names, fontsize=7)
+    axes.set_xlabel("share of faces whose answer changes")
+    axes.set_ylabel("moved along")
+    figure.colorbar(image, shrink=0.6)
+    with replacing(path) as partial:
+        figure.savefig(partial, format="png", dpi=110)
