@@ -77,6 +77,24 @@ class Answers(NameList):
         return answers
 
 
+class Strengths(NameList):
+    """NAME=NUMBER, separated by commas."""
+
+    name = "NAME=NUMBER"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, float]:
+        """Validate it."""
+        if isinstance(value, dict):  # the default
+            return value
+        strengths = {}
+        for part in super().convert(value, param, ctx).split(","):
+            name, _, strength = part.partition("=")
+            if name in strengths:
+                self.fail(f"{name!r} is named twice.", param, ctx)
+            strengths[name] = Number(-100, 100).convert(strength, param, ctx)
+        return strengths
+
+
 class Names(NameList):
     """Some of several names."""
 

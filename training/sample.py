@@ -2,28 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import product
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 import numpy as np
 from click import UsageError
 
 from training import config as configs
+from training.explore import directions
+from training.explore.directions import Directions
 from training.grid import captioned, tile, write_png
-from training.options import SEED, Answers, NameList
+from training.options import SEED, Answers, NameList, Strengths
 from training.quiet import startup_messages_hidden
 
 FACES, ROWS = 64, 8
+STRENGTHS = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)
+"""Columns of --strip, in standard deviations of z."""
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+class Column(NamedTuple):
+    """What the faces of one column of the grid are drawn from."""
+
+    caption: str
+    z: np.ndarray
+    """float32 [faces, length of z]."""
+    labels: np.ndarray | None
+    """float32 [faces, conditions], -1 or 1."""
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 110})
 @click.option(
     "--run", "folder", type=click.Path(path_type=Path), required=True, help="A run's folder, finished or running."
 )
 @click.option(
-    "--count", type=click.IntRange(min=1), help=f"Number of faces, with --each of rows.  [default: {FACES}, {ROWS}]"
+    "--count",
+    type=click.IntRange(min=1),
+    help=f"Number of faces, with --each and --strip of rows.  [default: {FACES}, {ROWS}]",
 )
 @click.option("--seed", type=SEED, default=0, help="Seed of the faces.")
 @click.option(
@@ -40,47 +57,93 @@ FACES, ROWS = 64, 8
     type=NameList(),
     default="",
     show_default="none",
-    help="Draw each face with and without these attributes, one face a row: Smiling,Eyeglasses.",
+    help="Draw each face with and without these attributes, one face a row: Smiling,Eyeglasses. For runs with "
+    "--condition.",
+)
+@click.option(
+    "--edit",
+    type=Strengths(),
+    default={},
+    show_default="none",
+    help="Move the faces along directions of training.directions, in standard deviations of z: Smiling=+2,Male=-1.",
+)
+@click.option(
+    "--strip",
+    metavar="NAME",
+    help=f"Move each face along a direction, one face a row, by {STRENGTHS[0]:+g} to {STRENGTHS[-1]:+g}: Smiling.",
 )
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), default="faces.png", help="The PNG to write.")
-def main(folder: Path, count: int | None, seed: int, given: Mapping[str, bool], each: str, out: Path) -> None:
+def main(
+    folder: Path,
+    count: int | None,
+    seed: int,
+    given: Mapping[str, bool],
+    each: str,
+    edit: Mapping[str, float],
+    strip: str | None,
+    out: Path,
+) -> None:
     """Draw faces with the generator of a run, as one grid."""
     config, path = configs.load_with_generator(folder)
     names = [name for name in each.split(",") if name]
     configs.check_conditions(folder, config, [*given, *names])
     if twice := [name for name in names if name in given]:
         raise UsageError(f"{twice[0]} is in --set and in --each: it can be in one of them.")
+    if names and strip:
+        raise UsageError("--each and --strip both make the columns: choose one.")
     if not out.parent.is_dir():
         raise UsageError(f"{out.parent} is not a folder: make it first, or choose another --out.")
+    moves = open_directions(folder, [*edit, *([strip] if strip else [])])
+
     with startup_messages_hidden():
         from training import draw
         from training.data import labels
 
-        frequencies = labels.load(folder) if config.conditions else None
         generator = draw.load(path)
     distribution = config.method.latent_distribution
-    count = count or (ROWS if names else FACES)
-    rows = frequencies.draw(count, seed, given) if frequencies else None
-    if not names:
-        write_png(out, tile(draw.faces(generator, count, seed, distribution, rows)))
+    count = count or (ROWS if names or strip else FACES)
+    z = draw.latents(generator, count, seed, distribution)
+    if edit:
+        z = moves.edit(z, edit, distribution)
+    rows = labels.load(folder).draw(count, seed, given) if config.conditions else None
+    if names:
+        columns = list(columns_of_answers(z, rows, names, config.conditions))
+    elif strip:
+        columns = [
+            Column(f"{by:+g}" if by else "0", moves.edit(z, {strip: by}, distribution), rows) for by in STRENGTHS
+        ]
+    else:
+        write_png(out, tile(draw.render(generator, z, rows)))
         print(f"{out}: {count} faces.")
         return
-    answers = list(product((False, True), repeat=len(names)))
-    columns = with_answers(rows, [config.conditions.index(name) for name in names], answers)
-    z = np.repeat(draw.latents(generator, count, seed, distribution), len(answers), axis=0)
-    images = draw.render(generator, z, columns.reshape(len(z), -1))
-    captions = [
-        "\n".join(f"{name}={int(is_so)}" for name, is_so in zip(names, answer, strict=True)) for answer in answers
-    ]
-    write_png(out, captioned(images.reshape(count, len(answers), *images.shape[1:]), captions))
-    print(f"{out}: {count} rows, a face each, with {' and '.join(names)} as captioned.")
+    images = np.stack([draw.render(generator, column.z, column.labels) for column in columns], axis=1)
+    write_png(out, captioned(images, [column.caption for column in columns]))
+    print(f"{out}: {count} rows, a face each, with {' and '.join(names) or strip} as captioned.")
 
 
-def with_answers(rows: np.ndarray, columns: list[int], answers: list[tuple[bool, ...]]) -> np.ndarray:
-    """Return labels [rows, answers, conditions]: each row with each of the answers in these columns."""
-    repeated = np.repeat(rows[:, None], len(answers), axis=1)
-    repeated[:, :, columns] = np.where(answers, 1.0, -1.0)
-    return repeated
+def columns_of_answers(
+    z: np.ndarray, rows: np.ndarray, names: list[str], conditions: tuple[str, ...]
+) -> Iterator[Column]:
+    """Yield a column for each combination of answers: the labels of `rows` with these attributes set."""
+    places = [conditions.index(name) for name in names]
+    for answers in product((0, 1), repeat=len(names)):
+        labels = rows.copy()
+        labels[:, places] = np.where(answers, 1.0, -1.0)
+        yield Column("\n".join(f"{name}={is_so}" for name, is_so in zip(names, answers, strict=True)), z, labels)
+
+
+def open_directions(folder: Path, names: list[str]) -> Directions | None:
+    """Return the directions of a run where some are asked for.
+
+    Raises:
+        UsageError: there are none yet, or none of such a name.
+    """
+    if not names:
+        return None
+    found = directions.load(folder)
+    if unknown := [name for name in names if name not in found.names]:
+        raise UsageError(f"{folder} has no direction {unknown[0]!r}, but {', '.join(found.names)}.")
+    return found
 
 
 if __name__ == "__main__":

@@ -100,6 +100,15 @@ def test_tensorflow_reads_the_pixels_and_the_labels(made, animals):
     }
 
 
+def test_what_tfds_shows_names_the_size_and_the_color(made, shards):
+    shown = {}
+    for folder in (made[0], shards):
+        document = json.loads((folder / "dataset_info.json").read_text())
+        shown[folder] = document["configName"], document["description"]
+    assert shown[made[0]] == ("center_lanczos_rgb32", "Photos cropped to 32x32 RGB pixels (center, lanczos).")
+    assert shown[shards] == ("progan_box_gray64", "Photos cropped to 64x64 grey pixels (progan, box).")
+
+
 @pytest.mark.skipif(find_spec("tensorflow_datasets") is None, reason="not on Python 3.10")
 def test_tfds_knows_it_by_its_name(made):
     import tensorflow_datasets as tfds

@@ -84,6 +84,14 @@ def with_attributes(folder, listed):
     return str(folder)
 
 
+def test_shards_of_two_shapes_are_refused_and_both_are_named(tmp_path):
+    for name, side in (("small", 8), ("large", 16)):
+        write_shards(tmp_path / name, numbered_images(4, side), (4,))
+    with pytest.raises(UsageError, match=r"large holds 16x16x1; .*small holds 8x8x1\. Name one folder"):
+        find([str(tmp_path / "small"), str(tmp_path / "large")])
+    assert find([str(tmp_path / "small")]).image_shape == (8, 8, 1)
+
+
 def test_attributes_are_those_of_all_folders(tmp_path):
     for name in ("first", "second"):
         write_shards(tmp_path / name, numbered_images(10), (10,))

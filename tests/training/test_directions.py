@@ -1,0 +1,125 @@
+"""The command as a user types it, on a generator of which it is known what each number of z does."""
+
+import csv
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.command import Command
+from tests.training.shards_by_tensorflow import write_shards
+from training import config as configs
+from training.config import Config
+from training.directions import main as directions_command
+from training.explore import directions
+from training.features import main as features_command
+from training.presets import PRESETS
+from training.sample import main as sample_command
+
+find, features, sample = map(Command, (directions_command, features_command, sample_command))
+
+
+def bright_or_striped(count, seed):
+    random = np.random.default_rng(seed)
+    bright, striped = random.random(count) < 0.5, random.random(count) < 0.5
+    images = np.where(bright, 170, 80)[:, None, None, None] + random.integers(-20, 20, (count, 16, 16, 1))
+    images[striped, :, ::4] += 60
+    return images.astype(np.uint8), {"Bright": bright.astype(int), "Striped": striped.astype(int)}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """Shards, both networks of attributes, and a run: number 0 of z is brightness, number 1 the stripes."""
+    place = tmp_path_factory.mktemp("directions")
+    for split, count, seed in (("train", 300, 0), ("valid", 300, 1)):
+        images, attributes = bright_or_striped(count, seed)
+        write_shards(place / "data", images, (count,), split, attributes)
+    for option in ((), ("--judge",)):
+        features.succeeds("--shards", place / "data", "--kimg", 8, *option)
+    run = place / "run"
+    run.mkdir()
+    z = keras.Input((8,), name="z")
+    model = keras.Model(z, keras.layers.Reshape((16, 16, 1))(keras.layers.Dense(256)(z)))
+    kernel = 0.005 * np.random.default_rng(0).standard_normal((8, 256))
+    stripes = np.zeros((16, 16))
+    stripes[:, ::4] = 1
+    kernel[0] += 45 / 255
+    kernel[1] += 30 / 255 * stripes.ravel()
+    model.layers[1].set_weights([kernel, 125 / 255 + 30 / 255 * stripes.ravel()])
+    model.save(run / "generator.keras")
+    method = replace(PRESETS["classic"], latent=8, latent_distribution="normal")
+    configs.save(run, Config("classic", method, 0, "train", 300, "abc", (16, 16, 1), cache=True), {})
+    return place
+
+
+@pytest.fixture(scope="module")
+def said(place):
+    return find.succeeds("--run", place / "run", "--shards", place / "data", "--count", 2000)
+
+
+def test_each_attribute_has_the_number_that_it_is_made_of(place, said):
+    found = directions.load(place / "run")
+    assert found.names == ("Bright", "Striped")
+    assert found.vectors[0, 0] > 0.95
+    assert found.vectors[1, 1] > 0.8
+    assert found.accuracies.min() > 0.8
+
+
+def test_the_judge_sees_its_own_attribute_change_and_says_so(place, said):
+    rows = list(csv.DictReader((place / "run/directions.csv").open()))
+    assert float(rows[0]["Bright"]) > 0.95
+    assert float(rows[0]["Striped"]) < 0.5
+    assert Image.open(place / "run/directions.png").size[0] > 200
+    [line] = [line for line in said.splitlines() if line.startswith("Bright")]
+    assert f"{float(rows[0]['Bright']):.1%}" in line
+
+
+def test_faces_are_moved_by_name(place, said, tmp_path):
+    path = tmp_path / "faces.png"
+    sample.succeeds("--run", place / "run", "--strip", "Bright", "--count", 3, "--out", path)
+    picture = np.asarray(Image.open(path)).astype(int)
+    faces = picture[-3 * 16 :].reshape(3, 16, 7, 16).mean(axis=(1, 3))
+    assert (np.diff(faces, axis=1) > 0).all(), "brighter from left to right"
+    means = []
+    for edit in ("Bright=-2", "Bright=+2,Striped=1"):
+        sample.succeeds("--run", place / "run", "--edit", edit, "--out", path)
+        means.append(np.asarray(Image.open(path)).mean())
+    assert means[0] + 30 < means[1]
+
+
+def test_without_attributes_directions_come_from_the_weights(place, tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    for name in ("generator.keras", "config.json"):
+        (run / name).write_bytes((place / "run" / name).read_bytes())
+    assert "from the weights alone" in find.succeeds("--run", run, "--no-attributes")
+    found = directions.load(run)
+    assert found.names[0] == "direction_1"
+    assert abs(found.vectors[0, 0]) > 0.9, "brightness moves the most pixels"
+    sample.succeeds("--run", run, "--strip", "direction_1", "--out", tmp_path / "faces.png")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--edit", "Bald=1"), "has no direction 'Bald', but Bright, Striped"),
+        (("--edit", "Bright"), "is not a valid float"),
+        (("--edit", "Bright=nan"), "is not a finite number"),
+        (("--edit", "Bright=1,Bright=2"), "'Bright' is named twice"),
+        (("--strip", "Bald"), "has no direction 'Bald'"),
+    ],
+)
+def test_what_cannot_be_moved_is_one_message(place, said, tmp_path, arguments, message):
+    assert message in sample.is_refused("--run", place / "run", *arguments, "--out", tmp_path / "faces.png")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_without_directions_says_how_to_get_them(place, tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    for name in ("generator.keras", "config.json"):
+        (run / name).write_bytes((place / "run" / name).read_bytes())
+    said = sample.is_refused("--run", run, "--strip", "Bright", "--out", tmp_path / "faces.png")
+    assert f"python -m training.directions --run {run}" in said
