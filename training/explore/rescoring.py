@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,6 +77,14 @@ def write_csv(path: Path, rescoring: Rescoring) -> None:
     for name, same, shares in zip(rescoring.names, rescoring.sameness, rescoring.changed, strict=True):
         lines.append(",".join([name, f"{same:.4f}", *(f"{share:.4f}" for share in shares)]))
     write_text(path, "\n".join(lines) + "\n")
+
+
+def load_own(path: Path) -> dict[str, float]:
+    """Return how often each direction changes its own attribute, from what `write_csv` wrote; nothing without it."""
+    if not path.exists():
+        return {}
+    with path.open(encoding="utf-8", newline="") as file:
+        return {row["direction"]: float(row[row["direction"]]) for row in csv.DictReader(file)}
 
 
 def draw(path: Path, rescoring: Rescoring) -> None:

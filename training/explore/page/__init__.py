@@ -1,0 +1,121 @@
+"""One HTML file in which a run's generator draws faces, with the report of the run: no server, no request."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import html
+import io
+import json
+import math
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from training import config as configs
+from training.config import Config
+from training.data.labels import LabelFrequencies
+from training.explore import rescoring
+from training.explore.directions import Directions
+from training.explore.layers import Layer
+from training.metrics import METRICS
+
+MAX_SLIDERS = 16
+MAX_SAMPLES = 12
+"""Grids of samples, spread over the training."""
+SAMPLE_PIXELS = 256
+"""Side of what is shown of a grid: its upper left corner."""
+
+
+def data_of(
+    folder: Path,
+    config: Config,
+    machine: Mapping[str, object],
+    layers: list[Layer],
+    directions: Directions | None,
+    frequencies: LabelFrequencies | None,
+) -> dict[str, Any]:
+    """Return what the page shows, as JSON has it."""
+    return {
+        "layers": layers,
+        "shape": list(config.image_shape),
+        "latent": config.method.latent,
+        "distribution": config.method.latent_distribution,
+        "conditions": list(config.conditions),
+        "combinations": _combinations(frequencies),
+        "directions": _best(directions, rescoring.load_own(folder / "directions.csv")) if directions else [],
+        "report": {
+            "history": _losses(folder / "history.csv"),
+            "samples": _samples(folder / "samples"),
+            "scores": _scores(folder / "evaluation.json"),
+            "metrics": [[name, "lower" if metric.lower_is_better else "higher"] for name, metric in METRICS.items()],
+            "settings": [[name, str(value)] for name, value in {**configs.rows(config), **machine}.items()],
+        },
+    }
+
+
+def build(title: str, data: Mapping[str, Any]) -> str:
+    """Return the HTML."""
+    parts = {
+        "TITLE": html.escape(title),
+        "STYLE": _file("style.css"),
+        "ENGINE": _file("engine.js"),
+        "APP": _file("app.js"),
+        # "</script>" within it would end the element.
+        "DATA": json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"),
+    }
+    page = _file("page.html")
+    for name, text in parts.items():
+        page = page.replace("{{" + name + "}}", text)
+    return page
+
+
+def _file(name: str) -> str:
+    return (files(__package__) / name).read_text(encoding="utf-8")
+
+
+def _combinations(frequencies: LabelFrequencies | None) -> list[dict[str, Any]]:
+    if frequencies is None:
+        return []
+    rows = zip(frequencies.combinations.astype(int).tolist(), frequencies.photos.tolist(), strict=True)
+    return [{"labels": labels, "photos": photos} for labels, photos in rows]
+
+
+def _best(directions: Directions, own: Mapping[str, float]) -> list[dict[str, Any]]:
+    """The directions that change their own attribute most, in that order; all alike where no judge has said."""
+    vectors = dict(zip(directions.names, directions.vectors.round(5).tolist(), strict=True))
+    names = sorted(directions.names, key=lambda name: -own.get(name, 0.0))[:MAX_SLIDERS]
+    return [{"name": name, "vector": vectors[name]} for name in names]
+
+
+def _losses(path: Path) -> list[list[float]]:
+    """Epoch, D's and G's loss; none of a run that has not ended an epoch."""
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = [[int(row["epoch"]), float(row["d_loss"]), float(row["g_loss"])] for row in csv.DictReader(file)]
+    return [row for row in rows if all(map(math.isfinite, row))]
+
+
+def _samples(folder: Path) -> list[dict[str, Any]]:
+    found = sorted(folder.glob("epoch-*.png"))
+    chosen = [found[round(place)] for place in np.linspace(0, len(found) - 1, min(len(found), MAX_SAMPLES))]
+    return [{"epoch": int(path.stem.partition("-")[2]), "picture": _picture(path)} for path in chosen]
+
+
+def _picture(path: Path) -> str:
+    with Image.open(path) as grid:
+        corner = grid.crop((0, 0, min(grid.width, SAMPLE_PIXELS), min(grid.height, SAMPLE_PIXELS)))
+    buffer = io.BytesIO()
+    corner.save(buffer, "WEBP", quality=80)
+    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _scores(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    return json.loads(path.read_text(encoding="utf-8"))["scores"]

@@ -1,0 +1,326 @@
+// The page: a wall of faces, one to turn, a walk between two, and the report of the run.
+"use strict";
+const DATA = JSON.parse(document.getElementById("data").textContent);
+const TEXTS = {
+  en: {
+    intro: "These faces do not exist. A small neural network that was trained on photos of celebrities draws them here, in your browser: nothing is sent anywhere.",
+    wall: "Faces", more: "New faces", truncation: "Variety", chosen: "The chosen face", save: "Save the face",
+    reset: "Reset the sliders", choose: "Choose a second face on the wall", play: "Play the walk between both",
+    film: "Save the walk", link: "Link to this face", report: "The training", losses: "Loss by epoch",
+    samples: "Samples after epoch", scores: "Scores", settings: "Settings", face: "Face", of: "of",
+    better: {lower: "lower is better", higher: "higher is better"},
+    floor: "held-out photos", train: "faces against training photos", held_out: "faces against held-out photos",
+    labels: "Attributes of the faces", any: "as in the photos", yes: "yes", no: "no", error: "Drawing failed",
+    licence: "Trained on CelebA (Liu et al. 2015), which is for non-commercial research only. Real photos are not shown: the people in them did not agree to be on this page.",
+  },
+  ko: {
+    intro: "실제로 존재하지 않는 얼굴입니다. 유명인 사진으로 학습한 작은 신경망이 브라우저 안에서 바로 그리며, 어떤 데이터도 밖으로 보내지 않습니다.",
+    wall: "얼굴", more: "새 얼굴 그리기", truncation: "다양성", chosen: "선택한 얼굴", save: "얼굴 저장",
+    reset: "슬라이더 초기화", choose: "두 번째 얼굴 고르기", play: "두 얼굴 사이를 재생", film: "재생 영상 저장",
+    link: "이 얼굴의 링크", report: "학습 기록", losses: "에포크별 손실", samples: "샘플: 에포크",
+    scores: "평가 점수", settings: "설정", face: "얼굴", of: "/",
+    better: {lower: "낮을수록 좋음", higher: "높을수록 좋음"},
+    floor: "학습에 쓰지 않은 사진", train: "얼굴과 학습 사진", held_out: "얼굴과 학습에 쓰지 않은 사진",
+    labels: "얼굴의 속성", any: "사진의 빈도대로", yes: "있음", no: "없음", error: "그리기에 실패했습니다",
+    licence: "CelebA(Liu et al. 2015)로 학습했으며, CelebA는 비상업적 연구에만 쓸 수 있습니다. 사진 속 인물이 이 페이지에 실리는 데 동의하지 않았으므로 실제 사진은 보여 주지 않습니다.",
+  },
+};
+const TEXT = TEXTS[(navigator.language || "en").startsWith("ko") ? "ko" : "en"];
+document.documentElement.lang = TEXT === TEXTS.ko ? "ko" : "en";
+for (const element of document.querySelectorAll("[data-text]")) element.textContent = TEXT[element.dataset.text];
+
+const $ = id => document.getElementById(id);
+const [HEIGHT, WIDTH, CHANNELS] = DATA.shape;
+const FACES = 24, FRAMES = 48;
+const state = {first: 1, chosen: 1, second: null, psi: 1, strengths: {}, answers: {}};
+
+// Random numbers of a face: the same on every machine. mulberry32, and Box and Muller for normal ones.
+function randomsOf(seed) {
+  let a = seed >>> 0;
+  return () => {
+    a = a + 0x6d2b79f5 | 0;
+    let t = Math.imul(a ^ a >>> 15, 1 | a);
+    t = t + Math.imul(t ^ t >>> 7, 61 | t) ^ t;
+    return ((t ^ t >>> 14) >>> 0) / 4294967296;
+  };
+}
+function zOf(face) {
+  const random = randomsOf(face * 2654435761), z = new Float32Array(DATA.latent);
+  for (let i = 0; i < z.length; i++)
+    z[i] = DATA.distribution === "uniform" ? 2 * random() - 1
+      : Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
+  return z.map(value => value * state.psi);
+}
+const lengthOf = z => Math.sqrt(z.reduce((sum, value) => sum + value * value, 0));
+function edited(z) {
+  const out = Float32Array.from(z), before = lengthOf(z);
+  const unit = DATA.distribution === "uniform" ? 1 / Math.sqrt(3) : 1;
+  for (const {name, vector} of DATA.directions) {
+    const strength = (state.strengths[name] || 0) * unit;
+    if (strength) for (let i = 0; i < out.length; i++) out[i] += strength * vector[i];
+  }
+  if (DATA.distribution === "uniform") return out.map(value => Math.max(-1, Math.min(1, value)));
+  const scale = before / Math.max(lengthOf(out), 1e-12);
+  return out.map(value => value * scale);
+}
+function between(a, b, share) {
+  const lengths = lengthOf(a) * lengthOf(b);
+  const cosine = Math.max(-1, Math.min(1, a.reduce((sum, value, i) => sum + value * b[i], 0) / Math.max(lengths, 1e-12)));
+  const angle = Math.acos(cosine), sine = Math.sin(angle);
+  if (DATA.distribution === "uniform" || sine < 1e-6) return a.map((value, i) => value + share * (b[i] - value));
+  return a.map((value, i) => (Math.sin((1 - share) * angle) * value + Math.sin(share * angle) * b[i]) / sine);
+}
+// Labels as often together as the photos have them, but for what is set.
+function labelsOf(face) {
+  if (!DATA.conditions.length) return [];
+  const fits = DATA.combinations.filter(({labels}) =>
+    DATA.conditions.every((name, i) => state.answers[name] === undefined || labels[i] === state.answers[name]));
+  const pool = fits.length ? fits : DATA.combinations;
+  let place = randomsOf(face + 77777)() * pool.reduce((sum, {photos}) => sum + photos, 0);
+  const found = pool.find(({photos}) => (place -= photos) < 0) || pool[pool.length - 1];
+  return found.labels.map((label, i) => state.answers[DATA.conditions[i]] ?? label);
+}
+
+// The network runs in a worker, so that the page stays quick; where a browser has none, here.
+const ENGINE = document.getElementById("engine").textContent;
+const waiting = new Map();
+let asked = 0, draw;
+try {
+  const program = ENGINE + ";let generate;onmessage=({data})=>{if(data.layers){generate=generatorOf(data.layers);return}" +
+    "try{postMessage({id:data.id,values:generate(data)})}catch(error){postMessage({id:data.id,error:String(error)})}}";
+  const worker = new Worker(URL.createObjectURL(new Blob([program], {type: "text/javascript"})));
+  worker.onmessage = ({data}) => { const [done, failed] = waiting.get(data.id); waiting.delete(data.id); data.error ? failed(data.error) : done(data.values); };
+  worker.onerror = event => { for (const [, failed] of waiting.values()) failed(event.message); waiting.clear(); };
+  worker.postMessage({layers: DATA.layers});
+  draw = (z, labels) => new Promise((done, failed) => { waiting.set(++asked, [done, failed]); worker.postMessage({id: asked, z, labels}); });
+} catch (error) {
+  const generate = generatorOf(DATA.layers);
+  draw = async (z, labels) => generate({z, labels});
+}
+function show(canvas, values) {
+  canvas.width = WIDTH; canvas.height = HEIGHT;
+  const context = canvas.getContext("2d"), image = context.createImageData(WIDTH, HEIGHT);
+  for (let i = 0; i < WIDTH * HEIGHT; i++) {
+    for (let c = 0; c < 3; c++) image.data[4 * i + c] = Math.round(255 * Math.max(0, Math.min(1, values[i * CHANNELS + (CHANNELS === 3 ? c : 0)])));
+    image.data[4 * i + 3] = 255;
+  }
+  context.putImageData(image, 0, 0);
+}
+function complain(error) { console.error(error); $("title").textContent = `${TEXT.error}: ${error}`; }
+
+let wallTurn = 0;
+async function drawWall() {
+  const turn = ++wallTurn, began = performance.now();
+  [...$("wall").children].forEach((button, i) => {
+    const face = state.first + i;
+    button.dataset.face = face;
+    button.setAttribute("aria-label", `${TEXT.face} ${face}`);
+  });
+  marked();
+  for (const button of $("wall").children) {
+    const face = Number(button.dataset.face);
+    const values = await draw(zOf(face), labelsOf(face));
+    if (turn !== wallTurn) return;
+    show(button.firstChild, values);
+  }
+  document.body.dataset.ready = (performance.now() - began).toFixed(0);
+}
+function marked() {
+  for (const button of $("wall").children) {
+    const face = Number(button.dataset.face);
+    button.setAttribute("aria-pressed", face === state.chosen);
+    button.classList.toggle("second", face === state.second);
+  }
+  $("play").disabled = $("film").disabled = state.second === null;
+}
+let faceTurn = 0;
+async function drawFace() {
+  const turn = ++faceTurn;
+  $("face").setAttribute("aria-label", `${TEXT.face} ${state.chosen}`);
+  const values = await draw(edited(zOf(state.chosen)), labelsOf(state.chosen));
+  if (turn === faceTurn) show($("face"), values);
+  remember();
+}
+function remember() {
+  const parts = [["face", state.chosen]];
+  if (state.first !== 1) parts.push(["wall", state.first]);
+  if (state.second !== null) parts.push(["to", state.second]);
+  if (state.psi !== 1) parts.push(["variety", state.psi]);
+  for (const [name, value] of Object.entries(state.strengths)) if (value) parts.push([name, value]);
+  for (const [name, value] of Object.entries(state.answers)) parts.push([`is:${name}`, value]);
+  const fragment = "#" + new URLSearchParams(parts);
+  $("link").href = fragment;
+  try { history.replaceState(null, "", fragment); } catch (error) { /* some browsers refuse it for files */ }
+}
+function recall() {
+  const parts = new URLSearchParams(location.hash.slice(1));
+  const number = (name, otherwise) => Number.isFinite(parseFloat(parts.get(name))) ? parseFloat(parts.get(name)) : otherwise;
+  state.chosen = number("face", 1);
+  state.first = number("wall", 1);
+  state.second = parts.has("to") ? number("to", null) : null;
+  state.psi = Math.max(0.3, Math.min(1, number("variety", 1)));
+  state.strengths = {}; state.answers = {};
+  for (const {name} of DATA.directions) if (parts.has(name)) state.strengths[name] = Math.max(-4, Math.min(4, number(name, 0)));
+  for (const name of DATA.conditions) if (parts.has(`is:${name}`)) state.answers[name] = number(`is:${name}`, 1) < 0 ? -1 : 1;
+}
+
+async function walk(each) {
+  const a = edited(zOf(state.chosen)), b = edited(zOf(state.second)), labels = labelsOf(state.chosen);
+  for (let frame = 0; frame < FRAMES; frame++) {
+    const share = (1 - Math.cos(2 * Math.PI * frame / FRAMES)) / 2;  // there and back
+    show($("face"), await draw(between(a, b, share), labels));
+    await each();
+  }
+  drawFace();
+}
+const nextFrame = () => new Promise(done => requestAnimationFrame(done));
+function saved(blob, name) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(blob); link.download = name; link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}
+async function film() {
+  if (typeof MediaRecorder === "undefined" || !$("face").captureStream) {  // all frames side by side
+    const strip = document.createElement("canvas"), context = strip.getContext("2d");
+    strip.width = WIDTH * FRAMES; strip.height = HEIGHT;
+    let at = 0;
+    await walk(async () => context.drawImage($("face"), WIDTH * at++, 0));
+    strip.toBlob(blob => saved(blob, "walk.png"));
+    return;
+  }
+  const recorder = new MediaRecorder($("face").captureStream(24)), parts = [];
+  recorder.ondataavailable = ({data}) => parts.push(data);
+  recorder.onstop = () => saved(new Blob(parts, {type: recorder.mimeType}), "walk.webm");
+  recorder.start();
+  await walk(() => new Promise(done => setTimeout(done, 1000 / 24)));
+  recorder.stop();
+}
+
+// Controls.
+for (let i = 0; i < FACES; i++) {
+  const button = document.createElement("button");
+  button.append(document.createElement("canvas"));
+  button.onclick = () => {
+    const face = Number(button.dataset.face);
+    if ($("choose").checked) state.second = face; else state.chosen = face;
+    $("choose").checked = false;
+    marked(); drawFace().catch(complain);
+  };
+  $("wall").append(button);
+}
+function slider(name) {
+  const label = document.createElement("label"), output = document.createElement("output"), input = document.createElement("input");
+  Object.assign(input, {type: "range", min: -4, max: 4, step: 0.1});
+  input.dataset.name = name;
+  input.oninput = () => { state.strengths[name] = Number(input.value); output.textContent = input.value; drawFace().catch(complain); };
+  label.append(name.replace(/_/g, " "), output, input);
+  $("sliders").append(label);
+}
+DATA.directions.forEach(({name}) => slider(name));
+for (const name of DATA.conditions) {
+  const label = document.createElement("label"), select = document.createElement("select");
+  select.dataset.name = name;
+  for (const [text, value] of [[TEXT.any, ""], [TEXT.yes, 1], [TEXT.no, -1]]) select.append(new Option(text, value));
+  select.onchange = () => {
+    if (select.value) state.answers[name] = Number(select.value); else delete state.answers[name];
+    drawFace().catch(complain); drawWall().catch(complain);
+  };
+  label.append(name.replace(/_/g, " "), " ", select);
+  $("labels").append(label);
+}
+function controls() {
+  $("psi").value = state.psi;
+  document.querySelector("output[for=psi]").textContent = ` ${state.psi}`;
+  for (const input of $("sliders").querySelectorAll("input")) {
+    input.value = state.strengths[input.dataset.name] || 0;
+    input.previousSibling.textContent = input.value;
+  }
+  for (const select of $("labels").querySelectorAll("select")) select.value = state.answers[select.dataset.name] ?? "";
+  marked();
+}
+$("more").onclick = () => { state.first += FACES; remember(); drawWall().catch(complain); };
+$("psi").oninput = () => { state.psi = Number($("psi").value); controls(); drawFace().catch(complain); drawWall().catch(complain); };
+$("reset").onclick = () => { state.strengths = {}; controls(); drawFace().catch(complain); };
+$("save").onclick = () => $("face").toBlob(blob => saved(blob, `face-${state.chosen}.png`));
+$("play").onclick = () => walk(nextFrame).catch(complain);
+$("film").onclick = () => film().catch(complain);
+window.onhashchange = () => { recall(); controls(); drawFace().catch(complain); drawWall().catch(complain); };
+
+// The report.
+const SVG = "http://www.w3.org/2000/svg";
+function element(name, attributes, text) {
+  const made = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  if (text !== undefined) made.textContent = text;
+  return made;
+}
+function curves() {
+  const rows = DATA.report.history.filter(row => row.slice(1).every(Number.isFinite));
+  if (rows.length < 2) return;
+  const width = 640, height = 240, left = 40, bottom = 24;
+  const top = Math.max(...rows.flatMap(row => row.slice(1)));
+  const x = i => left + (width - left - 8) * i / (rows.length - 1), y = value => 8 + (height - 8 - bottom) * (1 - value / top);
+  const svg = element("svg", {viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": TEXT.losses, tabindex: 0});
+  for (const part of [0, 0.5, 1]) {
+    svg.append(element("line", {x1: left, x2: width - 8, y1: y(top * part), y2: y(top * part), stroke: "var(--line)"}));
+    svg.append(element("text", {x: 0, y: y(top * part) + 4}, (top * part).toPrecision(2)));
+  }
+  [["D", "var(--other)"], ["G", "var(--mark)"]].forEach(([name, stroke], column) => {
+    const points = rows.map((row, i) => `${x(i)},${y(row[column + 1])}`).join(" ");
+    svg.append(element("polyline", {points, fill: "none", stroke, "stroke-width": 2}));
+    svg.append(element("text", {x: width - 24, y: y(rows[rows.length - 1][column + 1]) - 5, style: `fill:${stroke}`}, name));
+  });
+  const line = element("line", {y1: 8, y2: height - bottom, stroke: "currentColor", visibility: "hidden"});
+  const told = element("text", {x: left, y: height - 6}, `${TEXT.losses}: ${rows[0][0]} – ${rows[rows.length - 1][0]}`);
+  let at = 0;
+  const point = i => {
+    at = Math.max(0, Math.min(rows.length - 1, i));
+    const [epoch, d, g] = rows[at];
+    for (const end of ["x1", "x2"]) line.setAttribute(end, x(at));
+    line.setAttribute("visibility", "visible");
+    told.textContent = `${epoch}: D ${d.toFixed(3)}, G ${g.toFixed(3)}`;
+  };
+  svg.onpointermove = event => {
+    const box = svg.getBoundingClientRect();
+    point(Math.round(((event.clientX - box.left) / box.width * width - left) / (width - left - 8) * (rows.length - 1)));
+  };
+  svg.onkeydown = event => { const step = {ArrowLeft: -1, ArrowRight: 1}[event.key]; if (step) { point(at + step); event.preventDefault(); } };
+  svg.append(line, told);
+  $("curves").append(svg);
+}
+function samples() {
+  const shown = DATA.report.samples;
+  if (!shown.length) return;
+  const label = document.createElement("label"), input = document.createElement("input"), output = document.createElement("output"), image = new Image();
+  Object.assign(input, {type: "range", min: 0, max: shown.length - 1, value: shown.length - 1});
+  const update = () => {
+    const {epoch, picture} = shown[input.value];
+    image.src = picture; output.textContent = ` ${epoch}`; image.alt = `${TEXT.samples} ${epoch}`;
+  };
+  input.oninput = update;
+  label.append(`${TEXT.samples}`, output, " ", input);
+  $("samples").append(label, image);
+  update();
+}
+function table(title, head, rows) {
+  if (!rows.length) return;
+  const details = document.createElement("details"), summary = document.createElement("summary"), made = document.createElement("table");
+  details.open = head.length > 0;
+  summary.textContent = title;
+  for (const cells of head.length ? [head, ...rows] : rows) {
+    const row = made.insertRow();
+    cells.forEach((cell, i) => { const at = document.createElement(i && cells !== head ? "td" : "th"); at.textContent = cell; row.append(at); });
+  }
+  details.append(summary, made);
+  $("tables").append(details);
+}
+function report() {
+  curves(); samples();
+  const {scores, settings} = DATA.report, columns = Object.keys(scores);
+  const figure = value => Number.isFinite(value) ? Number(value.toPrecision(4)).toString() : "";
+  table(TEXT.scores, ["", ...columns.map(name => TEXT[name] || name), ""], DATA.report.metrics.map(([name, better]) =>
+    [name, ...columns.map(column => figure(scores[column][name])), TEXT.better[better]]).filter(row => row.slice(1, -1).some(Boolean)));
+  table(TEXT.settings, [], settings);
+}
+recall(); controls(); report();
+drawFace().then(drawWall).catch(complain);

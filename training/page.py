@@ -1,0 +1,53 @@
+"""Write a page that draws faces in any browser: python -m training.page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from click import UsageError
+
+from training import config as configs
+from training.explore import directions
+from training.files import write_text
+from training.quiet import startup_messages_hidden
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.option(
+    "--run", "folder", type=click.Path(path_type=Path), required=True, help="A run's folder, finished or running."
+)
+@click.option("--title", default="Faces that do not exist", help="Heading of the page.")
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), default="faces.html", help="The HTML file to write."
+)
+def main(folder: Path, title: str, out: Path) -> None:
+    """Write one HTML file in which the generator of a run draws faces: it needs no server and no network.
+
+    A wall of faces, sliders for the directions of training.directions, a walk between two faces, and the report of the
+    run. It is in English or Korean, by the reader's browser.
+    """
+    config, path = configs.load_with_generator(folder)
+    if not out.parent.is_dir():
+        raise UsageError(f"{out.parent} is not a folder: make it first, or choose another --out.")
+    found = directions.load(folder) if (folder / directions.FILE_NAME).exists() else None
+    with startup_messages_hidden():
+        from training import draw
+        from training.data import labels
+        from training.explore import page
+        from training.explore.layers import describe
+
+        layers = describe(draw.load(path))
+    frequencies = labels.load(folder) if config.conditions else None
+    machine = configs.load(folder).machine
+    text = page.build(title, page.data_of(folder, config, machine, layers, found, frequencies))
+    write_text(out, text)
+    print(f"{out}: {len(text.encode()) / 1e6:.1f} MB. Open it in a browser.")
+    if found is None:
+        print(
+            f"It has no sliders: they come from python -m training.directions --run {folder} --shards data/*.tfrecord"
+        )
+
+
+if __name__ == "__main__":
+    main()
