@@ -1,0 +1,271 @@
+"""The page: its arithmetic in V8 against Keras, and the page itself in a browser where there is one."""
+
+import json
+import re
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from py_mini_racer import MiniRacer
+
+from tests.command import Command
+from training import config as configs
+from training import draw
+from training.config import Config
+from training.data import labels
+from training.data.labels import LabelFrequencies
+from training.explore import directions, rescoring
+from training.explore.directions import Directions
+from training.explore.layers import describe
+from training.explore.page import build
+from training.explore.rescoring import Rescoring
+from training.grid import write_png
+from training.loop.history import History, Row
+from training.models.networks import family
+from training.page import main
+from training.presets import PRESETS
+
+page = Command(main)
+SHAPE = (8, 8, 1)
+
+
+def generator_of(preset, conditions=0, shape=SHAPE):
+    """A small generator of this preset, of which every weight is something."""
+    method = PRESETS[preset]
+    width = 0.0625 if preset == "r3gan" else 0.25
+    generator = family(method.network).generator(shape, method.latent, width, conditions)
+    random = np.random.default_rng(0)
+    for weight in generator.trainable_variables:
+        weight.assign_add(0.05 * random.standard_normal(weight.shape).astype(np.float32))
+    for weight in generator.non_trainable_variables:
+        if "moving" in weight.path:
+            weight.assign_add(0.3 * random.random(weight.shape, np.float32))
+    return generator
+
+
+def engine():
+    """V8 with the page's engine."""
+    from importlib.resources import files
+
+    context = MiniRacer()
+    context.eval((files("training.explore.page") / "engine.js").read_text())
+    return context
+
+
+@pytest.mark.parametrize(("shape", "conditions"), [((8, 8, 1), 0), ((8, 8, 3), 2), ((16, 16, 1), 0)])
+@pytest.mark.parametrize("preset", PRESETS)
+def test_the_pixels_are_within_two_of_those_of_keras(preset, shape, conditions):
+    count = 256 if shape == SHAPE else 32
+    generator = generator_of(preset, conditions, shape)
+    random = np.random.default_rng(1)
+    values = {"z": random.standard_normal((count, generator.inputs[0].shape[-1])).astype(np.float32)}
+    if conditions:
+        values["labels"] = np.where(random.random((count, conditions)) < 0.5, -1, 1).astype(np.float32)
+    expected = np.asarray(generator(values if conditions else values["z"], training=False))
+    context = engine()
+    context.eval(f"const draw = generatorOf({json.dumps(describe(generator))})")
+    rows = [{name: rows[index].tolist() for name, rows in values.items()} for index in range(count)]
+    drawn = json.loads(context.eval(f"JSON.stringify({json.dumps(rows)}.map(row => Array.from(draw(row))))"))
+    difference = np.clip(np.reshape(drawn, expected.shape), 0, 1) - np.clip(expected, 0, 1)
+    assert np.abs(difference).max() < 2 / 255
+    assert expected.std() > 1e-3
+
+
+def test_base64_is_read_where_there_is_no_atob():
+    context = engine()
+    for count in (2, 3, 4, 256, 257):
+        content = bytes(range(256)) * 2
+        import base64
+
+        text = base64.b64encode(content[:count]).decode()
+        assert json.loads(context.eval(f"JSON.stringify(Array.from(bytesOf('{text}')))")) == list(content[:count])
+
+
+def test_every_half_is_read_exactly():
+    numbers = np.arange(65536, dtype=np.uint16).view(np.float16).astype(np.float64)
+    finite = np.isfinite(numbers)
+    found = np.array(json.loads(engine().eval("JSON.stringify(Array.from(halves()).map(Number))")), np.float64)
+    np.testing.assert_array_equal(found[finite], numbers[finite])
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A conditional run with directions, samples, losses and scores."""
+    folder = tmp_path_factory.mktemp("page") / "run"
+    folder.mkdir()
+    generator = generator_of("lite", 2)
+    generator.save(folder / "generator.keras")
+    method = replace(PRESETS["lite"], width=0.25)
+    config = Config("lite", method, 0, "train", 640, "abc", SHAPE, cache=True, condition="Male,Smiling")
+    configs.save(folder, config, {"processor": "a <fast> one"})
+    labels.save(
+        folder,
+        LabelFrequencies(("Male", "Smiling"), np.float32([[-1, -1], [1, 1]]), np.array([3, 1], np.int64)),
+    )
+    vectors = np.random.default_rng(0).standard_normal((2, 64)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    directions.save(folder, Directions(("Young", "Bald"), vectors, np.float32([0.9, 0.8])))
+    rescoring.write_csv(
+        folder / "directions.csv", Rescoring(("Young", "Bald"), np.array([[0.5, 0.1], [0.2, 0.9]]), np.ones(2))
+    )
+    history = History(folder, 0)
+    for epoch in range(1, 21):
+        history.add(Row(epoch, 10 * epoch, 640 * epoch, 1.0 / epoch, 2.0 / epoch, 1.0, ""))
+        write_png(folder / f"samples/epoch-{epoch:05d}.png", np.full((64, 64, 1), 10 * epoch, np.uint8))
+    scores = {"train": {"swd": 7.5, "frechet": 2.25}, "floor": {"swd": 7.0, "frechet": 0.9}}
+    (folder / "evaluation.json").write_text(json.dumps({"scores": scores}))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def written(run):
+    out = run.parent / "faces.html"
+    return out, page.succeeds("--run", run, "--out", out, "--title", "Faces & <friends>")
+
+
+def data_in(text):
+    [content] = re.findall(r'<script id="data" type="application/json">(.*?)</script>', text, re.DOTALL)
+    return json.loads(content)
+
+
+def test_one_file_asks_nobody_for_anything(written):
+    out, said = written
+    text = out.read_text(encoding="utf-8")
+    assert "Open it in a browser" in said
+    assert not re.search(r"""(src|href)\s*=\s*["'](?!#)|@import|url\(|fetch\(|XMLHttpRequest|importScripts""", text)
+    assert "{{" not in text
+    assert "<title>Faces &amp; &lt;friends&gt;</title>" in text
+
+
+def test_it_holds_the_report_of_the_run(written):
+    data = data_in(written[0].read_text(encoding="utf-8"))
+    assert (data["shape"], data["latent"], data["distribution"]) == ([8, 8, 1], 64, "normal")
+    assert (data["conditions"], data["combinations"][0]) == (["Male", "Smiling"], {"labels": [-1, -1], "photos": 3})
+    assert [entry["name"] for entry in data["directions"]] == ["Bald", "Young"], "what a judge sees change comes first"
+    report = data["report"]
+    assert report["history"][3] == [4, 0.25, 0.5]
+    epochs = [entry["epoch"] for entry in report["samples"]]
+    assert (len(epochs), epochs[0], epochs[-1]) == (12, 1, 20)
+    assert report["scores"]["train"]["frechet"] == 2.25
+    assert ["frechet", "lower"] in report["metrics"]
+    assert ["processor", "a <fast> one"] in report["settings"]
+
+
+def test_what_the_data_holds_cannot_end_its_element():
+    text = build("a", {"name": "</script><script>alert(1)"})
+    assert data_in(text) == {"name": "</script><script>alert(1)"}
+
+
+def test_a_run_that_is_still_going_shows_what_there_is(run, tmp_path):
+    for name in ("generator.keras", "config.json", "labels.json"):
+        shutil.copy(run / name, tmp_path)
+    said = page.succeeds("--run", tmp_path, "--out", tmp_path / "faces.html")
+    assert f"python -m training.directions --run {tmp_path}" in said
+    data = data_in((tmp_path / "faces.html").read_text(encoding="utf-8"))
+    assert (data["directions"], data["report"]["history"], data["report"]["samples"]) == ([], [], [])
+
+
+def test_what_is_wrong_is_one_message(run, tmp_path):
+    assert "is not a run" in page.is_refused("--run", tmp_path, "--out", tmp_path / "faces.html")
+    assert "is not a folder" in page.is_refused("--run", run, "--out", tmp_path / "none/faces.html")
+    import keras
+
+    z = keras.Input((64,), name="z")
+    other = keras.Model(z, keras.layers.Reshape(SHAPE)(keras.layers.ELU()(keras.layers.Dense(64)(z))))
+    for name in ("config.json", "labels.json"):
+        shutil.copy(run / name, tmp_path)
+    other.save(tmp_path / "generator.keras")
+    assert "A layer of the kind ELU is not known" in page.is_refused(
+        "--run", tmp_path, "--out", tmp_path / "faces.html"
+    )
+    assert not (tmp_path / "faces.html").exists()
+
+
+# In a browser: Debian's chromium and chromium-driver.
+
+
+@pytest.fixture(scope="module", params=["en-US", "ko-KR"])
+def browser(request):
+    if not (shutil.which("chromium") and shutil.which("chromedriver")):
+        pytest.skip("no chromium and chromium-driver here")
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium")
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=400,800"):
+        options.add_argument(argument)
+    options.add_experimental_option("prefs", {"intl.accept_languages": request.param})
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
+    driver.set_page_load_timeout(60)
+    yield driver
+    driver.quit()
+
+
+def opened(driver, out, fragment=""):
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    driver.get("about:blank")
+    driver.get(f"file://{out}{fragment}")
+    WebDriverWait(driver, 60).until(lambda page: page.execute_script("return document.body.dataset.ready"))
+
+
+PIXELS = """
+const canvas = document.getElementById("face"), [width, height] = [canvas.width, canvas.height];
+return Array.from(canvas.getContext("2d").getImageData(0, 0, width, height).data).filter((_, i) => i % 4 === 0);
+"""
+
+
+def test_a_browser_draws_the_wall_and_says_nothing_in_its_log(browser, written):
+    opened(browser, written[0])
+    drawn = browser.execute_script(
+        "return [...document.querySelectorAll('#wall canvas')].map(canvas => canvas.toDataURL())"
+    )
+    assert (len(drawn), len(set(drawn))) == (24, 24)
+    assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
+    width = browser.execute_script("return [document.documentElement.scrollWidth, innerWidth]")
+    assert width[0] <= width[1], "nothing sticks out on a phone"
+    language = browser.execute_script("return document.documentElement.lang")
+    heading = browser.execute_script("return document.getElementById('wall-title').textContent")
+    assert (language, heading) in {("en", "Faces"), ("ko", "얼굴")}
+    untold = browser.execute_script("return [...document.querySelectorAll('[data-text]')].filter(e => !e.textContent)")
+    assert untold == []
+
+
+def test_the_face_is_that_of_keras_and_a_link_brings_it_back(browser, written, run):
+    opened(browser, written[0], "#face=7&Bald=1.5&is:Male=1&is:Smiling=-1")
+    pixels = np.array(browser.execute_script(PIXELS), int).reshape(8, 8)
+    z = np.array(browser.execute_script("return Array.from(edited(zOf(7)))"), np.float32)
+    asked = np.array(browser.execute_script("return labelsOf(7)"), np.float32)
+    assert asked.tolist() == [1, -1]
+    expected = draw.render(draw.load(run / "generator.keras"), z[None], asked[None])[0, ..., 0]
+    assert np.abs(pixels - expected).max() <= 2
+    plain = np.array(browser.execute_script("return Array.from(zOf(7))"), np.float32)
+    by_python = directions.load(run).edit(plain[None], {"Bald": 1.5}, "normal")[0]
+    np.testing.assert_allclose(z, by_python, atol=1e-4)
+    link = browser.execute_script("return document.getElementById('link').href")
+    opened(browser, written[0], "#" + link.partition("#")[2])
+    assert np.array_equal(np.array(browser.execute_script(PIXELS), int).reshape(8, 8), pixels)
+
+
+def test_sliders_and_switches_change_the_face_and_a_second_one_can_be_walked_to(browser, written):
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+    from selenium.webdriver.support.ui import Select, WebDriverWait
+
+    opened(browser, written[0])
+    before = browser.execute_script(PIXELS)
+    browser.find_element(By.CSS_SELECTOR, "#sliders input").send_keys(*[Keys.ARROW_RIGHT] * 20)
+    WebDriverWait(browser, 20).until(lambda page: page.execute_script(PIXELS) != before)
+    browser.find_element(By.ID, "reset").click()
+    WebDriverWait(browser, 20).until(lambda page: page.execute_script(PIXELS) == before)
+    Select(browser.find_element(By.CSS_SELECTOR, "#labels select")).select_by_index(1)
+    assert "is%3AMale=1" in browser.execute_script("return document.getElementById('link').href")
+    play = browser.find_element(By.ID, "play")
+    assert not play.is_enabled()
+    browser.find_element(By.ID, "choose").click()
+    browser.find_elements(By.CSS_SELECTOR, "#wall button")[4].send_keys(Keys.ENTER)
+    WebDriverWait(browser, 20).until(lambda page: play.is_enabled())
+    assert "to=5" in browser.execute_script("return document.getElementById('link').href")
+    assert browser.find_element(By.CSS_SELECTOR, "#curves svg").is_displayed()
