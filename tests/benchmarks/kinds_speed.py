@@ -46,7 +46,7 @@ def decode_only(photos: list[bytes], kind: str) -> None:
 
 
 def command(source: Path, out: Path, options: tuple[str, ...]) -> list[str]:
-    """Stage 1 with two workers, as a user types it."""
+    """Return the command of stage 1 with two workers, as a user types it."""
     names = ["--source", source, "--out", out, "--workers", 2, *options]
     return [sys.executable, "-m", "preprocess.run", *map(str, names)]
 
