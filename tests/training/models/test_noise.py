@@ -70,8 +70,8 @@ def test_no_purpose_shares_a_stream_with_another():
         photos = tf.zeros([4, 8, 8, 1], tf.uint8)
         recorder = Recorder(0, tf.constant(0, tf.int64), 0, 4)
         real = objective.real_images(photos, recorder, 0)
-        objective.discriminator_loss(real, real, recorder, tf.ones([]), penalised=True)
-        objective.generator_loss(real, real, recorder, tf.ones([]))
+        objective.discriminator_loss(real, real, None, recorder, tf.ones([]), penalised=True)
+        objective.generator_loss(real, real, None, recorder, tf.ones([]))
         assert len(drawn) == len(set(drawn)), preset
 
 
