@@ -43,7 +43,7 @@ SHOWN = 12
 @click.option(
     "--keep-others",
     type=Number(0, 1),
-    default=0.0,
+    default=0.3,
     help="How far other attributes are kept as they are: 0 for the steepest directions, 1 to project out all others.",
 )
 @click.option(
