@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,12 +16,14 @@ from training.data.shards import ShardSet
 from training.data.shards import find as find_shards
 from training.explore import directions as found
 from training.explore import rescoring
+from training.explore.directions import Directions
 from training.options import SEED, Number, shards_options
 from training.quiet import startup_messages_hidden
 
 if TYPE_CHECKING:
     import keras
 
+JUDGEMENT = ("directions.csv", "directions.png")
 JUDGED = 1_000
 """Faces that the judge sees along each direction."""
 SHOWN = 12
@@ -78,10 +81,27 @@ def main(
         generator = draw.load(path)
     if photos is None:
         directions = found.factorise(first_kernel(generator, config.method.latent), 16)
-        found.save(folder, directions)
-        print(f"{folder / found.FILE_NAME}: {', '.join(directions.names)}, from the weights alone.")
+    else:
+        directions = find_by_scores(folder, config, generator, photos, count, seed, keep_others)
+    for name in JUDGEMENT:  # of the directions before
+        (folder / name).unlink(missing_ok=True)
+    found.save(folder, replace(directions, generator=draw.digest(path)))
+    source = "the weights alone" if photos is None else f"{count:,} faces"
+    print(
+        f"{folder / found.FILE_NAME}: {len(directions.names)} directions from {source}: {', '.join(directions.names)}."
+    )
+    if photos is None:
         return
-    find_and_judge(folder, config, generator, photos, count, seed, strength, keep_others)
+    try:
+        result = judge(folder, config, generator, photos, directions, seed + 1, strength)
+    except UsageError as error:
+        print(f"No judge says what else changes along them. {error.message}")
+        return
+    matrix, picture = (folder / name for name in JUDGEMENT)
+    rescoring.write_csv(matrix, result)
+    rescoring.draw(picture, result)
+    print(table(directions, result, strength))
+    print(f"{matrix} and {picture}: how often each answer changes along each direction.")
 
 
 def first_kernel(generator: keras.Model, latent: int) -> np.ndarray:
@@ -92,56 +112,69 @@ def first_kernel(generator: keras.Model, latent: int) -> np.ndarray:
     return np.asarray(kernel)[:latent]
 
 
-def find_and_judge(
-    folder: Path,
-    config: Config,
-    generator: keras.Model,
-    photos: ShardSet,
-    count: int,
-    seed: int,
-    strength: float,
-    keep_others: float,
-) -> None:
-    """Find the directions of all attributes, save them, and print and save what the judge says."""
+def find_by_scores(
+    folder: Path, config: Config, generator: keras.Model, photos: ShardSet, count: int, seed: int, keep_others: float
+) -> Directions:
+    """Return the directions of all attributes, by what the network of training.features says of many faces."""
     from training import draw
-    from training.data import labels
     from training.metrics import attributes
     from training.metrics.space import progress
 
     scorer, card = attributes.load_network(photos)
-    judge, judge_card = attributes.load_network(photos, attributes.JUDGE)
-    distribution, names = config.method.latent_distribution, card.attribute_names
-    z = draw.latents(generator, count, seed, distribution)
-    rows = labels.load(folder).draw(count, seed) if config.conditions else None
+    z = draw.latents(generator, count, seed, config.method.latent_distribution)
     with progress(count, "Faces") as bar:
-        faces = draw.render(generator, z, rows, bar.update)
-    logits = scorer.predict(faces, batch_size=256, verbose=0)
-    directions = found.find(names, z, logits, keep_others)
-    found.save(folder, directions)
+        faces = draw.render(generator, z, labels_of(folder, config, count, seed), bar.update)
+    return found.find(card.attribute_names, z, scorer.predict(faces, batch_size=256, verbose=0), keep_others)
 
-    judged_rows = None if rows is None else rows[:JUDGED]
+
+def labels_of(folder: Path, config: Config, count: int, seed: int) -> np.ndarray | None:
+    """Return labels for so many faces, where the run has conditions."""
+    from training.data import labels
+
+    return labels.load(folder).draw(count, seed) if config.conditions else None
+
+
+def judge(
+    folder: Path,
+    config: Config,
+    generator: keras.Model,
+    photos: ShardSet,
+    directions: Directions,
+    seed: int,
+    strength: float,
+) -> rescoring.Rescoring:
+    """Return what the judge in the folder of the shards says of the directions.
+
+    Raises:
+        UsageError: there is none, or it knows the photos that the run was trained on.
+    """
+    from training import draw
+    from training.metrics import attributes
+    from training.metrics.space import progress
+
+    if config.train_on != "train":
+        raise UsageError(f"The judge knows the photos that this run was trained on ({config.train_on}).")
+    network, card = attributes.load_network(photos, attributes.JUDGE)
+    distribution, names = config.method.latent_distribution, directions.names
+    rows = labels_of(folder, config, JUDGED, seed)
 
     def move(z: np.ndarray, name: str, signs: np.ndarray) -> np.ndarray:
         towards, away = (directions.edit(z, {name: sign * strength}, distribution) for sign in (1, -1))
         return np.where(signs[:, None] > 0, towards, away)
 
     with progress(len(names), "Directions") as bar:
-        result = rescoring.rescore(
+        return rescoring.rescore(
             names,
-            draw.latents(generator, JUDGED, seed + 1, distribution),
+            draw.latents(generator, JUDGED, seed, distribution),
             move,
-            lambda z: draw.render(generator, z, judged_rows),
-            attributes.answers_of(judge, judge_card, names),
-            attributes.features_of(judge),
+            lambda z: draw.render(generator, z, rows),
+            attributes.answers_of(network, card, names),
+            attributes.features_of(network),
             bar.update,
         )
-    rescoring.write_csv(folder / "directions.csv", result)
-    rescoring.draw(folder / "directions.png", result)
-    print(table(directions, result, strength))
-    print(f"{folder}: directions.npz, and what the judge says in directions.csv and directions.png.")
 
 
-def table(directions: found.Directions, result: rescoring.Rescoring, strength: float) -> str:
+def table(directions: Directions, result: rescoring.Rescoring, strength: float) -> str:
     """Return the directions that change their own attribute most, a line each."""
     own = np.diag(result.changed)
     lines = [f"Moved by {strength:g} standard deviations; answers of a judge that was trained on other photos:"]

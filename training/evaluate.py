@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +19,7 @@ from training.grid import tile, write_png
 from training.metrics import HELD_OUT, METRICS, TRAIN
 from training.options import SEED, Names, feature_options, shards_options
 from training.quiet import startup_messages_hidden
+from training.resolve import check_condition
 
 if TYPE_CHECKING:
     from training.metrics.evaluator import Evaluator
@@ -76,11 +75,12 @@ def main(
         if not file.parent.is_dir():
             raise UsageError(f"{file.parent} is not a folder: make it first, or choose another path.")
     photos = split_photos(find([*shards, *more_shards] or ["data"]), config)
+    check_condition(photos[TRAIN], config.condition)
 
     with startup_messages_hidden():
         from training import draw
         from training.loop.failures import file_errors_reported
-        from training.metrics.evaluator import TRAIN, Evaluator, needs_features, open_space
+        from training.metrics.evaluator import Evaluator, needs_features, open_space
         from training.metrics.space import progress
 
         generator = draw.load(path)
@@ -101,7 +101,7 @@ def main(
         if judged:
             print(table_of_conditions(judged))
         report = {
-            "generator": hashlib.sha256(path.read_bytes()).hexdigest()[:16],
+            "generator": draw.digest(path),
             "features": {"name": space.name, "digest": space.digest} if space else None,
             "photos": {split: {"count": part.count, "data": part.fingerprint} for split, part in photos.items()},
             "count": evaluator.count,
@@ -159,12 +159,15 @@ def open_judge(shards: ShardSet, config: Config) -> Callable[[np.ndarray], np.nd
     """Return what the judge in the folder of the shards answers for the run's conditions; None, and a hint, without."""
     from training.metrics import attributes
 
-    try:
-        model, card = attributes.load_network(shards, attributes.JUDGE)
-    except UsageError as error:
-        print(f"Whether faces have what was asked for is not measured. {error.message}")
+    unmeasured = "Whether faces have what was asked for is not measured."
+    if config.train_on != TRAIN:
+        print(f"{unmeasured} The judge knows the photos that this run was trained on ({config.train_on}).")
         return None
-    return attributes.answers_of(model, card, config.conditions)
+    try:
+        return attributes.answers_of(*attributes.load_network(shards, attributes.JUDGE), config.conditions)
+    except UsageError as error:
+        print(f"{unmeasured} {error.message}")
+        return None
 
 
 def judge(
@@ -181,10 +184,15 @@ def table_of_conditions(judged: dict[str, dict[str, float]]) -> str:
     """Return an aligned table: a condition per row."""
     rows = [["recognised by the judge", "faces:photos", "with", "without", "FD with", "without"]]
     for name, figures in judged.items():
-        rates = [f"{figures[f'faces{part}']:.3f}:{figures[f'photos{part}']:.3f}" for part in ("", "_with", "_without")]
-        distances = [f"{figures.get(f'frechet{part}', math.nan):.4g}" for part in ("_with", "_without")]
+        pairs_of_rates = [(figures[f"faces{part}"], figures[f"photos{part}"]) for part in ("", "_with", "_without")]
+        rates = [":".join(_figure(rate, ".3f") for rate in of_part) for of_part in pairs_of_rates]
+        distances = [_figure(figures.get(f"frechet{part}"), ".4g") for part in ("_with", "_without")]
         rows.append([name, *rates, *distances])
     return "\n".join(aligned(rows))
+
+
+def _figure(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)
 
 
 def aligned(rows: list[list[str]]) -> list[str]:

@@ -46,6 +46,8 @@ def main(folder: Path, form: str, out: Path | None) -> None:
     moves = {}
     if (folder / directions.FILE_NAME).exists():
         found = directions.load(folder)
+        if warning := directions.outdated(folder, found, draw.digest(path)):
+            print(warning)
         moves = dict(zip(found.names, found.vectors.round(6).tolist(), strict=True))
     card = portable.card(generator, config.method.latent_distribution, config.conditions, moves)
     described = out.with_name(out.name + ".json")

@@ -9,6 +9,9 @@ from training.data.shards import ShardSet, attribute_names, find
 from training.options import SEED, Number, shards_options
 from training.quiet import startup_messages_hidden
 
+MAX_CHECKED = 20_000
+"""Training photos that a judge is checked on."""
+
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @shards_options
@@ -38,7 +41,7 @@ def main(shards: tuple[str, ...], more_shards: tuple[str, ...], kimg: float, see
         raise UsageError(
             f"No {' or '.join(sorted(train_on))} shards among those given: the network is trained on those."
         )
-    checked, checked_on = (found.only({"train"}), "train") if judge else validation_shards(found)
+    checked, checked_on = (found.only({"train"}).first(MAX_CHECKED), "train") if judge else validation_shards(found)
     if not checked.count:
         raise UsageError("No train shards among those given: the judge is checked on those.")
 

@@ -70,7 +70,7 @@ class Answers(NameList):
             return value
         answers = {}
         for part in super().convert(value, param, ctx).split(","):
-            name, _, answer = part.partition("=")
+            name, _, answer = part.rpartition("=")
             if answer not in ("0", "1") or name in answers:
                 self.fail(f"{value!r}: say each attribute once, with 0 or 1, such as Smiling=1,Male=0.", param, ctx)
             answers[name] = answer == "1"
@@ -88,7 +88,7 @@ class Strengths(NameList):
             return value
         strengths = {}
         for part in super().convert(value, param, ctx).split(","):
-            name, _, strength = part.partition("=")
+            name, _, strength = part.rpartition("=")
             if name in strengths:
                 self.fail(f"{name!r} is named twice.", param, ctx)
             strengths[name] = Number(-100, 100).convert(strength, param, ctx)

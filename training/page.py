@@ -40,9 +40,11 @@ def main(folder: Path, title: str, out: Path) -> None:
         layers = describe(draw.load(path))
     frequencies = labels.load(folder) if config.conditions else None
     machine = configs.load(folder).machine
-    text = page.build(title, page.data_of(folder, config, machine, layers, found, frequencies))
+    text = page.build(title, page.data_of(folder, config, machine, layers, found, frequencies, draw.digest(path)))
     write_text(out, text)
     print(f"{out}: {len(text.encode()) / 1e6:.1f} MB. Open it in a browser.")
+    if found and (warning := directions.outdated(folder, found, draw.digest(path))):
+        print(warning)
     if found is None:
         print(
             f"It has no sliders: they come from python -m training.directions --run {folder} --shards data/*.tfrecord"

@@ -104,9 +104,8 @@ def check_condition(shards: ShardSet, condition: str) -> None:
         return
     listed = attribute_names(shards)
     if missing := [name for name in condition.split(",") if name not in listed]:
-        raise UsageError(
-            f"--condition {condition}: the shards have no attribute {missing[0]!r}, but {', '.join(listed)}."
-        )
+        there = ", ".join(listed)
+        raise UsageError(f"Conditions {condition}: the shards have no attribute {missing[0]!r}, but {there}.")
 
 
 def check_schedules(method: Preset) -> None:

@@ -19,6 +19,8 @@ from training.options import SEED, Answers, NameList, Strengths
 from training.quiet import startup_messages_hidden
 
 FACES, ROWS = 64, 8
+MAX_EACH = 6
+"""Attributes of --each: 64 columns."""
 STRENGTHS = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)
 """Columns of --strip, in standard deviations of z."""
 
@@ -89,6 +91,8 @@ def main(
     configs.check_conditions(folder, config, [*given, *names])
     if twice := [name for name in names if name in given]:
         raise UsageError(f"{twice[0]} is in --set and in --each: it can be in one of them.")
+    if len(names) > MAX_EACH:
+        raise UsageError(f"--each takes {MAX_EACH} attributes at most: {len(names)} make {2 ** len(names):,} columns.")
     if names and strip:
         raise UsageError("--each and --strip both make the columns: choose one.")
     if not out.parent.is_dir():
@@ -100,6 +104,8 @@ def main(
         from training.data import labels
 
         generator = draw.load(path)
+    if moves and (warning := directions.outdated(folder, moves, draw.digest(path))):
+        print(warning)
     distribution = config.method.latent_distribution
     count = count or (ROWS if names or strip else FACES)
     z = draw.latents(generator, count, seed, distribution)

@@ -39,7 +39,7 @@ class Seeds(click.ParamType):
 @click.option("--loop/--no-loop", "is_loop", default=True, help="Walk back to the first face, or end at the last.")
 @click.option("--count", type=click.IntRange(min=1), default=1, help="Faces that walk at once, in a grid.")
 @click.option("--seconds", type=Number(0, min_open=True), default=2.0, help="Seconds from one face to the next.")
-@click.option("--fps", type=Number(0, 100, min_open=True), default=20.0, help="Frames per second.")
+@click.option("--fps", type=Number(0.1, 50), default=20.0, help="Frames per second.")
 @click.option("--scale", type=click.IntRange(1, 16), default=2, help="Screen pixels per pixel of a face.")
 @click.option(
     "--set",

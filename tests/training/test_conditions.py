@@ -1,6 +1,7 @@
 """Runs with --condition as a user has them: trained, continued, drawn by their attributes, and judged."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import keras
@@ -240,6 +241,32 @@ def test_without_a_judge_the_other_figures_are_measured_and_the_command_is_named
     said = evaluate.succeeds("--run", obeying, "--shards", shards, "--metrics", "swd", "--out", tmp_path / "s.json")
     assert f"python -m training.features --judge --shards {shards}" in said
     assert "conditions" not in json.loads((tmp_path / "s.json").read_text())
+
+
+def test_a_judge_of_the_photos_that_a_run_was_trained_on_is_not_asked(judged, data, obeying, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(obeying, run)
+    saved = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps(saved | {"train_on": "valid", "photos": 200}))
+    said = evaluate.succeeds("--run", run, "--shards", data, "--metrics", "swd", "--out", tmp_path / "s.json")
+    assert "The judge knows the photos that this run was trained on (valid)" in said
+    assert "conditions" not in json.loads((tmp_path / "s.json").read_text())
+
+
+def test_shards_without_the_conditions_of_the_run_are_refused(obeying, tmp_path):
+    images, attributes = bright_or_striped(30, 0)
+    write_shards(tmp_path / "data", images, (30,), "train", {"Bright": attributes["Bright"]})
+    said = evaluate.is_refused("--run", obeying, "--shards", tmp_path / "data", "--metrics", "swd")
+    assert "no attribute 'Striped', but Bright" in said
+
+
+def test_more_columns_than_a_picture_can_show_are_refused(obeying, tmp_path):
+    out = tmp_path / "run"
+    shutil.copytree(obeying, out)
+    names = ",".join(f"a{number}" for number in range(7))
+    saved = json.loads((out / "config.json").read_text())
+    (out / "config.json").write_text(json.dumps(saved | {"condition": names}))
+    assert "make 128 columns" in sample.is_refused("--run", out, "--each", names, "--out", tmp_path / "faces.png")
 
 
 def test_a_judge_needs_photos_that_were_held_out(tmp_path):

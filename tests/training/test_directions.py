@@ -1,6 +1,7 @@
 """The command as a user types it, on a generator of which it is known what each number of z does."""
 
 import csv
+import shutil
 from dataclasses import replace
 
 import keras
@@ -94,7 +95,7 @@ def test_without_attributes_directions_come_from_the_weights(place, tmp_path):
     run.mkdir()
     for name in ("generator.keras", "config.json"):
         (run / name).write_bytes((place / "run" / name).read_bytes())
-    assert "from the weights alone" in find.succeeds("--run", run, "--no-attributes")
+    assert "directions from the weights alone" in find.succeeds("--run", run, "--no-attributes")
     found = directions.load(run)
     assert found.names[0] == "direction_1"
     assert abs(found.vectors[0, 0]) > 0.9, "brightness moves the most pixels"
@@ -114,6 +115,35 @@ def test_without_attributes_directions_come_from_the_weights(place, tmp_path):
 def test_what_cannot_be_moved_is_one_message(place, said, tmp_path, arguments, message):
     assert message in sample.is_refused("--run", place / "run", *arguments, "--out", tmp_path / "faces.png")
     assert not list(tmp_path.iterdir())
+
+
+def test_without_a_judge_directions_are_found_and_the_command_is_named(place, tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    for name in ("generator.keras", "config.json"):
+        (run / name).write_bytes((place / "run" / name).read_bytes())
+    (run / "directions.csv").write_text("of the directions before")
+    images, attributes = bright_or_striped(200, 0)
+    write_shards(tmp_path / "data", images, (200,), "train", attributes)
+    features.succeeds("--shards", tmp_path / "data", "--kimg", 4)
+    said = find.succeeds("--run", run, "--shards", tmp_path / "data", "--count", 1000)
+    assert "No judge says what else changes" in said
+    assert "training.features --judge" in said
+    assert directions.load(run).names == ("Bright", "Striped")
+    assert not (run / "directions.csv").exists()
+
+
+def test_directions_of_an_earlier_generator_are_said_to_be_so(place, said, tmp_path):
+    assert "earlier state" not in sample.succeeds(
+        "--run", place / "run", "--strip", "Bright", "--out", tmp_path / "faces.png"
+    )
+    run = tmp_path / "run"
+    shutil.copytree(place / "run", run)
+    generator = keras.saving.load_model(run / "generator.keras", compile=False)
+    generator.layers[1].kernel.assign(2 * generator.layers[1].kernel)
+    generator.save(run / "generator.keras")
+    told = sample.succeeds("--run", run, "--strip", "Bright", "--out", tmp_path / "faces.png")
+    assert f"python -m training.directions --run {run}" in told
 
 
 def test_a_run_without_directions_says_how_to_get_them(place, tmp_path):

@@ -105,7 +105,8 @@ def run(tmp_path_factory):
     )
     vectors = np.random.default_rng(0).standard_normal((2, 64)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    directions.save(folder, Directions(("Young", "Bald"), vectors, np.float32([0.9, 0.8])))
+    digest = draw.digest(folder / "generator.keras")
+    directions.save(folder, Directions(("Young", "Bald"), vectors, np.float32([0.9, 0.8]), digest))
     rescoring.write_csv(
         folder / "directions.csv", Rescoring(("Young", "Bald"), np.array([[0.5, 0.1], [0.2, 0.9]]), np.ones(2))
     )
@@ -114,7 +115,8 @@ def run(tmp_path_factory):
         history.add(Row(epoch, 10 * epoch, 640 * epoch, 1.0 / epoch, 2.0 / epoch, 1.0, ""))
         write_png(folder / f"samples/epoch-{epoch:05d}.png", np.full((64, 64, 1), 10 * epoch, np.uint8))
     scores = {"train": {"swd": 7.5, "frechet": 2.25}, "floor": {"swd": 7.0, "frechet": 0.9}}
-    (folder / "evaluation.json").write_text(json.dumps({"scores": scores}))
+    evaluation = {"generator": draw.digest(folder / "generator.keras"), "scores": scores}
+    (folder / "evaluation.json").write_text(json.dumps(evaluation))
     return folder
 
 
@@ -164,6 +166,30 @@ def test_a_run_that_is_still_going_shows_what_there_is(run, tmp_path):
     assert f"python -m training.directions --run {tmp_path}" in said
     data = data_in((tmp_path / "faces.html").read_text(encoding="utf-8"))
     assert (data["directions"], data["report"]["history"], data["report"]["samples"]) == ([], [], [])
+
+
+def test_what_was_found_of_an_earlier_generator_is_left_out_or_said_to_be_so(run, tmp_path):
+    other = tmp_path / "run"
+    shutil.copytree(run, other)
+    generator = generator_of("lite", 2)
+    generator.trainable_variables[0].assign_add(np.ones(generator.trainable_variables[0].shape, np.float32))
+    generator.save(other / "generator.keras")
+    said = page.succeeds("--run", other, "--out", tmp_path / "faces.html")
+    assert "were found for an earlier state of its generator" in said
+    assert data_in((tmp_path / "faces.html").read_text(encoding="utf-8"))["report"]["scores"] == {}
+
+
+@pytest.mark.parametrize("name", ["evaluation.json", "history.csv", "directions.csv"])
+@pytest.mark.parametrize("content", ["", "[]", "epoch,d_loss\nx,y\n", '{"scores": NaN}'])
+def test_damaged_records_are_left_out(run, tmp_path, name, content):
+    other = tmp_path / "run"
+    shutil.copytree(run, other)
+    (other / name).write_text(content)
+    page.succeeds("--run", other, "--out", tmp_path / "faces.html")
+    data = data_in((tmp_path / "faces.html").read_text(encoding="utf-8"))
+    assert len(data["directions"]) == 2
+    assert (data["report"]["scores"] == {}) == (name == "evaluation.json")
+    assert (data["report"]["history"] == []) == (name == "history.csv")
 
 
 def test_what_is_wrong_is_one_message(run, tmp_path):

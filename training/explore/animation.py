@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -35,23 +38,23 @@ def write(path: Path, frames: Iterator[np.ndarray], fps: float, scale: int = 1) 
         fps: frames per second.
         scale: how many times as large each pixel is drawn.
     """
+    form = FORMATS[path.suffix.lower()]
     pictures = [_enlarged(frame, scale) for frame in frames]
     with replacing(path) as partial:
-        if path.suffix.lower() == ".mp4":
+        if form == "mp4":
             _write_mp4(partial, pictures, fps)
         else:
-            first, *others = (Image.fromarray(picture) for picture in pictures)
-            quality = {"quality": 90} if path.suffix.lower() == ".webp" else {}
-            first.save(
-                partial,
-                FORMATS[path.suffix.lower()],
-                save_all=True,
-                append_images=others,
-                duration=round(1000 / fps),
-                loop=0,
-                **quality,
-            )
+            first, *others = map(Image.fromarray, pictures)
+            quality = {"quality": 90} if form == "WEBP" else {}
+            durations = milliseconds(len(pictures), fps, 10 if form == "GIF" else 1)
+            first.save(partial, form, save_all=True, append_images=others, duration=durations, loop=0, **quality)
     return len(pictures)
+
+
+def milliseconds(frames: int, fps: float, unit: int) -> list[int]:
+    """Return how long each frame is shown, in multiples of `unit` that add up: GIF knows hundredths of a second."""
+    ends = [unit * round(1000 * number / fps / unit) for number in range(frames + 1)]
+    return [end - begin for begin, end in pairwise(ends)]
 
 
 def _enlarged(frame: np.ndarray, scale: int) -> np.ndarray:
@@ -66,6 +69,11 @@ def _write_mp4(path: Path, pictures: Sequence[np.ndarray], fps: float) -> None:
     # H.264 for every player wants halved colors, which want even sides.
     target = ["-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2", "-pix_fmt", "yuv420p", "-f", "mp4", str(path)]
     command = ["ffmpeg", "-y", "-loglevel", "error", *source, *target]
-    ended = subprocess.run(command, input=b"".join(map(np.ndarray.tobytes, pictures)), capture_output=True, check=False)
-    if ended.returncode:
-        raise ClickException(f"ffmpeg failed: {ended.stderr.decode(errors='replace').strip()[:300]}")
+    with tempfile.TemporaryFile() as said, subprocess.Popen(command, stdin=subprocess.PIPE, stderr=said) as ffmpeg:
+        with suppress(BrokenPipeError):  # it has ended, and says why
+            for picture in pictures:
+                ffmpeg.stdin.write(picture.tobytes())
+            ffmpeg.stdin.close()
+        if ffmpeg.wait():
+            said.seek(0)
+            raise ClickException(f"ffmpeg failed: {said.read().decode(errors='replace').strip()[:300]}")

@@ -34,6 +34,8 @@ class Directions:
     accuracies: np.ndarray
     """float32 [names]: how often the place along the direction tells the answer, for z that it was not found from; NaN
     where no attributes were scored."""
+    generator: str = ""
+    """`training.draw.digest` of the generator that they were found for."""
 
     def edit(self, z: np.ndarray, strengths: Mapping[str, float], distribution: str) -> np.ndarray:
         """Return z moved along directions: float32, the same shape.
@@ -115,9 +117,20 @@ def factorise(kernel: np.ndarray, count: int) -> Directions:
 
 
 def save(folder: Path, directions: Directions) -> None:
-    """Write directions.npz into a run's folder: names, vectors and accuracies as `numpy.load` has them."""
+    """Write directions.npz into a run's folder: names, vectors, accuracies and generator, for `numpy.load`."""
     with replacing(folder / FILE_NAME) as partial, partial.open("wb") as file:
-        np.savez(file, names=np.array(directions.names), vectors=directions.vectors, accuracies=directions.accuracies)
+        values = {"vectors": directions.vectors, "accuracies": directions.accuracies}
+        np.savez(file, names=np.array(directions.names), generator=directions.generator, **values)
+
+
+def outdated(folder: Path, directions: Directions, generator: str) -> str:
+    """Return a warning where the generator is another one than the directions were found for, else ""."""
+    if directions.generator == generator:
+        return ""
+    return (
+        f"The directions of {folder} were found for an earlier state of its generator. "
+        f"Find them again with: python -m training.directions --run {folder} --shards data/*.tfrecord"
+    )
 
 
 def load(folder: Path) -> Directions:
@@ -130,7 +143,8 @@ def load(folder: Path) -> Directions:
     how = f"Find directions with: python -m training.directions --run {folder} --shards data/*.tfrecord"
     try:
         with np.load(path) as saved:
-            return Directions(tuple(map(str, saved["names"])), saved["vectors"], saved["accuracies"])
+            names, generator = tuple(map(str, saved["names"])), str(saved["generator"])
+            return Directions(names, saved["vectors"], saved["accuracies"], generator)
     except FileNotFoundError:
         raise UsageError(f"{path} is not there yet. {how}") from None
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +32,7 @@ class Rescoring:
     def others(self) -> np.ndarray:
         """The mean of the other attributes' shares, of each direction: float64 [directions]."""
         own = np.diag(self.changed)
-        return (self.changed.sum(axis=1) - own) / (self.changed.shape[1] - 1)
+        return (self.changed.sum(axis=1) - own) / max(self.changed.shape[1] - 1, 1)
 
 
 def rescore(
@@ -73,18 +74,25 @@ def _unit(rows: np.ndarray) -> np.ndarray:
 
 def write_csv(path: Path, rescoring: Rescoring) -> None:
     """Write a line for each direction: its name, how much a face stays the same, the share of each answer."""
-    lines = [",".join(["direction", "same_face", *rescoring.names])]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["direction", "same_face", *rescoring.names])
     for name, same, shares in zip(rescoring.names, rescoring.sameness, rescoring.changed, strict=True):
-        lines.append(",".join([name, f"{same:.4f}", *(f"{share:.4f}" for share in shares)]))
-    write_text(path, "\n".join(lines) + "\n")
+        writer.writerow([name, f"{same:.4f}", *(f"{share:.4f}" for share in shares)])
+    write_text(path, text.getvalue())
 
 
 def load_own(path: Path) -> dict[str, float]:
-    """Return how often each direction changes its own attribute, from what `write_csv` wrote; nothing without it."""
-    if not path.exists():
+    """Return how often each direction changes its own attribute, from what `write_csv` wrote.
+
+    Where there is no such file, or a damaged one, nothing is known: {}.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            _, *rows = csv.reader(file)
+        return {row[0]: float(row[2 + index]) for index, row in enumerate(rows)}
+    except (OSError, ValueError, IndexError):
         return {}
-    with path.open(encoding="utf-8", newline="") as file:
-        return {row["direction"]: float(row[row["direction"]]) for row in csv.DictReader(file)}
 
 
 def draw(path: Path, rescoring: Rescoring) -> None:

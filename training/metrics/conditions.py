@@ -6,7 +6,6 @@ was not trained on. It errs on photos too: what counts is its rate on faces besi
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -19,12 +18,12 @@ Answers = Callable[[np.ndarray], np.ndarray]
 
 def judge(
     names: Sequence[str], labels: np.ndarray, faces: Sample, photos: Sample, answers: Answers
-) -> dict[str, dict[str, float]]:
+) -> dict[str, dict[str, float | None]]:
     """Return the figures of each condition, by its name.
 
     They are "faces" and "photos", the shares for which the judge gives the answer that was asked for, or that the photo
     has; the same "_with" and "_without" the attribute; and "frechet_with" and "_without", the distance between faces
-    and photos of that class. A figure of a class with too few photos is NaN.
+    and photos of that class. A figure of a class with too few photos is None.
 
     Args:
         names: the conditions.
@@ -43,14 +42,14 @@ def judge(
             right = all_answers[:, column] == asked[:, column]
             figures[name][kind] = float(right.mean())
             for suffix, members in classes.items():
-                figures[name][kind + suffix] = float(right[members].mean()) if members.any() else math.nan
+                figures[name][kind + suffix] = float(right[members].mean()) if members.any() else None
         if faces.features is not None:
             for suffix, members in classes.items():
                 figures[name]["frechet" + suffix] = _frechet(photos.features[members], faces.features[members])
     return figures
 
 
-def _frechet(real: np.ndarray, fake: np.ndarray) -> float:
+def _frechet(real: np.ndarray, fake: np.ndarray) -> float | None:
     if len(real) < MIN_IMAGES:
-        return math.nan
+        return None
     return frechet.distance(frechet.Gaussian.of(real), frechet.Gaussian.of(fake))

@@ -31,6 +31,16 @@ def test_pillow_reads_every_frame_at_its_time(tmp_path, suffix, channels):
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
 
 
+@pytest.mark.parametrize("fps", [0.1, 12.5, 24, 30, 50])
+def test_the_times_of_frames_add_up_to_those_that_were_asked_for(fps):
+    for unit in (1, 10):
+        shown = animation.milliseconds(100, fps, unit)
+        assert len(shown) == 100
+        assert abs(sum(shown) - 100_000 / fps) <= unit
+        assert all(time % unit == 0 for time in shown)
+        assert max(shown) - min(shown) <= unit
+
+
 def test_what_fails_leaves_what_was_there(tmp_path):
     path = tmp_path / "walk.gif"
     path.write_bytes(b"before")

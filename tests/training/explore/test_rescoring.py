@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from training.explore.rescoring import draw, rescore, write_csv
+from training.explore.rescoring import Rescoring, draw, load_own, rescore, write_csv
 
 NAMES = ("first", "second")
 
@@ -38,6 +38,14 @@ def test_what_else_changes_is_in_the_row_of_the_direction():
     assert 0.4 < result.changed[0, 1] < 0.6, "half of the faces are on the side that the leak leads to"
     assert result.changed[1].tolist() == [0, 1]
     np.testing.assert_allclose(result.others, [result.changed[0, 1], 0])
+
+
+def test_names_of_any_kind_are_read_back_and_one_attribute_alone_has_no_others(tmp_path):
+    names = ("direction", 'a "b", c')
+    write_csv(tmp_path / "a.csv", Rescoring(names, np.array([[0.5, 0.1], [0.2, 0.9]]), np.ones(2)))
+    assert load_own(tmp_path / "a.csv") == dict(zip(names, (0.5, 0.9), strict=True))
+    assert load_own(tmp_path / "none.csv") == {}
+    np.testing.assert_array_equal(Rescoring(("only",), np.ones((1, 1)), np.ones(1)).others, [0])
 
 
 def test_a_face_that_is_hardly_moved_stays_the_same():

@@ -38,8 +38,9 @@ def data_of(
     layers: list[Layer],
     directions: Directions | None,
     frequencies: LabelFrequencies | None,
+    generator: str,
 ) -> dict[str, Any]:
-    """Return what the page shows, as JSON has it."""
+    """Return what the page shows, as JSON has it. Scores of another generator than this digest's are left out."""
     return {
         "layers": layers,
         "shape": list(config.image_shape),
@@ -51,7 +52,7 @@ def data_of(
         "report": {
             "history": _losses(folder / "history.csv"),
             "samples": _samples(folder / "samples"),
-            "scores": _scores(folder / "evaluation.json"),
+            "scores": _scores(folder / "evaluation.json", generator),
             "metrics": [[name, "lower" if metric.lower_is_better else "higher"] for name, metric in METRICS.items()],
             "settings": [[name, str(value)] for name, value in {**configs.rows(config), **machine}.items()],
         },
@@ -94,10 +95,11 @@ def _best(directions: Directions, own: Mapping[str, float]) -> list[dict[str, An
 
 def _losses(path: Path) -> list[list[float]]:
     """Epoch, D's and G's loss; none of a run that has not ended an epoch."""
-    if not path.exists():
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = [[int(row["epoch"]), float(row["d_loss"]), float(row["g_loss"])] for row in csv.DictReader(file)]
+    except (OSError, ValueError, KeyError, TypeError):
         return []
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = [[int(row["epoch"]), float(row["d_loss"]), float(row["g_loss"])] for row in csv.DictReader(file)]
     return [row for row in rows if all(map(math.isfinite, row))]
 
 
@@ -115,7 +117,10 @@ def _picture(path: Path) -> str:
     return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-def _scores(path: Path) -> dict[str, Any]:
-    if not path.exists():
+def _scores(path: Path, generator: str) -> dict[str, Any]:
+    """What training.evaluate has measured of this generator; nothing where it has not, or the file is damaged."""
+    try:
+        evaluation = json.loads(path.read_text(encoding="utf-8"), parse_constant=lambda name: None)
+        return evaluation["scores"] if evaluation["generator"] == generator else {}
+    except (OSError, ValueError, KeyError, TypeError):
         return {}
-    return json.loads(path.read_text(encoding="utf-8"))["scores"]

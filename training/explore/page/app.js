@@ -85,17 +85,22 @@ function labelsOf(face) {
 const ENGINE = document.getElementById("engine").textContent;
 const waiting = new Map();
 let asked = 0, draw;
+let here;  // the generator on this thread
+const drawHere = async (z, labels) => (here = here || generatorOf(DATA.layers))({z, labels});
 try {
   const program = ENGINE + ";let generate;onmessage=({data})=>{if(data.layers){generate=generatorOf(data.layers);return}" +
     "try{postMessage({id:data.id,values:generate(data)})}catch(error){postMessage({id:data.id,error:String(error)})}}";
   const worker = new Worker(URL.createObjectURL(new Blob([program], {type: "text/javascript"})));
   worker.onmessage = ({data}) => { const [done, failed] = waiting.get(data.id); waiting.delete(data.id); data.error ? failed(data.error) : done(data.values); };
-  worker.onerror = event => { for (const [, failed] of waiting.values()) failed(event.message); waiting.clear(); };
+  worker.onerror = () => {  // the browser allows none after all
+    draw = drawHere;
+    for (const [done, failed, z, labels] of waiting.values()) drawHere(z, labels).then(done, failed);
+    waiting.clear();
+  };
   worker.postMessage({layers: DATA.layers});
-  draw = (z, labels) => new Promise((done, failed) => { waiting.set(++asked, [done, failed]); worker.postMessage({id: asked, z, labels}); });
+  draw = (z, labels) => new Promise((done, failed) => { waiting.set(++asked, [done, failed, z, labels]); worker.postMessage({id: asked, z, labels}); });
 } catch (error) {
-  const generate = generatorOf(DATA.layers);
-  draw = async (z, labels) => generate({z, labels});
+  draw = drawHere;
 }
 function show(canvas, values) {
   canvas.width = WIDTH; canvas.height = HEIGHT;
@@ -133,13 +138,22 @@ function marked() {
   }
   $("play").disabled = $("film").disabled = state.second === null;
 }
-let faceTurn = 0;
+// One face at a time: what a slider asks for meanwhile is drawn when that has come back.
+let faceTurn = 0, isDrawing = false;
 async function drawFace() {
-  const turn = ++faceTurn;
-  $("face").setAttribute("aria-label", `${TEXT.face} ${state.chosen}`);
-  const values = await draw(edited(zOf(state.chosen)), labelsOf(state.chosen));
-  if (turn === faceTurn) show($("face"), values);
+  faceTurn++;
   remember();
+  if (isDrawing) return;
+  isDrawing = true;
+  try {
+    let drawn;
+    do {
+      drawn = faceTurn;
+      $("face").setAttribute("aria-label", `${TEXT.face} ${state.chosen}`);
+      const values = await draw(edited(zOf(state.chosen)), labelsOf(state.chosen));
+      show($("face"), values);
+    } while (drawn !== faceTurn);
+  } finally { isDrawing = false; }
 }
 function remember() {
   const parts = [["face", state.chosen]];
@@ -165,13 +179,16 @@ function recall() {
 }
 
 async function walk(each) {
+  const turn = ++faceTurn;  // whatever else asks for the face ends the walk
   const a = edited(zOf(state.chosen)), b = edited(zOf(state.second)), labels = labelsOf(state.chosen);
   for (let frame = 0; frame < FRAMES; frame++) {
     const share = (1 - Math.cos(2 * Math.PI * frame / FRAMES)) / 2;  // there and back
-    show($("face"), await draw(between(a, b, share), labels));
+    const values = await draw(between(a, b, share), labels);
+    if (turn !== faceTurn) return;
+    show($("face"), values);
     await each();
   }
-  drawFace();
+  await drawFace();
 }
 const nextFrame = () => new Promise(done => requestAnimationFrame(done));
 function saved(blob, name) {
@@ -190,10 +207,10 @@ async function film() {
   }
   const recorder = new MediaRecorder($("face").captureStream(24)), parts = [];
   recorder.ondataavailable = ({data}) => parts.push(data);
-  recorder.onstop = () => saved(new Blob(parts, {type: recorder.mimeType}), "walk.webm");
+  const suffix = recorder.mimeType.includes("mp4") ? "mp4" : "webm";
+  recorder.onstop = () => saved(new Blob(parts, {type: recorder.mimeType}), `walk.${suffix}`);
   recorder.start();
-  await walk(() => new Promise(done => setTimeout(done, 1000 / 24)));
-  recorder.stop();
+  try { await walk(() => new Promise(done => setTimeout(done, 1000 / 24))); } finally { recorder.stop(); }
 }
 
 // Controls.
@@ -242,8 +259,12 @@ $("more").onclick = () => { state.first += FACES; remember(); drawWall().catch(c
 $("psi").oninput = () => { state.psi = Number($("psi").value); controls(); drawFace().catch(complain); drawWall().catch(complain); };
 $("reset").onclick = () => { state.strengths = {}; controls(); drawFace().catch(complain); };
 $("save").onclick = () => $("face").toBlob(blob => saved(blob, `face-${state.chosen}.png`));
-$("play").onclick = () => walk(nextFrame).catch(complain);
-$("film").onclick = () => film().catch(complain);
+async function alone(action) {
+  $("play").disabled = $("film").disabled = true;
+  try { await action(); } catch (error) { complain(error); } finally { marked(); }
+}
+$("play").onclick = () => alone(() => walk(nextFrame));
+$("film").onclick = () => alone(film);
 window.onhashchange = () => { recall(); controls(); drawFace().catch(complain); drawWall().catch(complain); };
 
 // The report.
@@ -258,12 +279,14 @@ function curves() {
   const rows = DATA.report.history.filter(row => row.slice(1).every(Number.isFinite));
   if (rows.length < 2) return;
   const width = 640, height = 240, left = 40, bottom = 24;
-  const top = Math.max(...rows.flatMap(row => row.slice(1)));
-  const x = i => left + (width - left - 8) * i / (rows.length - 1), y = value => 8 + (height - 8 - bottom) * (1 - value / top);
+  const losses = rows.flatMap(row => row.slice(1));
+  const low = Math.min(0, ...losses), top = Math.max(0, ...losses, low + 1e-9);  // Wasserstein's may lie below 0
+  const x = i => left + (width - left - 8) * i / (rows.length - 1);
+  const y = value => 8 + (height - 8 - bottom) * (top - value) / (top - low);
   const svg = element("svg", {viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": TEXT.losses, tabindex: 0});
-  for (const part of [0, 0.5, 1]) {
-    svg.append(element("line", {x1: left, x2: width - 8, y1: y(top * part), y2: y(top * part), stroke: "var(--line)"}));
-    svg.append(element("text", {x: 0, y: y(top * part) + 4}, (top * part).toPrecision(2)));
+  for (const value of [low, (low + top) / 2, top]) {
+    svg.append(element("line", {x1: left, x2: width - 8, y1: y(value), y2: y(value), stroke: "var(--line)"}));
+    svg.append(element("text", {x: 0, y: y(value) + 4}, value.toPrecision(2)));
   }
   [["D", "var(--other)"], ["G", "var(--mark)"]].forEach(([name, stroke], column) => {
     const points = rows.map((row, i) => `${x(i)},${y(row[column + 1])}`).join(" ");
