@@ -1,0 +1,55 @@
+"""The pages in docs/: both languages have the same code, and the code runs."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.command import Command
+from tests.training.test_export import run_of
+from training.explore import directions
+from training.explore.directions import Directions
+from training.export import main as export
+
+DOCS = Path(__file__).parent.parent / "docs"
+PAGES = sorted(path for path in DOCS.glob("*.md") if not path.name.endswith(".ko.md"))
+
+
+def code_of(path):
+    return re.findall(r"^```python\n(.*?)^```", path.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_both_languages_have_the_same_code_and_name_each_other(path):
+    korean = path.with_name(f"{path.stem}.ko.md")
+    assert code_of(path) == code_of(korean)
+    assert f"({korean.name})" in path.read_text(encoding="utf-8")
+    assert f"({path.name})" in korean.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    run = tmp_path_factory.mktemp("docs") / "run"
+    run_of(run, "lite")
+    directions.save(run, Directions(("Smiling",), np.eye(1, 64, dtype=np.float32), np.ones(1, np.float32)))
+    for form in ("onnx", "litert", "saved_model"):
+        Command(export).succeeds("--run", run, "--format", form)
+    return run
+
+
+def test_every_example_of_export_draws_the_same_faces(exported, monkeypatch):
+    monkeypatch.chdir(exported)
+    *drawing, moving = code_of(DOCS / "export.md")
+    assert len(drawing) == 4
+    found = []
+    for code in drawing:
+        names = {}
+        exec(code, names)
+        found.append(names["images"])
+        assert found[-1].shape == (16, 16, 16, 1)
+        np.testing.assert_allclose(found[-1], found[0], atol=1e-5)
+    names = {}
+    exec(moving, names)
+    by_python = directions.load(exported).edit(names["z"], {"Smiling": 2.0}, "normal")
+    np.testing.assert_allclose(names["moved"], by_python, rtol=1e-5)
