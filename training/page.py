@@ -17,11 +17,13 @@ from training.quiet import startup_messages_hidden
 @click.option(
     "--run", "folder", type=click.Path(path_type=Path), required=True, help="A run's folder, finished or running."
 )
-@click.option("--title", default="Faces that do not exist", help="Heading of the page.")
+@click.option(
+    "--title", help="Heading of the page.  [default: that these faces do not exist, in the reader's language]"
+)
 @click.option(
     "--out", type=click.Path(path_type=Path, dir_okay=False), default="faces.html", help="The HTML file to write."
 )
-def main(folder: Path, title: str, out: Path) -> None:
+def main(folder: Path, title: str | None, out: Path) -> None:
     """Write one HTML file in which the generator of a run draws faces: it needs no server and no network.
 
     A wall of faces, sliders for the directions of training.directions, a walk between two faces, and the report of the

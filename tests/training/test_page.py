@@ -156,7 +156,7 @@ def test_it_holds_the_report_of_the_run(written):
 
 def test_what_the_data_holds_cannot_end_its_element():
     text = build("a", {"name": "</script><script>alert(1)"})
-    assert data_in(text) == {"name": "</script><script>alert(1)"}
+    assert data_in(text) == {"name": "</script><script>alert(1)", "title": "a"}
 
 
 def test_a_run_that_is_still_going_shows_what_there_is(run, tmp_path):
@@ -165,6 +165,7 @@ def test_a_run_that_is_still_going_shows_what_there_is(run, tmp_path):
     said = page.succeeds("--run", tmp_path, "--out", tmp_path / "faces.html")
     assert f"python -m training.directions --run {tmp_path}" in said
     data = data_in((tmp_path / "faces.html").read_text(encoding="utf-8"))
+    assert data["title"] is None
     assert (data["directions"], data["report"]["history"], data["report"]["samples"]) == ([], [], [])
 
 
@@ -255,6 +256,7 @@ def test_a_browser_draws_the_wall_and_says_nothing_in_its_log(browser, written):
     language = browser.execute_script("return document.documentElement.lang")
     heading = browser.execute_script("return document.getElementById('wall-title').textContent")
     assert (language, heading) in {("en", "Faces"), ("ko", "얼굴")}
+    assert browser.title == "Faces & <friends>"
     untold = browser.execute_script("return [...document.querySelectorAll('[data-text]')].filter(e => !e.textContent)")
     assert untold == []
 

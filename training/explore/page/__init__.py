@@ -59,15 +59,15 @@ def data_of(
     }
 
 
-def build(title: str, data: Mapping[str, Any]) -> str:
-    """Return the HTML."""
+def build(title: str | None, data: Mapping[str, Any]) -> str:
+    """Return the HTML; without a title it has one in the reader's language."""
     parts = {
-        "TITLE": html.escape(title),
+        "TITLE": html.escape(title or "Faces that do not exist"),
         "STYLE": _file("style.css"),
         "ENGINE": _file("engine.js"),
         "APP": _file("app.js"),
         # "</script>" within it would end the element.
-        "DATA": json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"),
+        "DATA": json.dumps({**data, "title": title}, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"),
     }
     page = _file("page.html")
     for name, text in parts.items():

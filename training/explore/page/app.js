@@ -4,7 +4,7 @@ const DATA = JSON.parse(document.getElementById("data").textContent);
 const TEXTS = {
   en: {
     intro: "These faces do not exist. A small neural network that was trained on photos of celebrities draws them here, in your browser: nothing is sent anywhere.",
-    wall: "Faces", more: "New faces", truncation: "Variety", chosen: "The chosen face", save: "Save the face",
+    title: "Faces that do not exist", wall: "Faces", more: "New faces", truncation: "Variety", chosen: "The chosen face", save: "Save the face",
     reset: "Reset the sliders", choose: "Choose a second face on the wall", play: "Play the walk between both",
     film: "Save the walk", link: "Link to this face", report: "The training", losses: "Loss by epoch",
     samples: "Samples after epoch", scores: "Scores", settings: "Settings", face: "Face", of: "of",
@@ -15,7 +15,7 @@ const TEXTS = {
   },
   ko: {
     intro: "실제로 존재하지 않는 얼굴입니다. 유명인 사진으로 학습한 작은 신경망이 브라우저 안에서 바로 그리며, 어떤 데이터도 밖으로 보내지 않습니다.",
-    wall: "얼굴", more: "새 얼굴 그리기", truncation: "다양성", chosen: "선택한 얼굴", save: "얼굴 저장",
+    title: "존재하지 않는 얼굴", wall: "얼굴", more: "새 얼굴 그리기", truncation: "다양성", chosen: "선택한 얼굴", save: "얼굴 저장",
     reset: "슬라이더 초기화", choose: "얼굴 목록에서 두 번째 얼굴 고르기", play: "두 얼굴 사이의 변화 재생", film: "변화 영상 저장",
     link: "이 얼굴의 링크", report: "학습 기록", losses: "에포크별 손실", samples: "샘플: 에포크",
     scores: "평가 점수", settings: "설정", face: "얼굴", of: "/",
@@ -27,6 +27,7 @@ const TEXTS = {
 };
 const TEXT = TEXTS[(navigator.language || "en").startsWith("ko") ? "ko" : "en"];
 document.documentElement.lang = TEXT === TEXTS.ko ? "ko" : "en";
+if (!DATA.title) document.title = document.getElementById("title").textContent = TEXT.title;
 for (const element of document.querySelectorAll("[data-text]")) element.textContent = TEXT[element.dataset.text];
 
 const $ = id => document.getElementById(id);
