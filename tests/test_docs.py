@@ -53,3 +53,18 @@ def test_every_example_of_export_draws_the_same_faces(exported, monkeypatch):
     exec(moving, names)
     by_python = directions.load(exported).edit(names["z"], {"Smiling": 2.0}, "normal")
     np.testing.assert_allclose(names["moved"], by_python, rtol=1e-5)
+
+
+def test_what_stage_1_needs_alone_is_a_part_of_what_all_needs():
+    def packages(name):
+        lines = (DOCS.parent / name).read_text(encoding="utf-8").splitlines()
+        return {line.partition("#")[0].strip() for line in lines} - {""}
+
+    alone = packages("requirements-preprocess.txt")
+    assert alone < packages("requirements.txt")
+    imported = set()
+    for path in (DOCS.parent / "preprocess").rglob("*.py"):
+        imported |= set(re.findall(r"^\s*(?:from|import) (\w+)", path.read_text(encoding="utf-8"), re.MULTILINE))
+    assert not imported & {"tensorflow", "keras", "scipy", "matplotlib"}
+    names = {re.split(r"[<>=]", line)[0].replace("-", "_") for line in alone}
+    assert names == (imported & {"numpy", "tqdm", "click", "google_crc32c", "filelock"}) | {"pillow"}
