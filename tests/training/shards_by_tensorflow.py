@@ -52,3 +52,12 @@ def numbers_of(images):
     """The numbers of `numbered_images`."""
     images = np.asarray(images).astype(int)
     return images[..., 0, 0, 0] * 256 + images[..., 0, 1, 0]
+
+
+def bright_or_striped(count, seed):
+    """Images of 16x16 that are bright, striped, both or neither, and the answers."""
+    random = np.random.default_rng(seed)
+    bright, striped = random.random(count) < 0.3, random.random(count) < 0.5
+    images = np.where(bright, 190, 60)[:, None, None, None] + random.integers(-20, 20, (count, 16, 16, 1))
+    images[striped, :, ::4] += 60
+    return images.astype(np.uint8), {"Bright": bright.astype(int), "Striped": striped.astype(int)}

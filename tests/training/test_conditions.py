@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.command import Command
-from tests.training.shards_by_tensorflow import write_shards
+from tests.training.shards_by_tensorflow import bright_or_striped, write_shards
 from training import config as configs
 from training.config import Config
 from training.data import labels
@@ -22,15 +22,6 @@ from training.run import main as run_command
 from training.sample import main as sample_command
 
 train, sample, evaluate, features = map(Command, (run_command, sample_command, evaluate_command, features_command))
-
-
-def bright_or_striped(count, seed):
-    """Images that are bright, striped, both or neither, and the answers."""
-    random = np.random.default_rng(seed)
-    bright, striped = random.random(count) < 0.3, random.random(count) < 0.5
-    images = np.where(bright, 190, 60)[:, None, None, None] + random.integers(-20, 20, (count, 16, 16, 1))
-    images[striped, :, ::4] += 60
-    return images.astype(np.uint8), {"Bright": bright.astype(int), "Striped": striped.astype(int)}
 
 
 @pytest.fixture(scope="module")

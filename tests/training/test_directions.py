@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.command import Command
-from tests.training.shards_by_tensorflow import write_shards
+from tests.training.shards_by_tensorflow import bright_or_striped, write_shards
 from training import config as configs
 from training.config import Config
 from training.directions import main as directions_command
@@ -20,14 +20,6 @@ from training.presets import PRESETS
 from training.sample import main as sample_command
 
 find, features, sample = map(Command, (directions_command, features_command, sample_command))
-
-
-def bright_or_striped(count, seed):
-    random = np.random.default_rng(seed)
-    bright, striped = random.random(count) < 0.5, random.random(count) < 0.5
-    images = np.where(bright, 170, 80)[:, None, None, None] + random.integers(-20, 20, (count, 16, 16, 1))
-    images[striped, :, ::4] += 60
-    return images.astype(np.uint8), {"Bright": bright.astype(int), "Striped": striped.astype(int)}
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +39,7 @@ def place(tmp_path_factory):
     stripes = np.zeros((16, 16))
     stripes[:, ::4] = 1
     kernel[0] += 45 / 255
-    kernel[1] += 30 / 255 * stripes.ravel()
+    kernel[1] += 60 / 255 * stripes.ravel()
     model.layers[1].set_weights([kernel, 125 / 255 + 30 / 255 * stripes.ravel()])
     model.save(run / "generator.keras")
     method = replace(PRESETS["classic"], latent=8, latent_distribution="normal")
