@@ -54,10 +54,10 @@ def numbers_of(images):
     return images[..., 0, 0, 0] * 256 + images[..., 0, 1, 0]
 
 
-def bright_or_striped(count, seed):
-    """Images of 16x16 that are bright, striped, both or neither, and the answers."""
+def bright_or_striped(count, seed, share=0.3, levels=(60, 190)):
+    """Images of 16x16 that are bright (a share of them), striped (half), both or neither, and the answers."""
     random = np.random.default_rng(seed)
-    bright, striped = random.random(count) < 0.3, random.random(count) < 0.5
-    images = np.where(bright, 190, 60)[:, None, None, None] + random.integers(-20, 20, (count, 16, 16, 1))
+    bright, striped = random.random(count) < share, random.random(count) < 0.5
+    images = np.where(bright, levels[1], levels[0])[:, None, None, None] + random.integers(-20, 20, (count, 16, 16, 1))
     images[striped, :, ::4] += 60
     return images.astype(np.uint8), {"Bright": bright.astype(int), "Striped": striped.astype(int)}

@@ -27,7 +27,7 @@ def place(tmp_path_factory):
     """Shards, both networks of attributes, and a run: number 0 of z is brightness, number 1 the stripes."""
     place = tmp_path_factory.mktemp("directions")
     for split, count, seed in (("train", 300, 0), ("valid", 300, 1)):
-        images, attributes = bright_or_striped(count, seed)
+        images, attributes = bright_or_striped(count, seed, 0.5, (80, 170))
         write_shards(place / "data", images, (count,), split, attributes)
     for option in ((), ("--judge",)):
         features.succeeds("--shards", place / "data", "--kimg", 8, *option)
@@ -39,7 +39,7 @@ def place(tmp_path_factory):
     stripes = np.zeros((16, 16))
     stripes[:, ::4] = 1
     kernel[0] += 45 / 255
-    kernel[1] += 60 / 255 * stripes.ravel()
+    kernel[1] += 30 / 255 * stripes.ravel()
     model.layers[1].set_weights([kernel, 125 / 255 + 30 / 255 * stripes.ravel()])
     model.save(run / "generator.keras")
     method = replace(PRESETS["classic"], latent=8, latent_distribution="normal")
@@ -115,7 +115,7 @@ def test_without_a_judge_directions_are_found_and_the_command_is_named(place, tm
     for name in ("generator.keras", "config.json"):
         (run / name).write_bytes((place / "run" / name).read_bytes())
     (run / "directions.csv").write_text("of the directions before")
-    images, attributes = bright_or_striped(200, 0)
+    images, attributes = bright_or_striped(200, 0, 0.5, (80, 170))
     write_shards(tmp_path / "data", images, (200,), "train", attributes)
     features.succeeds("--shards", tmp_path / "data", "--kimg", 4)
     said = find.succeeds("--run", run, "--shards", tmp_path / "data", "--count", 1000)
