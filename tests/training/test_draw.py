@@ -18,6 +18,13 @@ def test_progress_is_told_with_every_batch(generator):
     assert (sum(told), len(told)) == (70, 3)
 
 
+def test_a_digest_is_that_of_the_file(tmp_path):
+    (tmp_path / "a").write_bytes(b"abc")
+    assert draw.digest(tmp_path / "a") == "ba7816bf8f01cfea"  # SHA-256 of FIPS 180's own example, of which 16 digits
+    (tmp_path / "a").write_bytes(b"abd")
+    assert draw.digest(tmp_path / "a") != "ba7816bf8f01cfea"
+
+
 def test_the_faces_of_a_seed_are_those_of_its_z(generator):
     z = draw.latents(generator, 70, 3, "normal")
     assert (z.dtype, z.shape) == (np.float32, (70, 4))

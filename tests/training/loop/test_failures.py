@@ -1,6 +1,7 @@
 """What goes wrong below us is one message that says what to do."""
 
 import errno
+from dataclasses import replace
 
 import pytest
 import tensorflow as tf
@@ -28,6 +29,16 @@ HERE = tf.distribute.get_strategy()
 def test_it_is_said_in_words(error, hosts, said):
     with pytest.raises(ClickException, match=said), errors_reported(Devices("any", HERE, 0, hosts), CONFIG):
         raise error
+
+
+@pytest.mark.parametrize(("batch", "micro_batch", "advised"), [(64, 16, 8), (63, None, 21), (7, None, 1), (1, None, 1)])
+def test_the_micro_batch_that_is_advised_divides_what_did_not_fit(batch, micro_batch, advised):
+    config = replace(CONFIG, method=replace(CONFIG.method, batch_size=batch), micro_batch=micro_batch)
+    with (
+        pytest.raises(ClickException, match=f"--micro-batch {advised}:"),
+        errors_reported(Devices("one", HERE), config),
+    ):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
 
 
 def test_what_is_not_understood_is_not_hidden():

@@ -13,10 +13,10 @@ from training.presets import PRESETS
 
 def test_hours_minutes_and_seconds_of_an_epoch_and_of_the_run():
     config = config_of(PRESETS["classic"])  # 1,000 photos: 15 steps of 64
-    said = Forecast(["generator: ..."], 32, 2.0, 1_234.4).text(config, 1_830)
+    said = Forecast(["generator: ..."], 32, 2.0, 1_234.4).text(config, 3_585)
     assert said.startswith("generator: ...\n")
     assert "A step takes 2.000 s, 32.0 images/s, with 32 images per device; 1,234 MB at most." in said
-    assert "An epoch takes 0:00:30, all 1,830 steps 1:01:00." in said
+    assert "An epoch takes 0:00:30, all 3,585 steps 1:59:30." in said
 
 
 @pytest.mark.parametrize("devices", [1, 2])

@@ -25,11 +25,12 @@ def reporter(tmp_path):
         yield reporter
 
 
-def test_an_epoch_is_a_line_and_a_row(reporter, capsys):
+def test_an_epoch_is_a_line_a_row_and_a_grid(reporter, tmp_path, capsys):
     reporter.add_steps(15, 15, 15 * SUMS)
     reporter.report_epoch(15, 15 * SUMS, 12.345678, np.zeros((4, 8, 8, 1), np.uint8))
     said = capsys.readouterr()
     assert "epoch 1: 960 images seen, D 1.2000, G 0.9000, 12.3 s" in said.out + said.err
+    assert (tmp_path / "samples/epoch-00001.png").is_file()
     [row] = reporter.history.rows
     assert (row.epoch, row.step, row.images_seen, row.seconds) == (1, 15, 960, 12.346)
     assert (row.d_loss, row.g_loss) == pytest.approx((1.2, 0.9))
