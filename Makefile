@@ -66,7 +66,7 @@ gpu-check: $(TEST_READY) ## Hold everything that GPUs could do otherwise against
 	@$(RUNNER) tests/benchmarks/gpu_check.py
 
 clean: ## Remove the environment, the shards, what was learned from them, the stand-ins; photos and runs stay
-	rm -rf .venv $(STAND_INS) $(DATA)/features/attributes.* $(DATA)/features/*.npz $(DATA)/.unfinished $(DATA)/*.tfrecord $(DATA)/*.json $(DATA)/*.jsonl .pytest_cache .ruff_cache
+	rm -rf .venv $(STAND_INS) $(DATA)/features/attributes.* $(DATA)/features/judge.* $(DATA)/features/*.npz $(DATA)/.unfinished $(DATA)/*.tfrecord $(DATA)/*.json $(DATA)/*.jsonl .pytest_cache .ruff_cache
 	find preprocess training tests -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV)/.ready: requirements.txt
