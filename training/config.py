@@ -144,6 +144,12 @@ def load_with_generator(folder: Path) -> tuple[Config, Path]:
     return saved.config, path
 
 
+def check_image_shape(config: Config, image_shape: tuple[int, int, int]) -> None:
+    """Raise UsageError where shards of this shape hold other images than the run draws."""
+    if image_shape != config.image_shape:
+        raise UsageError(f"The run draws {list(config.image_shape)} and the shards hold {list(image_shape)}.")
+
+
 def check_conditions(folder: Path, config: Config, asked: Iterable[str]) -> None:
     """Raise UsageError where attributes are asked for that the run in `folder` was not conditioned on."""
     asked = list(asked)

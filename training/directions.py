@@ -17,7 +17,7 @@ from training.data.shards import find as find_shards
 from training.explore import directions as found
 from training.explore import rescoring
 from training.explore.directions import Directions
-from training.options import SEED, Number, shards_options
+from training.options import SEED, Number, run_option, shards_options
 from training.quiet import startup_messages_hidden
 
 if TYPE_CHECKING:
@@ -31,9 +31,7 @@ SHOWN = 12
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 110})
-@click.option(
-    "--run", "folder", type=click.Path(path_type=Path), required=True, help="A run's folder, finished or running."
-)
+@run_option
 @shards_options
 @click.option("--count", type=click.IntRange(min=1000), default=20_000, help="Faces to score.")
 @click.option("--seed", type=SEED, default=1, help="Seed of these faces.")
@@ -73,8 +71,8 @@ def main(
     """
     config, path = configs.load_with_generator(folder)
     photos = None if is_factorised else find_shards([*shards, *more_shards] or ["data"])
-    if photos and photos.image_shape != config.image_shape:
-        raise UsageError(f"The run draws {list(config.image_shape)} and the shards hold {list(photos.image_shape)}.")
+    if photos:
+        configs.check_image_shape(config, photos.image_shape)
     with startup_messages_hidden():
         from training import draw
 
@@ -123,15 +121,8 @@ def find_by_scores(
     scorer, card = attributes.load_network(photos)
     z = draw.latents(generator, count, seed, config.method.latent_distribution)
     with progress(count, "Faces") as bar:
-        faces = draw.render(generator, z, labels_of(folder, config, count, seed), bar.update)
+        faces = draw.render(generator, z, draw.labels_of(folder, config, count, seed), bar.update)
     return found.find(card.attribute_names, z, scorer.predict(faces, batch_size=256, verbose=0), keep_others)
-
-
-def labels_of(folder: Path, config: Config, count: int, seed: int) -> np.ndarray | None:
-    """Return labels for so many faces, where the run has conditions."""
-    from training.data import labels
-
-    return labels.load(folder).draw(count, seed) if config.conditions else None
 
 
 def judge(
@@ -152,11 +143,9 @@ def judge(
     from training.metrics import attributes
     from training.metrics.space import progress
 
-    if config.train_on != "train":
-        raise UsageError(f"The judge knows the photos that this run was trained on ({config.train_on}).")
-    network, card = attributes.load_network(photos, attributes.JUDGE)
+    network, card = attributes.load_judge(photos, config.train_on)
     distribution, names = config.method.latent_distribution, directions.names
-    rows = labels_of(folder, config, JUDGED, seed)
+    rows = draw.labels_of(folder, config, JUDGED, seed)
 
     def move(z: np.ndarray, name: str, signs: np.ndarray) -> np.ndarray:
         towards, away = (directions.edit(z, {name: sign * strength}, distribution) for sign in (1, -1))

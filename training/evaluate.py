@@ -17,7 +17,7 @@ from training.data.shards import ShardSet, find
 from training.files import write_text
 from training.grid import tile, write_png
 from training.metrics import HELD_OUT, METRICS, TRAIN
-from training.options import SEED, Names, feature_options, shards_options
+from training.options import SEED, Names, check_parent, feature_options, run_option, shards_options
 from training.quiet import startup_messages_hidden
 from training.resolve import check_condition
 
@@ -32,9 +32,7 @@ PAIRS = 32
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 110})
-@click.option(
-    "--run", "folder", type=click.Path(path_type=Path), required=True, help="A run's folder, finished or running."
-)
+@run_option
 @shards_options
 @feature_options
 @click.option("--count", type=click.IntRange(min=1), default=5000, help="Faces, and photos of each split, at most.")
@@ -72,8 +70,7 @@ def main(
     config, path = configs.load_with_generator(folder)
     out = out or folder / FILE_NAME
     for file in (out, neighbours or out):
-        if not file.parent.is_dir():
-            raise UsageError(f"{file.parent} is not a folder: make it first, or choose another path.")
+        check_parent(file)
     photos = split_photos(find([*shards, *more_shards] or ["data"]), config)
     check_condition(photos[TRAIN], config.condition)
 
@@ -118,8 +115,7 @@ def main(
 
 def split_photos(shards: ShardSet, config: Config) -> dict[str, ShardSet]:
     """Return the photos that the run was trained on, and those that it was not, where there are any."""
-    if shards.image_shape != config.image_shape:
-        raise UsageError(f"The run draws {list(config.image_shape)} and the shards hold {list(shards.image_shape)}.")
+    configs.check_image_shape(config, shards.image_shape)
     train_shards, held_out = shards.divide(config.train_on)
     if not train_shards.count:
         raise UsageError(f"The run was trained on {config.train_on} shards, and none are among those given.")
@@ -159,14 +155,10 @@ def open_judge(shards: ShardSet, config: Config) -> Callable[[np.ndarray], np.nd
     """Return what the judge in the folder of the shards answers for the run's conditions; None, and a hint, without."""
     from training.metrics import attributes
 
-    unmeasured = "Whether faces have what was asked for is not measured."
-    if config.train_on != TRAIN:
-        print(f"{unmeasured} The judge knows the photos that this run was trained on ({config.train_on}).")
-        return None
     try:
-        return attributes.answers_of(*attributes.load_network(shards, attributes.JUDGE), config.conditions)
+        return attributes.answers_of(*attributes.load_judge(shards, config.train_on), config.conditions)
     except UsageError as error:
-        print(f"{unmeasured} {error.message}")
+        print(f"Whether faces have what was asked for is not measured. {error.message}")
         return None
 
 

@@ -10,13 +10,12 @@ import click
 from training import config as configs
 from training.explore import directions
 from training.files import write_text
+from training.options import run_option
 from training.quiet import startup_messages_hidden
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
-@click.option(
-    "--run", "folder", type=click.Path(path_type=Path), required=True, help="A run's folder, finished or running."
-)
+@run_option
 @click.option(
     "--format",
     "form",

@@ -59,40 +59,42 @@ class NameList(click.ParamType):
         return ",".join(names)
 
 
-class Answers(NameList):
-    """NAME=0 or NAME=1, separated by commas: whether there is an attribute."""
+class NamedValues(NameList):
+    """NAME=VALUE, separated by commas, each name once: a dict."""
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, object]:
+        """Validate it."""
+        if isinstance(value, dict):  # the default
+            return value
+        values = {}
+        for part in super().convert(value, param, ctx).split(","):
+            name, _, text = part.rpartition("=")
+            if name in values:
+                self.fail(f"{name!r} is named twice.", param, ctx)
+            values[name] = self.value(text, param, ctx)
+        return values
+
+
+class Answers(NamedValues):
+    """Whether there is an attribute: 0 or 1."""
 
     name = "NAME=0|1"
 
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, bool]:
-        """Validate it."""
-        if isinstance(value, dict):  # the default
-            return value
-        answers = {}
-        for part in super().convert(value, param, ctx).split(","):
-            name, _, answer = part.rpartition("=")
-            if answer not in ("0", "1") or name in answers:
-                self.fail(f"{value!r}: say each attribute once, with 0 or 1, such as Smiling=1,Male=0.", param, ctx)
-            answers[name] = answer == "1"
-        return answers
+    def value(self, text: str, param: click.Parameter | None, ctx: click.Context | None) -> bool:
+        """Validate one."""
+        if text not in ("0", "1"):
+            self.fail(f"{text!r} is neither 0 nor 1: say each attribute with one of them, as Smiling=1.", param, ctx)
+        return text == "1"
 
 
-class Strengths(NameList):
-    """NAME=NUMBER, separated by commas."""
+class Strengths(NamedValues):
+    """How far to go along a direction."""
 
     name = "NAME=NUMBER"
 
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, float]:
-        """Validate it."""
-        if isinstance(value, dict):  # the default
-            return value
-        strengths = {}
-        for part in super().convert(value, param, ctx).split(","):
-            name, _, strength = part.rpartition("=")
-            if name in strengths:
-                self.fail(f"{name!r} is named twice.", param, ctx)
-            strengths[name] = Number(-100, 100).convert(strength, param, ctx)
-        return strengths
+    def value(self, text: str, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Validate one."""
+        return Number(-100, 100).convert(text, param, ctx)
 
 
 class Names(NameList):
@@ -146,6 +148,17 @@ def shards_options(command: Callable) -> Callable:
         metavar="SHARDS",
         help="Shard files, a folder of shards, or a pattern: --shards data/*.tfrecord",
     )(command)
+
+
+run_option = click.option(
+    "--run", "folder", type=click.Path(path_type=Path), required=True, help="A run's folder, finished or running."
+)
+
+
+def check_parent(out: Path) -> None:
+    """Raise UsageError where the folder that a file is to be written into is not there."""
+    if not out.parent.is_dir():
+        raise click.UsageError(f"{out.parent} is not a folder: make it first, or choose another path.")
 
 
 def feature_options(command: Callable) -> Callable:

@@ -5,18 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from click import UsageError
 
 from training import config as configs
 from training.explore import directions
 from training.files import write_text
+from training.options import check_parent, run_option
 from training.quiet import startup_messages_hidden
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
-@click.option(
-    "--run", "folder", type=click.Path(path_type=Path), required=True, help="A run's folder, finished or running."
-)
+@run_option
 @click.option(
     "--title", help="Heading of the page.  [default: that these faces do not exist, in the reader's language]"
 )
@@ -30,8 +28,7 @@ def main(folder: Path, title: str | None, out: Path) -> None:
     run. It is in English or Korean, by the reader's browser.
     """
     config, path = configs.load_with_generator(folder)
-    if not out.parent.is_dir():
-        raise UsageError(f"{out.parent} is not a folder: make it first, or choose another --out.")
+    check_parent(out)
     found = directions.load(folder) if (folder / directions.FILE_NAME).exists() else None
     with startup_messages_hidden():
         from training import draw

@@ -15,7 +15,7 @@ from training import config as configs
 from training.explore import directions
 from training.explore.directions import Directions
 from training.grid import captioned, tile, write_png
-from training.options import SEED, Answers, NameList, Strengths
+from training.options import SEED, Answers, NameList, Strengths, check_parent, run_option
 from training.quiet import startup_messages_hidden
 
 FACES, ROWS = 64, 8
@@ -36,9 +36,7 @@ class Column(NamedTuple):
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 110})
-@click.option(
-    "--run", "folder", type=click.Path(path_type=Path), required=True, help="A run's folder, finished or running."
-)
+@run_option
 @click.option(
     "--count",
     type=click.IntRange(min=1),
@@ -95,13 +93,11 @@ def main(
         raise UsageError(f"--each takes {MAX_EACH} attributes at most: {len(names)} make {2 ** len(names):,} columns.")
     if names and strip:
         raise UsageError("--each and --strip both make the columns: choose one.")
-    if not out.parent.is_dir():
-        raise UsageError(f"{out.parent} is not a folder: make it first, or choose another --out.")
+    check_parent(out)
     moves = open_directions(folder, [*edit, *([strip] if strip else [])])
 
     with startup_messages_hidden():
         from training import draw
-        from training.data import labels
 
         generator = draw.load(path)
     if moves and (warning := directions.outdated(folder, moves, draw.digest(path))):
@@ -111,7 +107,7 @@ def main(
     z = draw.latents(generator, count, seed, distribution)
     if edit:
         z = moves.edit(z, edit, distribution)
-    rows = labels.load(folder).draw(count, seed, given) if config.conditions else None
+    rows = draw.labels_of(folder, config, count, seed, given)
     if names:
         columns = list(columns_of_answers(z, rows, names, config.conditions))
     elif strip:

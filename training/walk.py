@@ -14,7 +14,7 @@ from training import config as configs
 from training.config import Config
 from training.explore import animation, paths
 from training.grid import tile
-from training.options import SEED, Answers, Number
+from training.options import SEED, Answers, Number, run_option
 from training.quiet import startup_messages_hidden
 
 
@@ -32,9 +32,7 @@ class Seeds(click.ParamType):
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 110})
-@click.option(
-    "--run", "folder", type=click.Path(path_type=Path), required=True, help="A run's folder, finished or running."
-)
+@run_option
 @click.option("--seeds", type=Seeds(), default="0,1,2,3", help="Seeds of the faces to walk between, in this order.")
 @click.option("--loop/--no-loop", "is_loop", default=True, help="Walk back to the first face, or end at the last.")
 @click.option("--count", type=click.IntRange(min=1), default=1, help="Faces that walk at once, in a grid.")
@@ -115,12 +113,11 @@ def faces_along(
         from tqdm import tqdm
 
         from training import draw
-        from training.data import labels
 
         generator = draw.load(path)
     distribution = config.method.latent_distribution
     stops = np.stack([draw.latents(generator, count, seed, distribution) for seed in seeds])
-    rows = labels.load(folder).draw(count, seeds[0], given) if config.conditions else None
+    rows = draw.labels_of(folder, config, count, seeds[0], given)
     for z in tqdm(paths.walk(stops, frames, distribution, is_loop), unit=" frames", disable=None):
         yield tile(draw.render(generator, z, rows))
 

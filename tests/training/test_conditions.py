@@ -174,9 +174,9 @@ def test_each_answer_has_its_column_below_its_caption_and_each_row_one_face(obey
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--set", "Bright"), "say each attribute once, with 0 or 1"),
-        (("--set", "Bright=2"), "say each attribute once, with 0 or 1"),
-        (("--set", "Bright=1,Bright=0"), "say each attribute once, with 0 or 1"),
+        (("--set", "Bright"), "is neither 0 nor 1"),
+        (("--set", "Bright=2"), "is neither 0 nor 1"),
+        (("--set", "Bright=1,Bright=0"), "'Bright' is named twice"),
         (("--set", "Bald=1"), "is conditioned on Bright,Striped, not on Bald"),
         (("--each", "Bald"), "is conditioned on Bright,Striped, not on Bald"),
         (("--set", "Bright=1", "--each", "Bright"), "Bright is in --set and in --each"),

@@ -1,7 +1,6 @@
 """Every format against Keras, by the runtime that its users have."""
 
 import json
-from dataclasses import replace
 
 import keras
 import numpy as np
@@ -9,13 +8,13 @@ import pytest
 import tensorflow as tf
 
 from tests.command import Command
+from tests.training.every_preset import uneven_generator
 from training import config as configs
 from training import draw
 from training.config import Config
 from training.explore import directions
 from training.explore.directions import Directions
 from training.export import main
-from training.models.networks import family
 from training.presets import PRESETS
 
 export = Command(main)
@@ -23,19 +22,12 @@ export = Command(main)
 
 def run_of(folder, preset, conditions=0):
     """A run of a small network of this preset, of which every weight is something."""
-    method = replace(PRESETS[preset], width=0.0625 if preset == "r3gan" else 0.25)
-    generator = family(method.network).generator((16, 16, 1), method.latent, method.width, conditions)
-    random = np.random.default_rng(0)
-    for weight in generator.trainable_variables:
-        weight.assign_add(0.05 * random.standard_normal(weight.shape).astype(np.float32))
-    for weight in generator.non_trainable_variables:
-        if "moving" in weight.path:
-            weight.assign_add(0.3 * random.random(weight.shape, np.float32))
+    generator = uneven_generator(preset, (16, 16, 1), conditions)
     condition = ",".join(("Male", "Smiling")[:conditions])
     folder.mkdir()
     generator.save(folder / "generator.keras")
     configs.save(
-        folder, Config(preset, method, 0, "train", 40, "abc", (16, 16, 1), cache=True, condition=condition), {}
+        folder, Config(preset, PRESETS[preset], 0, "train", 40, "abc", (16, 16, 1), cache=True, condition=condition), {}
     )
     return draw.load(folder / "generator.keras")
 

@@ -10,6 +10,7 @@ import pytest
 from py_mini_racer import MiniRacer
 
 from tests.command import Command
+from tests.training.every_preset import uneven_generator
 from training import config as configs
 from training import draw
 from training.config import Config
@@ -22,26 +23,11 @@ from training.explore.page import build
 from training.explore.rescoring import Rescoring
 from training.grid import write_png
 from training.loop.history import History, Row
-from training.models.networks import family
 from training.page import main
 from training.presets import PRESETS
 
 page = Command(main)
 SHAPE = (8, 8, 1)
-
-
-def generator_of(preset, conditions=0, shape=SHAPE):
-    """A small generator of this preset, of which every weight is something."""
-    method = PRESETS[preset]
-    width = 0.0625 if preset == "r3gan" else 0.25
-    generator = family(method.network).generator(shape, method.latent, width, conditions)
-    random = np.random.default_rng(0)
-    for weight in generator.trainable_variables:
-        weight.assign_add(0.05 * random.standard_normal(weight.shape).astype(np.float32))
-    for weight in generator.non_trainable_variables:
-        if "moving" in weight.path:
-            weight.assign_add(0.3 * random.random(weight.shape, np.float32))
-    return generator
 
 
 def engine():
@@ -57,7 +43,7 @@ def engine():
 @pytest.mark.parametrize("preset", PRESETS)
 def test_the_pixels_are_within_two_of_those_of_keras(preset, shape, conditions):
     count = 256 if shape == SHAPE else 32
-    generator = generator_of(preset, conditions, shape)
+    generator = uneven_generator(preset, shape, conditions)
     random = np.random.default_rng(1)
     values = {"z": random.standard_normal((count, generator.inputs[0].shape[-1])).astype(np.float32)}
     if conditions:
@@ -94,7 +80,7 @@ def run(tmp_path_factory):
     """A conditional run with directions, samples, losses and scores."""
     folder = tmp_path_factory.mktemp("page") / "run"
     folder.mkdir()
-    generator = generator_of("lite", 2)
+    generator = uneven_generator("lite", SHAPE, 2)
     generator.save(folder / "generator.keras")
     method = replace(PRESETS["lite"], width=0.25)
     config = Config("lite", method, 0, "train", 640, "abc", SHAPE, cache=True, condition="Male,Smiling")
@@ -172,7 +158,7 @@ def test_a_run_that_is_still_going_shows_what_there_is(run, tmp_path):
 def test_what_was_found_of_an_earlier_generator_is_left_out_or_said_to_be_so(run, tmp_path):
     other = tmp_path / "run"
     shutil.copytree(run, other)
-    generator = generator_of("lite", 2)
+    generator = uneven_generator("lite", SHAPE, 2)
     generator.trainable_variables[0].assign_add(np.ones(generator.trainable_variables[0].shape, np.float32))
     generator.save(other / "generator.keras")
     said = page.succeeds("--run", other, "--out", tmp_path / "faces.html")

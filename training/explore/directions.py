@@ -64,16 +64,16 @@ def find(names: Sequence[str], z: np.ndarray, logits: np.ndarray, keeps_others: 
             which all others stay as they are, to first order, as far as z has room for it. Between the two it is a
             compromise.
     """
-    learnt = slice(0, 4 * len(z) // 5)
-    centred = (z - z[learnt].mean(axis=0)).astype(np.float64)
-    scores = (logits - logits[learnt].mean(axis=0)) / np.maximum(logits[learnt].std(axis=0), 1e-6)
-    slopes = np.linalg.lstsq(centred[learnt], scores[learnt], rcond=None)[0].T  # [attributes, length]
+    fitted = slice(0, 4 * len(z) // 5)
+    centred = (z - z[fitted].mean(axis=0)).astype(np.float64)
+    scores = (logits - logits[fitted].mean(axis=0)) / np.maximum(logits[fitted].std(axis=0), 1e-6)
+    slopes = np.linalg.lstsq(centred[fitted], scores[fitted], rcond=None)[0].T  # [attributes, length]
     vectors = _independent(slopes, keeps_others)
     vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     places = centred @ slopes.T
     accuracies = [
         _accuracy(
-            places[learnt, index], places[learnt.stop :, index], logits[learnt, index], logits[learnt.stop :, index]
+            places[fitted, index], places[fitted.stop :, index], logits[fitted, index], logits[fitted.stop :, index]
         )
         for index in range(len(names))
     ]

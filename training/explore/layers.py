@@ -54,7 +54,6 @@ def _convolution(layer: keras.layers.Conv2D) -> Layer:
     kernel = np.asarray(layer.kernel)
     return _kernel_and_bias(layer) | {
         "size": kernel.shape[0],
-        "stride": layer.strides[0],
         "groups": layer.groups,
     }
 

@@ -35,6 +35,5 @@ def _along_sphere(start: np.ndarray, end: np.ndarray, share: float) -> np.ndarra
     cosine = (start * end).sum(axis=-1, keepdims=True) / np.maximum(lengths[0] * lengths[1], 1e-12)
     angle = np.arccos(np.clip(cosine, -1, 1))
     sine = np.sin(angle)
-    if np.any(sine < 1e-6):  # the same direction: the line is the sphere
-        return _along_line(start, end, share)
-    return (np.sin((1 - share) * angle) * start + np.sin(share * angle) * end) / sine
+    arc = (np.sin((1 - share) * angle) * start + np.sin(share * angle) * end) / np.maximum(sine, 1e-6)
+    return np.where(sine < 1e-6, _along_line(start, end, share), arc)  # of the same direction the line is the arc

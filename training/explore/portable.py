@@ -15,6 +15,7 @@ from click import UsageError
 
 from training.files import replacing
 from training.models.networks.layers import native_groups
+from training.options import check_parent
 
 SUFFIXES = {"onnx": ".onnx", "litert": ".tflite", "saved_model": ""}
 _NEEDS = {"onnx": "tf2onnx", "litert": "ai_edge_litert", "saved_model": "tensorflow"}
@@ -65,8 +66,7 @@ def check(form: str, out: Path) -> None:
     """Raise UsageError where this cannot be written."""
     if find_spec(_NEEDS[form]) is None:
         raise UsageError(f"--format {form} needs more packages: pip install -r requirements-export.txt")
-    if not out.parent.is_dir():
-        raise UsageError(f"{out.parent} is not a folder: make it first, or choose another --out.")
+    check_parent(out)
     if form == "saved_model" and out.exists():
         raise UsageError(f"{out} is there already: remove it, or choose another --out.")
     if SUFFIXES[form] and out.suffix != SUFFIXES[form]:

@@ -211,6 +211,17 @@ def load_network(shards: ShardSet, name: str = NAME) -> tuple[keras.Model, Card]
     return model, card
 
 
+def load_judge(shards: ShardSet, train_on: str) -> tuple[keras.Model, Card]:
+    """Return the judge of a generator that was trained on this split, and how the judge was trained.
+
+    Raises:
+        UsageError: there is none, or it was trained on the photos of the generator.
+    """
+    if train_on != "train":
+        raise UsageError(f"The judge knows the photos that this run was trained on ({train_on}).")
+    return load_network(shards, JUDGE)
+
+
 def answers_of(model: keras.Model, card: Card, names: Sequence[str]) -> Callable[[np.ndarray], np.ndarray]:
     """Return what a network answers for these attributes: uint8 images -> bool [count, len(names)].
 

@@ -46,6 +46,14 @@ def test_each_leg_begins_and_ends_slowly():
         assert leg[-1] < leg[9] / 5
 
 
+def test_a_face_that_stands_leaves_the_others_on_their_sphere():
+    stops = NORMAL[:2].copy()
+    stops[1, 0] = stops[0, 0]
+    z = walk(stops, 10, "normal", is_loop=False)
+    np.testing.assert_allclose(z[:, 0], np.tile(stops[0, 0], (11, 1)), rtol=1e-6)
+    np.testing.assert_allclose(z[:, 1], walk(stops[:, 1:], 10, "normal", is_loop=False)[:, 0], rtol=1e-6)
+
+
 @pytest.mark.parametrize("distribution", ["normal", "uniform"])
 def test_between_equal_z_it_stands(distribution):
     same = np.repeat(NORMAL[:1], 2, axis=0)
