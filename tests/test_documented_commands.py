@@ -1,0 +1,172 @@
+"""Every command and every example of the pages runs, in one folder and in the order of the pages.
+
+What is trained is small, and the shards of 16x16 pixels: the options in `SHORT` are added to the commands.
+"""
+
+import importlib
+import importlib.util
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from preprocess.sample_photos import main as sample_photos
+from tests.command import Command
+from tests.documents import DOCS, ENGLISH, ROOT, blocks, commands, name_of
+from training.explore import directions
+
+SHORT = {
+    "preprocess.run": "--size 16 --max-rejected 0.5",
+    "training.run": "--kimg 0.04 --batch-size 8 --width 0.1",
+    "training.features": "--kimg 0.02",
+    "training.directions": "--count 1000",
+    "training.walk": "--fps 1",
+}
+# What does not run here: it sets up another environment or needs other machines; `make` is tested in test_makefile.py.
+ELSEWHERE = ("pip install", "python3 -m venv", "python -m dask", "export TF_CONFIG", "make ")
+ON_OTHER_MACHINES = ("--cluster", "runs/two-hosts")
+EXPLORING = DOCS / "exploring.md"
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A clone with a download of CelebA, photos of one's own with labels, and what the README's commands leave."""
+    place = tmp_path_factory.mktemp("documents")
+    (place / "docs").symlink_to(DOCS)
+    Command(sample_photos).succeeds("--out", place / "drawn", "--count", 60)
+    downloads = place / "Downloads"
+    downloads.mkdir()
+    for path in (place / "drawn").glob("*.txt"):
+        shutil.copy(path, downloads)
+    photos = sorted((place / "drawn/img_align_celeba").iterdir())
+    with zipfile.ZipFile(downloads / "img_align_celeba.zip", "w") as archive:
+        for photo in photos:
+            archive.write(photo, f"img_align_celeba/{photo.name}")
+    shutil.copy(downloads / "img_align_celeba.zip", place)
+    for animal in ("cat", "dog"):
+        (place / "photos" / animal).mkdir(parents=True)
+        shutil.copy(photos[0], place / "photos" / animal / "0.jpg")
+    (place / "photos/labels.csv").write_text("photo,Tame\ncat/0.jpg,0\ndog/0.jpg,1\n")
+    shutil.move(place / "photos/labels.csv", place)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        patch.setenv("HOME", str(place))
+        run_all(place, ENGLISH[0])
+        yield place
+
+
+def run_all(place, page):
+    """Give every command of a page."""
+    for line in commands(page):
+        if not line.startswith(ELSEWHERE) and not any(word in line for word in ON_OTHER_MACHINES):
+            program, *words = shlex.split(line)
+            assert program == "python", line
+            arguments = [path for word in words for path in expanded(place, word)]
+            if arguments[0] == "-m":
+                give(arguments[1], arguments[2:])
+            else:
+                parses(ROOT / arguments[0], arguments[1:])
+
+
+def expanded(place, word):
+    """A word as a shell hands it on."""
+    if "*" in word:
+        return sorted(str(path.relative_to(place)) for path in place.glob(word))
+    return [re.sub("^~", str(place), word)]
+
+
+def give(module, arguments):
+    Command(importlib.import_module(module).main).succeeds(*arguments, *shlex.split(SHORT.get(module, "")))
+
+
+def parses(script, arguments):
+    """A benchmark would take hours: its command line is read, and it is not run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(script.parent)
+        spec = importlib.util.spec_from_file_location(script.stem, script)
+        module = importlib.util.module_from_spec(spec)
+        patch.setitem(sys.modules, script.stem, module)
+        spec.loader.exec_module(module)
+        module.main.make_context(script.name, list(arguments))
+
+
+@pytest.mark.parametrize("page", [page for page in ENGLISH[1:] if page != EXPLORING], ids=name_of)
+def test_every_command_of_a_page_does_what_it_says(place, page):
+    run_all(place, page)
+
+
+def executed(code):
+    names = {}
+    exec(code, names)
+    return names
+
+
+def test_the_readme_draws_faces_with_plain_keras(place):
+    [code] = blocks(ENGLISH[0], "python")
+    faces = executed(code)["faces"]
+    assert faces.shape == (16, 64, 64, 1)
+    assert 0 <= faces.min() < 0.2 < 0.8 < faces.max() <= 1
+
+
+@pytest.fixture(scope="module")
+def readers():
+    return dict(zip(("tensorflow", "tfds", "numpy", "pytorch"), blocks(DOCS / "shards.md", "python"), strict=True))
+
+
+@pytest.fixture(scope="module")
+def records(place, readers):
+    """What TensorFlow reads of the training shards: pixels and attributes by photo."""
+    batches = list(executed(readers["tensorflow"])["faces"].as_numpy_iterator())
+    images, attributes, ids = (
+        np.concatenate([batch[name] for batch in batches]) for name in ("image", "attributes", "image_id")
+    )
+    assert images.shape[1:] == (16, 16, 1)
+    assert attributes.shape[1:] == (40,)
+    assert len(set(ids)) == len(ids) > 30
+    return images, attributes, ids
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="tensorflow-datasets does not install beside this TensorFlow")
+def test_tfds_reads_what_tensorflow_reads(place, readers, records):
+    [batch] = executed(readers["tfds"])["faces"].as_numpy_iterator()
+    order, expected = np.argsort(batch["image_id"]), np.argsort(records[2])
+    np.testing.assert_array_equal(batch["image"][order], records[0][expected])
+    np.testing.assert_array_equal(batch["attributes"][order], records[1][expected])
+
+
+# What each record sums up to: the pixels, and the attributes.
+SUMS = {
+    "numpy": "print(sorted(zip(images.reshape(len(images), -1).sum(1).tolist(), attributes.sum(1).tolist())))",
+    "pytorch": "print(sorted(zip(*[torch.cat(part).flatten(1).sum(1).tolist() for part in zip(*faces)])))",
+}
+
+
+@pytest.mark.parametrize("library", SUMS)
+def test_others_read_what_tensorflow_reads(place, readers, records, library):
+    """In a process of its own: the package tfrecord brings messages of the names that TensorFlow's have."""
+    if library == "pytorch":
+        pytest.importorskip("torch")
+    command = [sys.executable, "-c", f"{readers[library]}\n{SUMS[library]}"]
+    said = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout
+    sums = (part.reshape(len(part), -1).astype(int).sum(axis=1).tolist() for part in records[:2])
+    assert said == f"{sorted(zip(*sums, strict=True))}\n"
+
+
+def test_every_command_of_exploring_and_the_examples_of_export_draw_the_same_faces(place, monkeypatch):
+    run_all(place, EXPLORING)
+    monkeypatch.chdir(place / "runs/lite")
+    *drawing, moving = blocks(EXPLORING, "python")
+    assert len(drawing) == 4
+    found = [executed(code)["images"] for code in drawing]
+    for images in found:
+        assert images.shape == (16, 16, 16, 1)
+        np.testing.assert_allclose(images, found[0], atol=1e-5)
+    names = executed(moving)
+    by_python = directions.load(Path()).edit(names["z"], {"Smiling": 2.0}, "normal")
+    np.testing.assert_allclose(names["moved"], by_python, atol=1e-5)
