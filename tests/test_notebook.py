@@ -1,0 +1,54 @@
+"""The notebook, executed on stand-in photos."""
+
+import os
+import re
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from tests.documents import DOCS, ROOT
+
+NOTEBOOK = nbformat.read(DOCS / "colab.ipynb", as_version=4)
+
+
+def test_it_is_kept_without_output_and_says_everything_in_both_languages():
+    nbformat.validate(NOTEBOOK)
+    for cell in NOTEBOOK.cells:
+        assert not cell.get("outputs")
+        if cell.cell_type == "markdown":
+            assert re.search("[a-z]{3}", cell.source)
+            assert re.search("[가-힣]", cell.source)
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A clone. The commands of the notebook are those of this Python."""
+    for name in ("preprocess", "training"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    return tmp_path
+
+
+def executed(place, kimg):
+    notebook = nbformat.from_dict(NOTEBOOK.copy())
+    [settings] = [index for index, cell in enumerate(notebook.cells) if "parameters" in cell.metadata.get("tags", ())]
+    ours = f"STAND_INS, KIMG, RUN = 80, {kimg}, {str(place / 'drive/run')!r}"
+    notebook.cells = [cell.copy() for cell in notebook.cells]
+    notebook.cells.insert(settings + 1, nbformat.v4.new_code_cell(ours))
+    client = NotebookClient(notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(place)}})
+    return client.execute()
+
+
+def test_it_trains_and_shows_and_continues(place):
+    notebook = executed(place, 0.128)
+    images = [output for cell in notebook.cells for output in cell.get("outputs", []) if "image/" in str(output)]
+    assert len(images) == 3
+    assert (place / "faces.html").stat().st_size > 1_000_000
+    assert (place / "drive/run/final.png").exists()
+    again = executed(place, 0.192)  # after a session that ended, with more to do
+    said = "".join(output.get("text", "") for cell in again.cells for output in cell.get("outputs", []))
+    assert "2 of 3 steps are done" in said
