@@ -13,8 +13,8 @@ Loss = Literal["cross_entropy", "hinge", "wasserstein", "relativistic"]
 """The entries of `training.models.losses.LOSSES`."""
 Distribution = Literal["uniform", "normal"]
 """U(-1, 1) and N(0, 1)."""
-Augmentation = Literal["brightness", "contrast", "translation", "cutout"]
-"""The entries of `training.models.augmentation.AUGMENTATIONS`."""
+Augmentation = Literal["brightness", "contrast", "translation", "cutout", "ada"]
+"""The entries of `training.models.augmentation.AUGMENTATIONS`: four of DiffAugment, and all of ADA."""
 Precision = Literal["float32", "bfloat16"]
 """In bfloat16 layers compute; weights, outputs, losses and penalties stay float32."""
 
@@ -146,7 +146,7 @@ PRESETS = {
         ramp_kimg=20_000.0,
         ema_kimg=CosineSchedule(0.0, 500.0),
         flip=True,
-        augment="translation,brightness,contrast,cutout",
+        augment="ada",
         augment_probability=CosineSchedule(0.0, 0.3),
         precision="bfloat16",
     ),

@@ -77,7 +77,7 @@ TABLE = {
         "ramp_kimg": 20_000.0,
         "ema_kimg": (0.0, 500.0),
         "flip": True,
-        "augment": "translation,brightness,contrast,cutout",
+        "augment": "ada",
         "augment_probability": (0.0, 0.3),
         "precision": "bfloat16",
     },

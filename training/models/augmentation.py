@@ -1,17 +1,29 @@
 """Augmentations of every discriminator input, real and generated alike, so that none leaks into the faces.
 
-Zhao et al. 2020, "Differentiable Augmentation for Data-Efficient GAN Training", with its strengths; each comes with a
-probability, as in Karras et al. 2020, "Training GANs with Limited Data". Images are float32 [batch, height, width,
-channels] in [0, 1]; random numbers float32 [batch, 2] in [0, 1) come in, so that nothing here is random.
+Those of this file are of Zhao et al. 2020, "Differentiable Augmentation for Data-Efficient GAN Training", with its
+strengths; each comes with a probability. Images are float32 [batch, height, width, channels] in [0, 1]; random numbers
+float32 in [0, 1) come in, so that nothing here is random.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import tensorflow as tf
 
-Augmentation = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+from training.models import ada
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """One augmentation, or a set of them that belong together."""
+
+    numbers: int
+    """Uniform random numbers for each image."""
+    apply: Callable[[tf.Tensor, tf.Tensor, tf.Tensor | float], tf.Tensor]
+    """(images, random numbers [batch, numbers], probability) -> images."""
+
 
 GREY = 0.5  # what fills a hole: DiffAugment's 0 on [-1, 1]
 
@@ -49,16 +61,26 @@ def _cutout(images: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
     return tf.where(hole, tf.cast(GREY, images.dtype), images)
 
 
-AUGMENTATIONS: dict[str, Augmentation] = {
-    "brightness": _brightness,
-    "contrast": _contrast,
-    "translation": _translation,
-    "cutout": _cutout,
+def _sometimes(change: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]) -> Augmentation:
+    """Return a change of two random numbers, made to each image with the probability."""
+
+    def apply(images: tf.Tensor, uniform: tf.Tensor, probability: tf.Tensor | float) -> tf.Tensor:
+        return tf.where(uniform[:, 2, None, None, None] < probability, change(images, uniform[:, :2]), images)
+
+    return Augmentation(3, apply)
+
+
+AUGMENTATIONS = {
+    "brightness": _sometimes(_brightness),
+    "contrast": _sometimes(_contrast),
+    "translation": _sometimes(_translation),
+    "cutout": _sometimes(_cutout),
+    "ada": Augmentation(ada.NUMBERS, ada.ada),
 }
 
 
 def augment(
-    images: tf.Tensor, names: list[str], probability: tf.Tensor | float, uniform: Callable[[int], tf.Tensor]
+    images: tf.Tensor, names: list[str], probability: tf.Tensor | float, uniform: Callable[[int, int], tf.Tensor]
 ) -> tf.Tensor:
     """Apply each of `names` to each image with `probability`.
 
@@ -66,10 +88,8 @@ def augment(
         images: float32 [batch, height, width, channels].
         names: keys of `AUGMENTATIONS`.
         probability: 0 to 1.
-        uniform: index in `names` -> its random numbers, float32 [batch, 3] in [0, 1).
+        uniform: (index in `names`, numbers) -> float32 [batch, numbers] in [0, 1).
     """
-    for index, name in enumerate(names):
-        drawn = uniform(index)
-        augmented = AUGMENTATIONS[name](images, drawn[:, :2])
-        images = tf.where(drawn[:, 2, None, None, None] < probability, augmented, images)
+    for index, augmentation in enumerate(AUGMENTATIONS[name] for name in names):
+        images = augmentation.apply(images, uniform(index, augmentation.numbers), probability)
     return images
