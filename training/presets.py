@@ -70,6 +70,9 @@ class Preset:
     beta_2: CosineSchedule = setting(
         OPTIMIZERS, "Adam's decay of the second moment.", CosineSchedule(0.999), at_least=0, below=1
     )
+    epsilon: float = setting(
+        OPTIMIZERS, "Adam's epsilon as in its paper; 0 for Keras's form of it, with 1e-7.", 0.0, at_least=0
+    )
     clip_norm: float | None = setting(
         OPTIMIZERS, "Gradient clipping: maximum L2 norm over all variables of a network.", None, above=0
     )
@@ -100,9 +103,11 @@ PRESETS = {
     # The specification. Adam as in DCGAN: with Keras's defaults (1e-3, 0.9) G drew blocks in a dot pattern after two
     # epochs of real CelebA, where this draws the outlines of faces.
     "classic": Preset(network="classic"),
-    # Radford et al. 2016, "Unsupervised Representation Learning with Deep Convolutional GANs", section 4.
+    # Radford et al. 2016, "Unsupervised Representation Learning with Deep Convolutional GANs", section 4. Unlike
+    # dcgan.torch, which updates G by D's output from before D's own update, G learns from the updated D.
     "dcgan": Preset(network="dcgan", batch_size=128),
-    # Gulrajani et al. 2017, "Improved Training of Wasserstein GANs", algorithm 1.
+    # Gulrajani et al. 2017, "Improved Training of Wasserstein GANs", algorithm 1, on DCGAN's networks without
+    # normalisation in D. The authors' own are ResNets, or 5x5 convolutions with layer normalisation in D.
     "wgan-gp": Preset(
         network="wgan_gp",
         latent=128,
@@ -116,7 +121,8 @@ PRESETS = {
         beta_2=CosineSchedule(0.9),
     ),
     # Miyato et al. 2018, "Spectral Normalization for GANs"; optimizer and critic steps as in its ResNet experiments,
-    # whose rate falls to 0 over 100,000 updates of G: here it stays, since a run says its own length.
+    # whose rate falls to 0 over 100,000 updates of G: here it stays, since a run says its own length. Nearest
+    # upsampling is the authors'; mimicry's is bilinear.
     "sngan": Preset(
         network="sngan",
         latent=128,
@@ -126,9 +132,9 @@ PRESETS = {
         beta_1=0.0,
         beta_2=CosineSchedule(0.9),
     ),
-    # Huang et al. 2024, "The GAN is dead; long live the GAN!", its FFHQ-64. Gamma was chosen for three channels: for
-    # one sweep a quarter to four times of it. Its augmentation is ADA's (turns, scalings, shifts, colours, cutout),
-    # here DiffAugment's set at the same probabilities. G learns from the z that D has just seen; there both draw anew.
+    # Huang et al. 2024, "The GAN is dead; long live the GAN!", its FFHQ-64; for 256 pixels the authors take gammas of
+    # 150 to 15. Gamma was chosen for three channels: for one sweep a quarter to four times of it. Unlike there G learns
+    # from the z that D has just seen (there both draw anew), bfloat16 is float16, and G's last convolution is float32.
     # In batches of 4 with penalties every 4th step, for a CPU: it learns at rates of 1e-4 and ran away at 4e-4, after
     # 2,700 photos; in an eighth of its channels 4e-4 draws faces after 4,000 photos, and 1e-4 is slower.
     "r3gan": Preset(
@@ -143,6 +149,7 @@ PRESETS = {
         lr_d=CosineSchedule(2e-4, 5e-5),
         beta_1=0.0,
         beta_2=CosineSchedule(0.9, 0.99),
+        epsilon=1e-8,
         ramp_kimg=20_000.0,
         ema_kimg=CosineSchedule(0.0, 500.0),
         flip=True,

@@ -61,6 +61,7 @@ def build(method: Preset, image_shape: tuple[int, int, int], seed: int, progress
             lambda: rate.at(cosine_decay(method, progress.step)) * progress.lr_scale,
             method.beta_1,
             lambda: method.beta_2.at(cosine_decay(method, progress.step)),
+            method.epsilon,
         )
         optimizer.build(network.trainable_variables)  # before tracing: variables cannot be made inside a tf.function
         return OptimizedNetwork(network, optimizer)
@@ -69,15 +70,30 @@ def build(method: Preset, image_shape: tuple[int, int, int], seed: int, progress
 
 
 class Adam(keras.optimizers.Adam):
-    """Keras's Adam with a beta_2 that may change at every step, as its learning rate may already."""
+    """Keras's Adam with a beta_2 that may change at every step, as its learning rate may already.
 
-    def __init__(self, learning_rate: Callable[[], tf.Tensor], beta_1: float, beta_2: Callable[[], tf.Tensor]):
+    With an `epsilon` it is the algorithm 1 of Kingma and Ba 2015, which PyTorch has: epsilon is added to the root of
+    the unbiased second moment. Keras's form adds it before the bias is corrected: with 1e-7 the first steps are small
+    where gradients are.
+    """
+
+    def __init__(
+        self,
+        learning_rate: Callable[[], tf.Tensor],
+        beta_1: float,
+        beta_2: Callable[[], tf.Tensor],
+        epsilon: float = 0.0,
+    ):
         super().__init__(learning_rate, beta_1)
         self._current_beta_2 = beta_2
+        self._unbiased_epsilon = epsilon
 
     def update_step(self, gradient: tf.Tensor, variable: keras.Variable, learning_rate: tf.Tensor) -> None:
         """Update one variable."""
         self.beta_2 = self._current_beta_2()
+        if self._unbiased_epsilon:
+            powers = tf.cast(self.beta_2, variable.dtype) ** tf.cast(self.iterations + 1, variable.dtype)
+            self.epsilon = self._unbiased_epsilon * tf.sqrt(1.0 - powers)
         super().update_step(gradient, variable, learning_rate)
 
 

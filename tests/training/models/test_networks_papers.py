@@ -210,7 +210,9 @@ def test_the_logit_of_sngan_is_of_the_sum_over_the_map():
     np.testing.assert_allclose(discriminator([images]), expected, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize(("size", "widths"), [(8, [768] * 2), (64, [768] * 4 + [384]), (128, [768] * 4 + [384] * 2)])
+@pytest.mark.parametrize(
+    ("size", "widths"), [(8, [768] * 2), (64, [768] * 4 + [384]), (256, [768] * 4 + [384, 192, 96])]
+)
 def test_r3gan_is_768_wide_up_to_32_pixels(size, widths):
     assert r3gan._widths((size, size, 3), 1.0) == widths
 

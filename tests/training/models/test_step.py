@@ -378,11 +378,11 @@ def test_ramps_fall_along_half_a_cosine_over_ramp_kimg():
     assert CosineSchedule(0.3).at(0.5) == 0.3
 
 
-def test_adam_takes_rate_and_beta_2_of_the_step():
-    """Against Adam written out in float64, Kingma and Ba 2015, with both changing."""
-    method = replace(
-        METHOD, ramp_kimg=0.08, lr_d=CosineSchedule(1e-2, 1e-3), beta_2=CosineSchedule(0.5, 0.99), beta_1=0.3
-    )
+@pytest.mark.parametrize("epsilon", [0.0, 0.5])
+def test_adam_takes_rate_and_beta_2_of_the_step(epsilon):
+    """Against Adam written out in float64, Kingma and Ba 2015, algorithm 1, with both changing."""
+    rates, beta_2s = CosineSchedule(1e-2, 1e-3), CosineSchedule(0.5, 0.99)
+    method = replace(METHOD, ramp_kimg=0.08, lr_d=rates, beta_2=beta_2s, beta_1=0.3, epsilon=epsilon)
     progress = Progress()
     player = build(method, SHAPE, 5, progress).discriminator
     variable = player.network.trainable_variables[0]
@@ -397,7 +397,7 @@ def test_adam_takes_rate_and_beta_2_of_the_step():
         rate, beta_2 = 0.5 * (1e-3 + 9e-3 * part), 0.99 - 0.49 * part
         m, v = 0.3 * m + 0.7 * gradient, beta_2 * v + (1 - beta_2) * gradient**2
         corrected = m / (1 - 0.3 ** (step + 1)), v / (1 - beta_2 ** (step + 1))
-        weight -= rate * corrected[0] / np.sqrt(corrected[1])
+        weight -= rate * corrected[0] / (np.sqrt(corrected[1]) + epsilon)
     np.testing.assert_allclose(variable.numpy(), weight, rtol=1e-4)
 
 

@@ -1,7 +1,8 @@
 """R3GAN (Huang et al. 2024, "The GAN is dead; long live the GAN!"), without normalisation and without tanh.
 
-Both networks are stages of residual blocks, D the mirror of G: 768 channels in maps up to 32x32, 384 in larger ones.
-Pixels are [-1, 1] inside. Under the policy mixed_bfloat16 the 4x4 stage and the ends stay in float32, as the authors'.
+Both networks are stages of residual blocks, D the mirror of G: 768 channels in maps up to 32x32, half as many in maps
+of each larger size. Pixels are [-1, 1] inside. Under the policy mixed_bfloat16 the 4x4 stage and the ends stay in
+float32, as the authors'.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from training.models.networks.layers import blur, native_groups, num_upsamplings
 from training.models.precision import full_precision
 
 _BLOCKS = 2  # in a stage
-_GROUP = 16  # channels of one group of a 3x3 convolution: 96 groups in a block of 768, 48 in one of 384
+_GROUP = 16  # channels of one group of a 3x3 convolution: 96 groups in a block of 768
 
 
 def generator(image_shape: tuple[int, int, int], latent: int, width: float = 1.0, conditions: int = 0) -> keras.Model:
@@ -32,7 +33,7 @@ def discriminator(image_shape: tuple[int, int, int], width: float = 1.0, conditi
 def _widths(image_shape: tuple[int, int, int], width: float) -> list[int]:
     """Channels of the stages from 4x4 to the image's own size."""
     stages = range(num_upsamplings(image_shape) + 1)
-    return [scaled_channels(768 if 4 << stage <= 32 else 384, width) for stage in stages]
+    return [scaled_channels(768 >> max(stage - 3, 0), width) for stage in stages]
 
 
 def _generator(widths: Sequence[int], channels: int, latent: int, conditions: int = 0) -> keras.Model:
