@@ -36,7 +36,7 @@ def place(tmp_path, monkeypatch):
 def executed(place, kimg):
     notebook = nbformat.from_dict(NOTEBOOK.copy())
     [settings] = [index for index, cell in enumerate(notebook.cells) if "parameters" in cell.metadata.get("tags", ())]
-    ours = f"STAND_INS, KIMG, RUN = 80, {kimg}, {str(place / 'drive/run')!r}"
+    ours = f"STAND_INS, KIMG, RUNS = 80, {kimg}, {str(place / 'drive')!r}"
     notebook.cells = [cell.copy() for cell in notebook.cells]
     notebook.cells.insert(settings + 1, nbformat.v4.new_code_cell(ours))
     client = NotebookClient(notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(place)}})
@@ -48,7 +48,7 @@ def test_it_trains_and_shows_and_continues(place):
     images = [output for cell in notebook.cells for output in cell.get("outputs", []) if "image/" in str(output)]
     assert len(images) == 3
     assert (place / "faces.html").stat().st_size > 1_000_000
-    assert (place / "drive/run/final.png").exists()
+    assert (place / "drive/lite-stand-ins/final.png").exists()
     again = executed(place, 0.192)  # after a session that ended, with more to do
     said = "".join(output.get("text", "") for cell in again.cells for output in cell.get("outputs", []))
     assert "2 of 3 steps are done" in said
