@@ -1,6 +1,6 @@
-"""Every preset from scratch for the same time on two cores, scored alike. Prints the table of the README.
+"""Every preset from scratch for the same time on two cores, scored alike. Prints the table of docs/presets.md.
 
-python tests/benchmarks/presets.py --shards data/*.tfrecord [--presets classic,lite] [--minutes 20] [--seed 0]
+python tests/benchmarks/presets.py --shards data/*.tfrecord [--presets classic,lite] [--minutes 5,10,20] [--seed 0]
     [--change "--batch-size 128"] [--change --no-flip]
 
 The clock is CPU time: 20 minutes on two cores are 40 CPU minutes of the training's process, from its start, imports
@@ -8,8 +8,10 @@ and compilation included, to the signal that lets it save and end. So what else 
 for the caches that it takes.
 
 The presets are trained one after the other on the train- shards, and scored against as many training and held-out
-photos in the feature space `attributes`, which is learnt first where it is not beside the shards. Whatever ends this,
-the same command goes on where it was: beside the runs the folder keeps the CPU time that each has taken. With more
+photos in the feature space `attributes`, which is learnt first where it is not beside the shards. With several
+--minutes a run is scored at each of them, and curve.png shows the Frechet distance over minutes and over images; each
+stop costs the run the start of a process, about 10 CPU seconds. Whatever ends this, the same command goes on where it
+was: beside the runs the folder keeps the CPU time that each has taken, and the scores, PRESET.scores.json. With more
 minutes the runs go on from what they are; less, another seed and other photos are refused. There are also the table,
 table.md, and a grid of 64 faces each, from the same unselected z: PRESET.png.
 
@@ -29,7 +31,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import click
@@ -37,12 +39,25 @@ from measure import python, table
 
 from training.data.shards import find
 from training.files import write_text
+from training.loop.machine import this_machine
 from training.options import shards_options
 
 CORES = 2
 PHOTOS = ("train", "held_out")  # columns of an evaluation that faces are scored in
-HEAD = ("preset", "images seen", "images/s", "SWD", "FD", "KID", "precision", "recall")
+HEAD = ("preset", "minutes", "images seen", "images/s", "SWD", "FD", "KID", "precision", "recall")
 STOPPED = 128 + signal.SIGTERM
+GRACE = 60  # CPU seconds in which a run saves after its time is over
+
+
+def times_of(_context: click.Context, _parameter: click.Parameter, value: str) -> list[float]:
+    """Read --minutes."""
+    try:
+        times = sorted(float(time) for time in value.split(","))
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+    if times[0] < 0.5:
+        raise click.BadParameter("half a minute is the least.")
+    return times
 
 
 def cpu_seconds(pid: int) -> float:
@@ -84,6 +99,20 @@ def spend(command: list[str], log: Path, budget: float, note: Callable[[float], 
 
 
 @dataclass(frozen=True)
+class Scored:
+    """What a run was when it was scored."""
+
+    minutes: float
+    """How long it was to train, on all cores."""
+    cpu_seconds: float
+    """How long it has trained."""
+    images: float
+    """How many photos D has seen."""
+    figures: dict[str, dict[str, float]]
+    """By column: train, held_out, floor."""
+
+
+@dataclass(frozen=True)
 class Run:
     """A preset, perhaps changed, and where it is trained."""
 
@@ -107,6 +136,15 @@ class Run:
         """Where the CPU seconds that it has taken are kept: beside its folder."""
         return self.out / f"{self.name}.cpu-seconds"
 
+    @property
+    def scores(self) -> Path:
+        """Where its scores are kept: beside its folder."""
+        return self.out / f"{self.name}.scores.json"
+
+    def scored(self) -> list[Scored]:
+        """What it was at the times when it was scored, by time."""
+        return [Scored(**values) for values in json.loads(self.scores.read_text())] if self.scores.exists() else []
+
     def spent(self) -> float:
         """CPU seconds that it has taken so far."""
         return float(self.clock.read_text()) if self.clock.exists() else 0.0
@@ -119,7 +157,7 @@ def check(run: Run, seed: int, photos: str, budget: float) -> None:
     settings = json.loads((run.folder / "config.json").read_text())
     if (settings["seed"], settings["data"]) != (seed, photos):
         raise click.UsageError(f"{run.folder} was trained with another seed or on other photos: choose another --out.")
-    if run.spent() > budget + 60:  # it saves after its time is over
+    if run.spent() > budget + GRACE:
         raise click.UsageError(f"{run.folder} has had {run.spent() / CORES / 60:.1f} minutes: say as many, or more.")
 
 
@@ -136,9 +174,16 @@ def train(run: Run, shards: tuple[str, ...], seed: int, budget: float) -> None:
     spend(command, log, budget - before, lambda taken: write_text(run.clock, f"{before + taken:.2f}\n"))
 
 
-def score(run: Run, shards: tuple[str, ...]) -> None:
-    """Score a run's generator and draw its grid."""
+def score(run: Run, shards: tuple[str, ...], minutes: float) -> None:
+    """Score a run's generator, keep the scores and draw its grid; nothing where it was scored then, or is older."""
+    before = run.scored()
+    if run.spent() > CORES * 60 * minutes + GRACE or minutes in [scored.minutes for scored in before]:
+        return
     python("-m", "training.evaluate", "--run", run.folder, "--features", "attributes", "--shards", *shards)
+    images = 1000 * json.loads((run.folder / "stats.jsonl").read_text().splitlines()[-1])["kimg"]
+    figures = json.loads((run.folder / "evaluation.json").read_text())["scores"]
+    scored = sorted([*before, Scored(minutes, run.spent(), images, figures)], key=lambda one: one.minutes)
+    write_text(run.scores, json.dumps([asdict(one) for one in scored], indent=1) + "\n")
     picture = run.out / f"{run.name}.png"
     python("-m", "training.sample", "--run", run.folder, "--count", 64, "--seed", 0, "--out", picture)
 
@@ -149,23 +194,17 @@ def learn_features(shards: tuple[str, ...]) -> None:
         python("-m", "training.features", "--shards", *shards)
 
 
-def row(run: Run) -> tuple[str, ...]:
-    """A run's line of the table."""
-    images = 1000 * json.loads((run.folder / "stats.jsonl").read_text().splitlines()[-1])["kimg"]
-    scores = scores_of(run)
-    figures = [cells(scores[photos]) for photos in PHOTOS if photos in scores]
+def row(run: Run, scored: Scored) -> tuple[str, ...]:
+    """A run's line of the table, at a time."""
+    figures = [cells(scored.figures[photos]) for photos in PHOTOS if photos in scored.figures]
     paired = (" / ".join(of_metric) for of_metric in zip(*figures, strict=True))
-    return (f"`{run.method}`", f"{images:,.0f}", f"{images / (run.spent() / CORES):,.0f}", *paired)
+    speed = scored.images / (scored.cpu_seconds / CORES)
+    return (f"`{run.method}`", f"{scored.minutes:g}", f"{scored.images:,.0f}", f"{speed:,.0f}", *paired)
 
 
-def floor(run: Run) -> tuple[str, ...]:
+def floor(figures: dict[str, float]) -> tuple[str, ...]:
     """The line of held-out photos taken for faces, the same for every run."""
-    return ("photos that were held out", "", "", *cells(scores_of(run)["floor"]))
-
-
-def scores_of(run: Run) -> dict[str, dict[str, float]]:
-    """The figures of a run by column: train, held_out, floor."""
-    return json.loads((run.folder / "evaluation.json").read_text())["scores"]
+    return ("held-out photos", "", "", "", *cells(figures))
 
 
 def cells(figures: dict[str, float]) -> list[str]:
@@ -178,22 +217,50 @@ def cells(figures: dict[str, float]) -> list[str]:
     ]
 
 
-def lay_out(runs: list[Run], minutes: float, seed: int) -> str:
+def lay_out(runs: list[Run], minutes: list[float], seed: int) -> str:
     """The whole table, with what it holds."""
-    rows = [row(run) for run in runs]
-    if "floor" in scores_of(runs[0]):
-        rows.append(floor(runs[0]))
+    asked = [(run, scored) for run in runs for scored in run.scored() if scored.minutes in minutes]
+    rows = [row(run, scored) for run, scored in asked]
+    _, last = asked[-1]
+    if "floor" in last.figures:
+        rows.append(floor(last.figures["floor"]))
     return (
-        f"{minutes:g} minutes each on {CORES} cores, of CPU time; seed {seed}. Figures are against training photos / "
+        f"Minutes of {CORES} cores, of CPU time; {this_machine()}; seed {seed}. Figures are against training photos / "
         f"against held-out photos.\n\n{table(HEAD, rows)}\n"
     )
+
+
+def draw_curve(runs: list[Run], path: Path) -> None:
+    """Draw the Frechet distance to training photos over minutes, and over images seen."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(1, 2, figsize=(10, 4), sharey=True, layout="constrained")
+    for run in runs:
+        scored = run.scored()
+        distances = [one.figures["train"]["frechet"] for one in scored]
+        axes[0].plot([one.cpu_seconds / CORES / 60 for one in scored], distances, marker="o", label=run.method)
+        axes[1].plot([one.images for one in scored], distances, marker="o")
+    floors = [one.figures["floor"]["frechet"] for run in runs for one in run.scored() if "floor" in one.figures]
+    for axis, what in zip(axes, (f"minutes of {CORES} cores (CPU time)", "images seen"), strict=True):
+        axis.set(xscale="log", yscale="log", xlabel=what)
+        if floors:
+            axis.axhline(floors[-1], color="grey", linestyle=":", label="held-out photos")
+    axes[0].set_ylabel("Frechet distance, lower is better")
+    axes[0].legend(fontsize="small")
+    figure.savefig(path, dpi=100)
+    pyplot.close(figure)
 
 
 @click.command()
 @shards_options
 @click.option("--presets", default="classic,dcgan,wgan-gp,sngan,lite", help="Which, in this order.")
 @click.option("--change", "changes", multiple=True, metavar="OPTIONS", help="Of a preset: --batch-size 128, say.")
-@click.option("--minutes", type=click.FloatRange(0.5), default=20.0, help=f"For each, on {CORES} cores.")
+@click.option(
+    "--minutes", default="20", callback=times_of, help=f"For each, on {CORES} cores; several to score it at each."
+)
 @click.option("--seed", default=0, help="Of the training.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default="runs/presets")
 def main(
@@ -201,7 +268,7 @@ def main(
     more_shards: tuple[str, ...],
     presets: str,
     changes: tuple[str, ...],
-    minutes: float,
+    minutes: list[float],
     seed: int,
     out: Path,
 ) -> None:
@@ -212,16 +279,18 @@ def main(
     methods = [f"{preset} {change}" for preset in presets.split(",") for change in ("", *changes)]
     runs = [Run(out, " ".join(method.split())) for method in methods]
     out.mkdir(parents=True, exist_ok=True)
-    photos, budget = find(shards).only({"train"}).fingerprint, CORES * 60 * minutes
+    photos = find(shards).only({"train"}).fingerprint
     for run in runs:
-        check(run, seed, photos, budget)
+        check(run, seed, photos, CORES * 60 * minutes[-1])
     learn_features(shards)
     for run in runs:
-        print(f"{run.method} ...", flush=True)
-        train(run, shards, seed, budget)
-        score(run, shards)
+        for until in minutes:
+            print(f"{run.method}, {until:g} minutes ...", flush=True)
+            train(run, shards, seed, CORES * 60 * until)
+            score(run, shards, until)
     text = lay_out(runs, minutes, seed)
     write_text(out / "table.md", text)
+    draw_curve(runs, out / "curve.png")
     print(f"\n{text}")
 
 
