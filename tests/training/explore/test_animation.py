@@ -1,5 +1,7 @@
 import os
+import shutil
 import stat
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +72,19 @@ def test_ffmpeg_is_given_every_pixel_of_every_frame(tmp_path, monkeypatch):
     assert (tmp_path / "walk.mp4").read_bytes() == FRAMES.repeat(2, 1).repeat(2, 2).tobytes()
     arguments = (tmp_path / "arguments").read_text()
     assert "-f rawvideo -pix_fmt gray -s 16x12 -r 12.5" in arguments
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="no ffmpeg is installed here")
+@pytest.mark.parametrize("channels", [1, 3])
+def test_ffmpeg_itself_reads_back_what_it_was_given(tmp_path, channels):
+    """Frames of one brightness each, which no codec blurs, and as many as there were."""
+    levels = [20, 90, 160, 230]
+    frames = [np.full((32, 48, channels), level, np.uint8) for level in levels]
+    animation.write(tmp_path / "walk.mp4", iter(frames), 10)
+    command = ["ffmpeg", "-v", "error", "-i", tmp_path / "walk.mp4", "-f", "rawvideo", "-pix_fmt", "gray", "-"]
+    raw = subprocess.run(command, check=True, capture_output=True, timeout=60).stdout
+    found = np.frombuffer(raw, np.uint8).reshape(len(levels), 32, 48)
+    np.testing.assert_allclose(found.mean(axis=(1, 2)), levels, atol=4)
 
 
 def test_what_ffmpeg_complains_of_is_said(tmp_path, monkeypatch):
