@@ -159,12 +159,16 @@ PRESETS = {
     ),
     # The best faces per CPU minute: R3GAN's loss on DCGAN's shape (networks/lite.py), penalties only every 4th step,
     # Adam twice as fast as in the papers at first. Frechet distances in the attribute space: 4.1 after 20 minutes on
-    # two cores, where classic comes to 24.4; 2.3 after an hour. What the search taught, after 5 minutes: 13.9 as it
-    # stands, 12.8 in batches of 32, 18.5 of 128; no flip 13.9; translation, brightness and contrast always 21.5 (D has
-    # seen no photo more than five times by then: there is nothing to hold it back from). In bfloat16 at a constant
-    # rate: both gammas 2 in place of 0.5, no difference (17.1 and 16.5; 13.4 and 13.4 after 7 and a half); batches of
-    # 32 at 3e-4, no difference (17.4). bfloat16 sees a quarter more photos in the same time where the CPU has
-    # AVX512-BF16; others would emulate it, so it is left to --precision.
+    # two cores, where classic comes to 24.4; 2.3 after an hour. What the search taught, after 5 minutes:
+    # - 13.9 as it stands, 12.8 in batches of 32, 18.5 of 128; no flip 13.9; translation, brightness and contrast always
+    #   21.5 (D has seen no photo more than five times by then: there is nothing to hold it back from);
+    # - in bfloat16 at a constant rate: both gammas 2 in place of 0.5, no difference (17.1 and 16.5; 13.4 and 13.4 after
+    #   7 and a half); batches of 32 at 3e-4, no difference (17.4);
+    # - on a faster CPU, both networks updated from one pass of D: a sixth more photos, but 18.4 in place of 14.7 after
+    #   2 and a half minutes: G needs the D of this step.
+    # Moving averages of other half-lives, all of one run of 640 kimg: 2.36 at 2.5 kimg, 2.29 at 5, 2.25 at 10, 2.24 at
+    # 20, 2.31 at 40. bfloat16 sees a quarter more photos in the same time where the CPU has AVX512-BF16; others would
+    # emulate it, so it is left to --precision.
     "lite": Preset(
         network="lite",
         latent=64,
