@@ -13,7 +13,7 @@ photos in the feature space `attributes`, which is learnt first where it is not 
 stop costs the run the start of a process, about 10 CPU seconds. Whatever ends this, the same command goes on where it
 was: beside the runs the folder keeps the CPU time that each has taken, and the scores, PRESET.scores.json. With more
 minutes the runs go on from what they are; less, another seed and other photos are refused. There are also the table,
-table.md, and a grid of 64 faces each, from the same unselected z: PRESET.png.
+table.md, and 64 faces each, from the same unselected z: PRESET.png, and the first four of them: PRESET-4.png.
 
 A preset may come with options of training.run: --presets "lite,r3gan --width 0.125". With --change every preset is
 also trained with each change of its parts, one at a time.
@@ -184,8 +184,9 @@ def score(run: Run, shards: tuple[str, ...], minutes: float) -> None:
     figures = json.loads((run.folder / "evaluation.json").read_text())["scores"]
     scored = sorted([*before, Scored(minutes, run.spent(), images, figures)], key=lambda one: one.minutes)
     write_text(run.scores, json.dumps([asdict(one) for one in scored], indent=1) + "\n")
-    picture = run.out / f"{run.name}.png"
-    python("-m", "training.sample", "--run", run.folder, "--count", 64, "--seed", 0, "--out", picture)
+    for count, name in ((64, run.name), (4, f"{run.name}-4")):
+        picture = run.out / f"{name}.png"
+        python("-m", "training.sample", "--run", run.folder, "--count", count, "--seed", 0, "--out", picture)
 
 
 def learn_features(shards: tuple[str, ...]) -> None:
