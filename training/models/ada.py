@@ -124,87 +124,69 @@ def recolored(images: tf.Tensor, matrix: tf.Tensor) -> tf.Tensor:
 
 
 def warp(images: tf.Tensor, inverse: tf.Tensor) -> tf.Tensor:
-    """Return images at the pixels that `inverse` says, [batch, 3, 3], continued by one reflection and then by 0.
+    """Return images at the pixels that `inverse` says, [batch, 3, 3], of the images continued by reflection.
 
-    Sampled bilinearly on a grid twice as fine, between the wavelet's low-pass filters, so that nothing aliases.
+    Sampled bilinearly on a grid twice as fine, between the wavelet's low-pass filters, so that nothing aliases. The
+    authors continue an image by one reflection at most, and by 0 beyond; by mirrors without end no shape depends on
+    what is drawn.
     """
     _, height, width, channels = images.shape
-    before, after = _margins(inverse, height, width)
-    padded = tf.pad(images, [[0, 0], [before[1], after[1]], [before[0], after[0]], [0, 0]], "REFLECT")
-    fine = _upsampled(_upsampled(padded, 1), 2)
+    fine = _upsampled(_upsampled(_mirrored(_mirrored(images, 1), 2), 1), 2)
     # The finer grid's places from its middle, in pixels of the result; 0.5 between the middles of both grids.
-    rows, columns = (
-        (tf.range(2 * size, dtype=images.dtype) + 1.0 - size) / 2.0
-        for size in (height + 2 * _BORDER, width + 2 * _BORDER)
-    )
+    sides = height + 2 * _BORDER, width + 2 * _BORDER
+    rows, columns = ((tf.range(2 * side, dtype=images.dtype) + 1.0 - side) / 2.0 for side in sides)
     y, x = (tf.reshape(part, [-1]) for part in tf.meshgrid(rows, columns, indexing="ij"))
     x, y, _ = tf.unstack(inverse @ tf.stack([x, y, tf.ones_like(x)]), axis=1)
-    sampled = _bilinear(fine, 2.0 * x + width - 1.0, 2.0 * y + height - 1.0, 2 * before)
-    sampled = tf.reshape(sampled, [-1, *(2 * (size + 2 * _BORDER) for size in (height, width)), channels])
+    sampled = _bilinear(fine, 2.0 * x + width - 1.0, 2.0 * y + height - 1.0)
+    sampled = tf.reshape(sampled, [-1, 2 * sides[0], 2 * sides[1], channels])
     return _downsampled(_downsampled(sampled, 1), 2)
 
 
-def _margins(inverse: tf.Tensor, height: int, width: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return how many pixels of (x, y) are needed before and after the images, at most: int32 [2] each."""
-    middle = tf.constant([(width - 1) / 2.0, (height - 1) / 2.0], inverse.dtype)
-    # The corners of what is sampled, and what the filter and the interpolation reach around each place. The authors
-    # take the middles of the corner pixels and 6 pixels, too little where images shrink: then zeros from beyond the
-    # margin change pixels by 1e-6, and the other images of a batch decide by how much.
-    signs = tf.constant([[-1.0, 1.0, 1.0, -1.0], [-1.0, -1.0, 1.0, 1.0]], inverse.dtype)
-    corners = signs * (middle[:, None] + _BORDER + 0.5)
-    reached = (inverse @ tf.concat([corners, tf.ones([1, 4], inverse.dtype)], 0))[:, :2]
-
-    def whole(margin: tf.Tensor) -> tf.Tensor:
-        margin = tf.reduce_max(margin, [0, 2]) + _BORDER + 1.0 - middle
-        return tf.cast(tf.math.ceil(tf.clip_by_value(margin, 0.0, 2.0 * middle)), tf.int32)
-
-    return whole(-reached), whole(reached)
+def _mirrored(images: tf.Tensor, axis: int) -> tf.Tensor:
+    """Return images and their mirror images along an axis, one period of an endless row of mirrors."""
+    inner = [slice(None)] * axis + [slice(1, -1)]
+    return tf.concat([images, tf.reverse(images[tuple(inner)], [axis])], axis)
 
 
-def _bilinear(images: tf.Tensor, x: tf.Tensor, y: tf.Tensor, first: tf.Tensor) -> tf.Tensor:
-    """Return images at columns x and rows y, [batch, places] each, 0 outside: [batch, places, channels].
-
-    Column and row 0 are those of `first`, int32 [2]: added to x and y it would change how they are rounded.
-    """
-    shape = tf.shape(images)
-    height, width = shape[1], shape[2]
-    flat = tf.reshape(images, [shape[0], height * width, images.shape[-1]])
+def _bilinear(images: tf.Tensor, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+    """Return images that repeat without end at columns x and rows y, [batch, places]: [batch, places, channels]."""
+    _, height, width, channels = images.shape
+    flat = tf.reshape(images, [-1, height * width, channels])
     left, top = tf.floor(x), tf.floor(y)
     total = 0.0
     for down, row_weight in ((0, 1.0 - (y - top)), (1, y - top)):
         for right, column_weight in ((0, 1.0 - (x - left)), (1, x - left)):
-            column, row = tf.cast(left, tf.int32) + first[0] + right, tf.cast(top, tf.int32) + first[1] + down
-            is_inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
-            weight = tf.where(is_inside, row_weight * column_weight, 0.0)
-            at = tf.where(is_inside, row * width + column, 0)
-            total += weight[:, :, None] * tf.gather(flat, at, axis=1, batch_dims=1)
+            row = tf.math.floormod(tf.cast(top, tf.int32) + down, height)
+            column = tf.math.floormod(tf.cast(left, tf.int32) + right, width)
+            values = tf.gather(flat, row * width + column, axis=1, batch_dims=1)
+            total += (row_weight * column_weight)[:, :, None] * values
     return total
 
 
 def _upsampled(images: tf.Tensor, axis: int) -> tf.Tensor:
-    """Return images twice as large along an axis (1 or 2): zeros between, then the low-pass filter."""
+    """Return images that repeat, twice as large along an axis (1 or 2): zeros between, then the low-pass filter."""
+    before, after = [slice(None)] * axis + [slice(-_BORDER, None)], [slice(None)] * axis + [slice(_BORDER)]
+    images = tf.concat([images[tuple(before)], images, images[tuple(after)]], axis)
     # Of the filter's taps the even ones meet pixels for every second place of the result, the odd ones for the others.
     kernel = np.zeros((_TAPS // 2 + 1, 1, 2))
     kernel[:-1, 0, 0] = 2.0 * _LOW_PASS[::-1][0::2]
     kernel[1:, 0, 1] = 2.0 * _LOW_PASS[::-1][1::2]
-    return _along(images, axis, kernel, stride=1, border=_TAPS // 4)
+    return _along(images, axis, kernel, stride=1)
 
 
 def _downsampled(images: tf.Tensor, axis: int) -> tf.Tensor:
     """Return images half as large along an axis (1 or 2), without the border: the low-pass filter backwards."""
-    return _along(images, axis, _LOW_PASS[:, None, None], stride=2, border=-1)
+    inner = [slice(None)] * axis + [slice(1, -1)]
+    return _along(images[tuple(inner)], axis, _LOW_PASS[:, None, None], stride=2)
 
 
-def _along(images: tf.Tensor, axis: int, kernel: np.ndarray, stride: int, border: int) -> tf.Tensor:
+def _along(images: tf.Tensor, axis: int, kernel: np.ndarray, stride: int) -> tf.Tensor:
     """Return images correlated along an axis with `kernel` [taps, 1, phases], phases one after the other."""
-    others = 3 - axis
-    order = [0, others, 3, axis]
-    rows = tf.transpose(images, order)
-    shape = tf.shape(rows)
-    rows = tf.reshape(rows, [-1, shape[3], 1])
-    rows = tf.pad(rows, [[0, 0], [border] * 2, [0, 0]]) if border > 0 else rows[:, -border:border]
+    others, channels = images.shape[3 - axis], images.shape[-1]
+    rows = tf.transpose(images, [0, 3 - axis, 3, axis])
+    rows = tf.reshape(rows, [-1, images.shape[axis], 1])
     found = tf.nn.conv1d(rows, tf.constant(kernel, images.dtype), stride, "VALID")
-    found = tf.reshape(found, [shape[0], shape[1], images.shape[-1], -1])
+    found = tf.reshape(found, [-1, others, channels, found.shape[1] * found.shape[2]])
     return tf.transpose(found, [0, 3, 1, 2] if axis == 1 else [0, 1, 3, 2])
 
 
