@@ -1,6 +1,7 @@
-"""Every command and every example of the pages runs, in one folder and in the order of the pages.
+"""Every command of the pages runs, in one folder and in the order of the pages, and every example of code.
 
-What is trained is small, and the shards of 16x16 pixels: the options in `SHORT` are added to the commands.
+The example for PyTorch runs where PyTorch is installed. What is trained is small, and the shards of 16x16 pixels: the
+options in `SHORT` are added to the commands.
 """
 
 import importlib
@@ -97,7 +98,7 @@ def parses(script, arguments):
 
 
 @pytest.mark.parametrize("page", [page for page in ENGLISH[1:] if page != EXPLORING], ids=name_of)
-def test_every_command_of_a_page_does_what_it_says(place, page):
+def test_every_command_of_a_page_succeeds(place, page):
     run_all(place, page)
 
 

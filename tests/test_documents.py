@@ -7,7 +7,7 @@ import pytest
 from tests.documents import ENGLISH, ROOT, blocks, commands, korean, name_of, text_of
 
 pages = pytest.mark.parametrize("path", ENGLISH, ids=name_of)
-GENERATED = "../../"  # what only the site of a repository has: the badge of its tests
+GENERATED = "../../actions/"  # what only the site of a repository has: the badge of its tests
 
 
 def prose(path):
@@ -19,6 +19,13 @@ def test_both_languages_have_the_same_code_and_name_each_other(path):
     assert blocks(path) == blocks(korean(path))
     assert f"({korean(path).name})" in text_of(path)
     assert f"({path.name})" in text_of(korean(path))
+
+
+@pages
+def test_every_block_is_of_a_language_that_is_looked_at(path):
+    fences = re.findall(r"^\s*```(.*)", text_of(path), re.MULTILINE)
+    assert set(fences) <= {"", "bash", "python", "mermaid"}
+    assert len(fences) == 2 * len(blocks(path))
 
 
 @pages

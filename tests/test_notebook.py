@@ -34,10 +34,10 @@ def place(tmp_path, monkeypatch):
 
 
 def executed(place, kimg):
-    notebook = nbformat.from_dict(NOTEBOOK.copy())
+    notebook = nbformat.from_dict(NOTEBOOK)  # a copy
     [settings] = [index for index, cell in enumerate(notebook.cells) if "parameters" in cell.metadata.get("tags", ())]
-    ours = f"STAND_INS, KIMG, RUNS = 80, {kimg}, {str(place / 'drive')!r}"
-    notebook.cells = [cell.copy() for cell in notebook.cells]
+    photos = "data/sample_photos/img_align_celeba"  # whatever /content holds here
+    ours = f"PHOTOS, STAND_INS, KIMG, RUNS = {photos!r}, 80, {kimg}, {str(place / 'drive')!r}"
     notebook.cells.insert(settings + 1, nbformat.v4.new_code_cell(ours))
     client = NotebookClient(notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(place)}})
     return client.execute()

@@ -14,7 +14,7 @@ Loss = Literal["cross_entropy", "hinge", "wasserstein", "relativistic"]
 Distribution = Literal["uniform", "normal"]
 """U(-1, 1) and N(0, 1)."""
 Augmentation = Literal["brightness", "contrast", "translation", "cutout", "ada"]
-"""The entries of `training.models.augmentation.AUGMENTATIONS`: four of DiffAugment, and all of ADA."""
+"""The entries of `training.models.augmentation.AUGMENTATIONS`: four of DiffAugment, and ADA's set as one."""
 Precision = Literal["float32", "bfloat16"]
 """In bfloat16 layers compute; weights, outputs, losses and penalties stay float32."""
 
@@ -71,7 +71,10 @@ class Preset:
         OPTIMIZERS, "Adam's decay of the second moment.", CosineSchedule(0.999), at_least=0, below=1
     )
     epsilon: float = setting(
-        OPTIMIZERS, "Adam's epsilon as in its paper; 0 for Keras's form of it, with 1e-7.", 0.0, at_least=0
+        OPTIMIZERS,
+        "Adam's epsilon, added after bias correction as in its paper; 0 for Keras's, 1e-7 before it.",
+        0.0,
+        at_least=0,
     )
     clip_norm: float | None = setting(
         OPTIMIZERS, "Gradient clipping: maximum L2 norm over all variables of a network.", None, above=0
@@ -87,11 +90,16 @@ class Preset:
     flip: bool = setting(AUGMENTATION, "Flip photos horizontally, at random.", False)
     augment: str = setting(
         AUGMENTATION,
-        f"Augmentations of every discriminator input, separated by commas: {', '.join(get_args(Augmentation))}.",
+        f"Augmentations of every discriminator input, separated by commas: {', '.join(get_args(Augmentation))}. ada is "
+        "a set of its own: geometry, colour and cutout.",
         "",
     )
     augment_probability: CosineSchedule = setting(
-        AUGMENTATION, "Probability of each augmentation for each image.", CosineSchedule(1.0), at_least=0, at_most=1
+        AUGMENTATION,
+        "Probability of each augmentation for each image; half of it for ADA's colours.",
+        CosineSchedule(1.0),
+        at_least=0,
+        at_most=1,
     )
 
     precision: Precision = setting(
@@ -133,8 +141,9 @@ PRESETS = {
         beta_2=CosineSchedule(0.9),
     ),
     # Huang et al. 2024, "The GAN is dead; long live the GAN!", its FFHQ-64; for 256 pixels the authors take gammas of
-    # 150 to 15. Gamma was chosen for three channels: for one sweep a quarter to four times of it. Unlike there G learns
-    # from the z that D has just seen (there both draw anew), bfloat16 is float16, and G's last convolution is float32.
+    # 150 to 15. Gamma was chosen for three channels: for one sweep a quarter to four times of it. There G and D draw z
+    # anew, here G learns from the z that D has just seen; the authors compute in float16, G's last convolution too,
+    # which is float32 here.
     # In batches of 4 with penalties every 4th step, for a CPU: it learns at rates of 1e-4 and ran away at 4e-4, after
     # 2,700 photos; in an eighth of its channels 4e-4 draws faces after 4,000 photos, and 1e-4 is slower.
     "r3gan": Preset(

@@ -143,16 +143,22 @@ class Run:
 
     def scored(self) -> list[Scored]:
         """What it was at the times when it was scored, by time."""
-        return [Scored(**values) for values in json.loads(self.scores.read_text())] if self.scores.exists() else []
+        if not self.is_there() or not self.scores.exists():
+            return []
+        return [Scored(**values) for values in json.loads(self.scores.read_text())]
 
     def spent(self) -> float:
         """CPU seconds that it has taken so far."""
-        return float(self.clock.read_text()) if self.clock.exists() else 0.0
+        return float(self.clock.read_text()) if self.is_there() and self.clock.exists() else 0.0
+
+    def is_there(self) -> bool:
+        """Whether it was begun, and its folder has not been removed since."""
+        return (self.folder / "config.json").exists()
 
 
 def check(run: Run, seed: int, photos: str, budget: float) -> None:
     """Refuse a run of another seed, of other photos than these, or of more time."""
-    if not (run.folder / "config.json").exists():
+    if not run.is_there():
         return
     settings = json.loads((run.folder / "config.json").read_text())
     if (settings["seed"], settings["data"]) != (seed, photos):
@@ -175,9 +181,9 @@ def train(run: Run, shards: tuple[str, ...], seed: int, budget: float) -> None:
 
 
 def score(run: Run, shards: tuple[str, ...], minutes: float) -> None:
-    """Score a run's generator, keep the scores and draw its grid; nothing where it was scored then, or is older."""
+    """Score a run's generator, keep the scores and draw its grid; nothing where it was scored then."""
     before = run.scored()
-    if run.spent() > CORES * 60 * minutes + GRACE or minutes in [scored.minutes for scored in before]:
+    if minutes in [scored.minutes for scored in before]:
         return
     python("-m", "training.evaluate", "--run", run.folder, "--features", "attributes", "--shards", *shards)
     images = 1000 * json.loads((run.folder / "stats.jsonl").read_text().splitlines()[-1])["kimg"]
@@ -286,9 +292,10 @@ def main(
     learn_features(shards)
     for run in runs:
         for until in minutes:
-            print(f"{run.method}, {until:g} minutes ...", flush=True)
-            train(run, shards, seed, CORES * 60 * until)
-            score(run, shards, until)
+            if run.spent() <= CORES * 60 * until + GRACE:  # else it is older than that
+                print(f"{run.method}, {until:g} minutes ...", flush=True)
+                train(run, shards, seed, CORES * 60 * until)
+                score(run, shards, until)
     text = lay_out(runs, minutes, seed)
     write_text(out / "table.md", text)
     draw_curve(runs, out / "curve.png")

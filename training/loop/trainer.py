@@ -149,10 +149,13 @@ class Trainer:
 
     # Checkpoints.
 
-    def _restore(self) -> Path | None:
+    def _restore(self, trouble: str = "") -> Path | None:
+        """Restore the newest checkpoint that is whole; None where there is none at all. `trouble` led to this."""
         saved, damaged = self.checkpoints.restore()
         for line in damaged:
             tqdm.write(line)
+        if damaged and saved is None:
+            raise ClickException(f"{trouble}No checkpoint of the run can be read: start again with another --out.")
         step = int(self.progress.step.numpy())
         if not self.devices.same_on_all(step):
             raise ClickException(
@@ -203,9 +206,9 @@ class Trainer:
         trouble = _not_finite(result)
         if rollbacks >= self.timetable.max_rollbacks:
             raise ClickException(f"{trouble} {self._advice(rollbacks)}")
-        restored = self._restore()
+        restored = self._restore(f"{trouble} ")
         if restored is None:
-            raise ClickException(f"{trouble} No checkpoint is whole any more: start again with another --out.")
+            raise ClickException(f"{trouble} Nothing has been saved to return to: start again with another --out.")
         self.progress.rollbacks.assign(rollbacks + 1)
         self.progress.lr_scale.assign(0.5 ** (rollbacks + 1))
         # At once: a run that dies now must not begin again with the rates that failed.

@@ -12,7 +12,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
-NUMBERS = 31
+UNIFORMS = 31
 """Uniform random numbers for each image."""
 
 # The low-pass filter of the wavelet sym6 (Daubechies 1992, symlets of 6 vanishing moments), its sum made 1.
@@ -64,12 +64,12 @@ class _Draws:
 
 
 def ada(images: tf.Tensor, uniform: tf.Tensor, probability: tf.Tensor | float) -> tf.Tensor:
-    """Return augmented images.
+    """Return augmented images of the same shape and dtype, which may leave [0, 1].
 
     Args:
-        images: [batch, height, width, channels].
-        uniform: [batch, NUMBERS] in [0, 1).
-        probability: of each augmentation for each image, 0 to 1.
+        images: float32 [batch, height, width, channels] in [0, 1], 1 or 3 channels.
+        uniform: float32 [batch, UNIFORMS] in [0, 1).
+        probability: of each augmentation for each image, 0 to 1; half of it for colours.
     """
     draws = _Draws(uniform, tf.convert_to_tensor(probability, uniform.dtype))
     _, height, width, _ = images.shape
@@ -88,11 +88,11 @@ def geometry(draws: _Draws, height: int, width: int) -> tf.Tensor:
     factor = draws.chosen(2.0 ** (draws.normal() * 0.2), 1.0)
     inverse = inverse @ _scale(1.0 / factor, 1.0 / factor)
     # Turned before or after the anisotropic scaling: one of both with the probability.
-    each = (1.0 - tf.sqrt(1.0 - draws.probability)) / tf.maximum(draws.probability, 1e-12)
-    inverse = inverse @ _turn(draws.chosen((draws.uniform() * 2 - 1) * math.pi, 0.0, each))
+    share = (1.0 - tf.sqrt(1.0 - draws.probability)) / tf.maximum(draws.probability, 1e-12)
+    inverse = inverse @ _turn(draws.chosen((draws.uniform() * 2 - 1) * math.pi, 0.0, share))
     factor = draws.chosen(2.0 ** (draws.normal() * 0.2), 1.0)
     inverse = inverse @ _scale(1.0 / factor, factor)
-    inverse = inverse @ _turn(draws.chosen((draws.uniform() * 2 - 1) * math.pi, 0.0, each))
+    inverse = inverse @ _turn(draws.chosen((draws.uniform() * 2 - 1) * math.pi, 0.0, share))
     shift = draws.either([draws.normal() * 0.125 for _ in range(2)], 0.0)
     return inverse @ _move(-shift[0] * width, -shift[1] * height)
 
@@ -171,16 +171,16 @@ def _upsampled(images: tf.Tensor, axis: int) -> tf.Tensor:
     kernel = np.zeros((_TAPS // 2 + 1, 1, 2))
     kernel[:-1, 0, 0] = 2.0 * _LOW_PASS[::-1][0::2]
     kernel[1:, 0, 1] = 2.0 * _LOW_PASS[::-1][1::2]
-    return _along(images, axis, kernel, stride=1)
+    return _filtered(images, axis, kernel, stride=1)
 
 
 def _downsampled(images: tf.Tensor, axis: int) -> tf.Tensor:
     """Return images half as large along an axis (1 or 2), without the border: the low-pass filter backwards."""
     inner = [slice(None)] * axis + [slice(1, -1)]
-    return _along(images[tuple(inner)], axis, _LOW_PASS[:, None, None], stride=2)
+    return _filtered(images[tuple(inner)], axis, _LOW_PASS[:, None, None], stride=2)
 
 
-def _along(images: tf.Tensor, axis: int, kernel: np.ndarray, stride: int) -> tf.Tensor:
+def _filtered(images: tf.Tensor, axis: int, kernel: np.ndarray, stride: int) -> tf.Tensor:
     """Return images correlated along an axis with `kernel` [taps, 1, phases], phases one after the other."""
     others, channels = images.shape[3 - axis], images.shape[-1]
     rows = tf.transpose(images, [0, 3 - axis, 3, axis])

@@ -19,10 +19,10 @@ from training.models import ada
 class Augmentation:
     """One augmentation, or a set of them that belong together."""
 
-    numbers: int
+    num_uniforms: int
     """Uniform random numbers for each image."""
     apply: Callable[[tf.Tensor, tf.Tensor, tf.Tensor | float], tf.Tensor]
-    """(images, random numbers [batch, numbers], probability) -> images."""
+    """(images, random numbers [batch, num_uniforms], probability) -> images."""
 
 
 GREY = 0.5  # what fills a hole: DiffAugment's 0 on [-1, 1]
@@ -75,7 +75,7 @@ AUGMENTATIONS = {
     "contrast": _sometimes(_contrast),
     "translation": _sometimes(_translation),
     "cutout": _sometimes(_cutout),
-    "ada": Augmentation(ada.NUMBERS, ada.ada),
+    "ada": Augmentation(ada.UNIFORMS, ada.ada),
 }
 
 
@@ -88,8 +88,8 @@ def augment(
         images: float32 [batch, height, width, channels].
         names: keys of `AUGMENTATIONS`.
         probability: 0 to 1.
-        uniform: (index in `names`, numbers) -> float32 [batch, numbers] in [0, 1).
+        uniform: (index in `names`, num_uniforms) -> float32 [batch, num_uniforms] in [0, 1).
     """
     for index, augmentation in enumerate(AUGMENTATIONS[name] for name in names):
-        images = augmentation.apply(images, uniform(index, augmentation.numbers), probability)
+        images = augmentation.apply(images, uniform(index, augmentation.num_uniforms), probability)
     return images

@@ -82,7 +82,7 @@ class Adam(keras.optimizers.Adam):
         learning_rate: Callable[[], tf.Tensor],
         beta_1: float,
         beta_2: Callable[[], tf.Tensor],
-        epsilon: float = 0.0,
+        epsilon: float,
     ):
         super().__init__(learning_rate, beta_1)
         self._current_beta_2 = beta_2
@@ -92,8 +92,8 @@ class Adam(keras.optimizers.Adam):
         """Update one variable."""
         self.beta_2 = self._current_beta_2()
         if self._unbiased_epsilon:
-            powers = tf.cast(self.beta_2, variable.dtype) ** tf.cast(self.iterations + 1, variable.dtype)
-            self.epsilon = self._unbiased_epsilon * tf.sqrt(1.0 - powers)
+            beta_2_power = tf.cast(self.beta_2, variable.dtype) ** tf.cast(self.iterations + 1, variable.dtype)
+            self.epsilon = self._unbiased_epsilon * tf.sqrt(1.0 - beta_2_power)
         super().update_step(gradient, variable, learning_rate)
 
 

@@ -90,8 +90,10 @@ class Objective:
         dropout_noise = [noise.uniform(purpose, shape, index) for index, shape in enumerate(self._noise_shapes)]
         probability = self._method.augment_probability.at(decay)
 
-        def uniform(index: int, numbers: int) -> tf.Tensor:
-            return noise.uniform(purpose, (numbers,), len(dropout_noise) + index)  # the streams before are dropout's
+        def uniform(index: int, num_uniforms: int) -> tf.Tensor:
+            return noise.uniform(
+                purpose, (num_uniforms,), len(dropout_noise) + index
+            )  # the streams before are dropout's
 
         def discriminate(images: tf.Tensor) -> tf.Tensor:
             augmented = augment(images, self._augmentations, probability, uniform)

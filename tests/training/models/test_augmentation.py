@@ -16,7 +16,7 @@ UNIFORM = RANDOM.uniform(size=(6, 2)).astype(np.float32)
 
 def always(name, images, uniform):
     """What an augmentation does with probability 1."""
-    rest = RANDOM.uniform(size=(len(images), AUGMENTATIONS[name].numbers - 2)).astype(np.float32)
+    rest = np.random.default_rng(1).uniform(size=(len(images), AUGMENTATIONS[name].num_uniforms - 2)).astype(np.float32)
     return AUGMENTATIONS[name].apply(images, tf.concat([uniform, rest], 1), 1.0)
 
 

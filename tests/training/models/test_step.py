@@ -90,7 +90,8 @@ EVERYTHING = replace(
     beta_2=CosineSchedule(0.9, 0.99),
     ema_kimg=CosineSchedule(0.0, 0.02),
     flip=True,
-    augment="brightness,contrast,translation,cutout",  # ADA by itself: test_ada.py
+    augment=",".join(AUGMENTATIONS),
+    epsilon=1e-8,
     augment_probability=CosineSchedule(0.2, 0.8),
     clip_norm=0.1,
 )
