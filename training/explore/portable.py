@@ -18,7 +18,6 @@ from training.models.networks.layers import native_groups
 from training.options import check_parent
 
 SUFFIXES = {"onnx": ".onnx", "litert": ".tflite", "saved_model": ""}
-_NEEDS = {"onnx": "tf2onnx", "litert": "ai_edge_litert", "saved_model": "tensorflow"}
 
 
 class _Doubled(keras.layers.Layer):
@@ -64,8 +63,8 @@ def portable(generator: keras.Model) -> keras.Model:
 
 def check(form: str, out: Path) -> None:
     """Raise UsageError where this cannot be written."""
-    if find_spec(_NEEDS[form]) is None:
-        raise UsageError(f"--format {form} needs more packages: pip install -r requirements-export.txt")
+    if form == "onnx" and find_spec("tf2onnx") is None:
+        raise UsageError("--format onnx needs more packages: pip install -r requirements-export.txt")
     check_parent(out)
     if form == "saved_model" and out.exists():
         raise UsageError(f"{out} is there already: remove it, or choose another --out.")
@@ -78,7 +77,10 @@ def write(generator: keras.Model, form: str, out: Path) -> None:
     model = portable(generator)
     if form != "saved_model":
         with replacing(out) as partial:
-            model.export(partial, format=form, verbose=False)
+            if form == "onnx":
+                model.export(partial, format="onnx", verbose=False)
+            else:
+                partial.write_bytes(_litert(model))
         return
     place = Path(tempfile.mkdtemp(prefix=f"{out.name}.partial-", dir=out.parent))
     try:
@@ -88,6 +90,13 @@ def write(generator: keras.Model, form: str, out: Path) -> None:
     except BaseException:
         shutil.rmtree(place, ignore_errors=True)
         raise
+
+
+def _litert(model: keras.Model) -> bytes:
+    """Return a model as LiteRT has it, by TensorFlow's own converter: Keras's `export` has it since 3.13 only."""
+    with tempfile.TemporaryDirectory() as place:
+        model.export(place, format="tf_saved_model", verbose=False)
+        return tf.lite.TFLiteConverter.from_saved_model(place).convert()
 
 
 def card(generator: keras.Model, distribution: str, conditions: Sequence[str], directions: dict[str, Any]) -> dict:
