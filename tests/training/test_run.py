@@ -398,5 +398,16 @@ def test_a_damaged_shard_is_one_message(finished, tmp_path):
     assert "preprocess.verify" in result.output
 
 
+def test_a_run_of_which_no_checkpoint_can_be_read_is_not_begun_anew(finished, tmp_path):
+    shutil.copytree(finished[0] / "run", tmp_path / "run")
+    for path in (tmp_path / "run" / "checkpoints").glob("*.data-*"):
+        path.write_bytes(path.read_bytes()[:-100])
+    before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    result = run("--shards", finished[0] / "data", *SMALL, "--epochs", 4, "--out", tmp_path / "run")
+    assert result.exit_code == 1
+    assert "Error: No checkpoint of the run can be read: start again with another --out." in result.output
+    assert {path: path.read_bytes() for path in before} == before
+
+
 def test_a_picture_for_a_folder_that_is_not_there_is_refused(finished, tmp_path):
     assert "is not a folder" in sample.is_refused("--run", finished[0] / "run", "--out", tmp_path / "no" / "faces.png")
