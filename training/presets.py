@@ -168,7 +168,8 @@ PRESETS = {
     ),
     # The best faces per CPU minute: R3GAN's loss on DCGAN's shape (networks/lite.py), penalties only every 4th step,
     # Adam twice as fast as in the papers at first. Frechet distances in the attribute space: 4.1 after 20 minutes on
-    # two cores, where classic comes to 24.4; 2.3 after an hour. What the search taught, after 5 minutes:
+    # two cores, where classic comes to 24.4; 2.3 after an hour; on a CPU twice as fast 2.6 and 1.6. What the search
+    # taught, after 5 minutes:
     # - 13.9 as it stands, 12.8 in batches of 32, 18.5 of 128; no flip 13.9; translation, brightness and contrast always
     #   21.5 (D has seen no photo more than five times by then: there is nothing to hold it back from);
     # - in bfloat16 at a constant rate: both gammas 2 in place of 0.5, no difference (17.1 and 16.5; 13.4 and 13.4 after
