@@ -1,7 +1,8 @@
-"""A few dozen photos like CelebA's, as a folder and as a zip, with their lists; and the command to run on them."""
+"""A few dozen photos like CelebA's, as a folder and as a zip, with their lists; and the commands to run on them."""
 
 import io
 import random
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -108,3 +109,28 @@ def contents():
     return lambda folder: {
         path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
     }
+
+
+@pytest.fixture(scope="session")
+def verify():
+    """Run the command that verifies to its end; return its exit status and the lines that it said."""
+
+    def run(*arguments) -> tuple[int, list[str]]:
+        done = subprocess.run(
+            [sys.executable, "-m", "preprocess.verify", *map(str, arguments)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert "Traceback" not in done.stdout, done.stdout
+        return done.returncode, done.stdout.splitlines()
+
+    return run
+
+
+@pytest.fixture
+def folder(shards, tmp_path) -> Path:
+    """A finished folder of shards that may be damaged."""
+    return shutil.copytree(shards, tmp_path / "data")

@@ -106,6 +106,15 @@ def test_a_second_call_finds_all_done(preprocess, same, shards, more):
     assert f"{shards} is up to date" in said
 
 
+def test_lists_that_were_moved_are_the_same_lists(preprocess, photos, shards, tmp_path):
+    moved = [shutil.copy2(path, tmp_path) for path in (photos.attributes, photos.partitions)]
+    status, said = preprocess(
+        *("--source", photos.zip, "--attributes", moved[0], "--partitions", moved[1], "--shard-images", 7),
+        *("--out", shards),
+    )
+    assert (status, "is up to date" in said) == (0, True), said
+
+
 def test_other_settings_are_refused_by_name_and_overwrite_replaces(preprocess, same, shards, tmp_path, contents):
     out = tmp_path / "data"
     shutil.copytree(shards, out)
