@@ -21,3 +21,17 @@ def shard_folder(tmp_path):
     write_shards(tmp_path / "data", numbered_images(100), (40, 35, 25))
     write_shards(tmp_path / "data", numbered_images(20), (20,), split="valid")
     return tmp_path / "data"
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """Shards, a run of three epochs on them, and what it printed."""
+    from tests.training.runs import SMALL, run
+
+    place = tmp_path_factory.mktemp("finished")
+    write_shards(place / "data", numbered_images(60), (20, 20, 20))
+    write_shards(place / "data", numbered_images(20), (20,), split="valid")
+    output = run.succeeds(
+        "--shards", *sorted((place / "data").glob("*.tfrecord")), *SMALL, "--epochs", 3, "--out", place / "run"
+    )
+    return place, output

@@ -1,0 +1,153 @@
+"""A run that was ended goes on where it was, whatever ended it; one that has nothing begins again."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+
+from tests.training.runs import SMALL, history, run, scores, stats
+
+
+def start(data, out, epochs, *options):
+    command = [
+        sys.executable,
+        "-m",
+        "training.run",
+        "--shards",
+        data,
+        *SMALL,
+        "--epochs",
+        epochs,
+        "--out",
+        out,
+        *options,
+    ]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    return subprocess.Popen(
+        [str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+    )
+
+
+def wait_for(path, process):
+    deadline = time.monotonic() + 120
+    while not path.exists():
+        assert process.poll() is None, process.stdout.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def final_weights(folder, which=None):
+    name = f"generator-{which}.keras" if which else "generator.keras"
+    return [w.numpy() for w in keras.saving.load_model(folder / name, compile=False).weights]
+
+
+def test_a_longer_run_goes_on_where_the_shorter_one_ended(finished, tmp_path):
+    data = finished[0] / "data"
+    run.succeeds("--shards", data, *SMALL, "--epochs", 1, "--out", tmp_path / "run")
+    output = run.succeeds("--shards", data, *SMALL, "--epochs", 3, "--out", tmp_path / "run")
+    assert "Continuing from" in output
+    assert "6 of 18 steps are done" in output
+    assert history(tmp_path / "run") == history(finished[0] / "run")
+    for continued, undisturbed in zip(final_weights(tmp_path / "run"), final_weights(finished[0] / "run"), strict=True):
+        assert np.array_equal(continued, undisturbed)
+
+
+def test_a_run_that_is_killed_again_and_again_ends_bit_for_bit_as_an_undisturbed_one(finished, tmp_path):
+    moments = random.Random(0)
+    # So that deaths come inside of saves, scores and marks of the best too.
+    saving_always = ("--deterministic", "--save-minutes", 0, "--save-kimg", 0.02, "--metrics", "swd")
+    saving_always += ("--metrics-kimg", 0.04)
+    for death in range(3):
+        process = start(finished[0] / "data", tmp_path / "killed", 9, *saving_always)
+        wait_for(tmp_path / "killed" / "samples" / f"epoch-{3 * death + 1:05d}.png", process)
+        time.sleep(moments.uniform(0, 0.2))
+        process.kill()
+        process.communicate(timeout=60)
+    for folder in ("killed", "undisturbed"):
+        process = start(finished[0] / "data", tmp_path / folder, 9, *saving_always)
+        output, _ = process.communicate(timeout=240)
+        assert process.returncode == 0, output
+        assert ("Continuing from" in output) == (folder == "killed")
+    killed, undisturbed = tmp_path / "killed", tmp_path / "undisturbed"
+    assert history(killed) == history(undisturbed)
+    assert len(history(killed)) == 9
+    for here, there in zip(final_weights(killed), final_weights(undisturbed), strict=True):
+        assert np.array_equal(here, there)
+    assert (killed / "metrics.csv").read_text() == (undisturbed / "metrics.csv").read_text()
+    assert [int(row["step"]) for row in scores(killed)] == [*range(4, 53, 4), 54]
+    assert (killed / "checkpoints" / "best").read_text() == (undisturbed / "checkpoints" / "best").read_text()
+    for here, there in zip(*(final_weights(folder, "best") for folder in (killed, undisturbed)), strict=True):
+        assert np.array_equal(here, there)
+    steps = [line["step"] for line in stats(killed)]
+    assert steps == sorted(set(steps))
+    assert not list(killed.glob("**/*partial*")), "leftovers of deaths are cleared"
+
+
+def test_a_run_goes_on_over_another_number_of_devices(finished, tmp_path):
+    run.succeeds("--shards", finished[0] / "data", *SMALL, "--epochs", 1, "--out", tmp_path / "run")
+    process = start(finished[0] / "data", tmp_path / "run", 3, "--strategy", "auto", "--devices", 2)
+    output, _ = process.communicate(timeout=240)
+    assert process.returncode == 0, output
+    assert "Strategy mirrored over CPU:0, CPU:1; batch 10, 5 per device." in output
+    for there, here in zip(history(tmp_path / "run"), history(finished[0] / "run"), strict=True):
+        assert float(there["d_loss"]) == pytest.approx(float(here["d_loss"]), rel=1e-4)
+        assert float(there["g_loss"]) == pytest.approx(float(here["g_loss"]), rel=1e-4)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_saves_and_says_how_to_continue(finished, tmp_path, number, code):
+    process = start(finished[0] / "data", tmp_path / "run", 100_000)
+    wait_for(tmp_path / "run" / "history.csv", process)
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert f"--out {tmp_path / 'run'} continues" in output
+    assert "Traceback" not in output
+    assert list((tmp_path / "run" / "checkpoints").glob("*.index"))
+
+
+def test_a_folder_in_use_is_refused_with_its_holder_and_free_after_a_kill(finished, tmp_path):
+    process = start(finished[0] / "data", tmp_path / "run", 100_000)
+    wait_for(tmp_path / "run" / "history.csv", process)
+    result = run("--shards", finished[0] / "data", *SMALL, "--out", tmp_path / "run")
+    assert result.exit_code == 1
+    assert f"{tmp_path / 'run'} is in use by another run (process {process.pid} on " in result.output
+    run.succeeds("--shards", finished[0] / "data", *SMALL, "--dry-run", "--out", tmp_path / "run")
+    process.kill()
+    process.communicate(timeout=60)
+    epochs = len(history(tmp_path / "run")) + 2
+    assert "Continuing" in run.succeeds(
+        "--shards", finished[0] / "data", *SMALL, "--epochs", epochs, "--out", tmp_path / "run"
+    )
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_what_was_good(finished, tmp_path):
+    result = run("--shards", finished[0] / "data", *SMALL, "--lr-d", 1e38, "--epochs", 3, "--out", tmp_path / "run")
+    assert result.exit_code == 1
+    assert "no longer finite" in result.output
+    assert "--clip-norm" in result.output
+    assert not (tmp_path / "run" / "final.png").exists()
+    # It has saved nothing, so it may begin again with what the message says to try.
+    run.succeeds("--shards", finished[0] / "data", *SMALL, "--lr-d", 1e-4, "--epochs", 1, "--out", tmp_path / "run")
+
+
+def test_a_run_is_taken_back_three_times_at_most_even_where_it_is_killed_after_one(finished, tmp_path):
+    options = ("--lr-d", 1e30, "--on-nan", "rollback")
+    process = start(finished[0] / "data", tmp_path / "run", 3, *options)
+    wait_for(tmp_path / "run" / "checkpoints" / "step-0-rollback-1.index", process)
+    process.kill()
+    process.communicate(timeout=60)
+    names = [path.stem for path in (tmp_path / "run" / "checkpoints").glob("step-0-rollback-*.index")]
+    before = max(int(name[-1]) for name in names)
+    for left in (3 - before, 0):  # what stops a run stops it again
+        result = run("--shards", finished[0] / "data", *SMALL, "--epochs", 3, *options, "--out", tmp_path / "run")
+        assert result.exit_code == 1
+        assert result.output.count("Returned to step-0") == left
+        assert "was rolled back 3 times already" in result.output
+    assert (tmp_path / "run" / "checkpoints" / "step-0-rollback-3.index").exists()

@@ -1,0 +1,118 @@
+"""What cannot be done is one message, and leaves what is there as it is."""
+
+import shutil
+
+import pytest
+
+from tests.training.runs import SMALL, run, sample
+from tests.training.shards_by_tensorflow import numbered_images, write_shards
+
+
+def test_other_settings_are_refused_with_a_list(finished):
+    before = (finished[0] / "run" / "config.json").read_bytes()
+    message = run.is_refused(
+        "--shards", finished[0] / "data", "--batch-size", 12, "--lr-g", 0.01, "--out", finished[0] / "run"
+    )
+    assert "batch_size: 10 in the run, 12 asked for" in message
+    assert "lr_g: 0.0002 in the run, 0.01 asked for" in message
+    assert (finished[0] / "run" / "config.json").read_bytes() == before
+
+
+def test_micro_batches_that_do_not_divide_are_refused(finished, tmp_path):
+    output = run.is_refused("--shards", finished[0] / "data", *SMALL, "--micro-batch", 4, "--out", tmp_path / "run")
+    assert "--micro-batch 4 does not divide the 10 photos per device. Use --micro-batch 2." in output
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_of_something_else_is_refused(finished, tmp_path):
+    (tmp_path / "thesis.txt").write_text("precious")
+    assert "not a run" in run.is_refused("--shards", finished[0] / "data", *SMALL, "--out", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_wrong_input_is_one_message(finished, tmp_path):
+    data = finished[0] / "data"
+    assert "no shards there" in run.is_refused("--shards", tmp_path / "*.tfrecord")
+    assert "--batch-size 60" in run.is_refused("--shards", data, "--batch-size", 1000, "--out", tmp_path / "run")
+    assert "No test shards" in run.is_refused("--shards", data, "--train-on", "test")
+    assert "not a run" in sample.is_refused("--run", tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_part_that_goes_from_one_value_to_another_needs_to_know_how_long(finished, tmp_path):
+    arguments = ("--shards", finished[0] / "data", *SMALL, "--lr-g", "4e-4:1e-4", "--out", tmp_path / "run")
+    assert "--lr-g 0.0004:0.0001: say over how many thousand photos, with --ramp-kimg." in run.is_refused(*arguments)
+    assert not (tmp_path / "run").exists()
+    run.succeeds(*arguments, "--ramp-kimg", 0.1, "--epochs", 1)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--kimg", "inf"), ("--save-kimg", "nan"), ("--clip-norm", "nan"), ("--lr-g", "inf"), ("--beta-2", "1")],
+)
+def test_numbers_that_no_run_can_have_are_refused(finished, tmp_path, option, value):
+    arguments = ("--shards", finished[0] / "data", *SMALL, "--out", tmp_path / "run")
+    assert option in run.is_refused(*arguments, option, value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_images_that_no_network_builds_for_are_refused_before_anything_is_written(tmp_path):
+    write_shards(tmp_path / "data", numbered_images(20, side=12), (20,))
+    message = run.is_refused("--shards", tmp_path / "data", *SMALL, "--out", tmp_path / "run")
+    assert "square images of 8, 16, 32, 64, ... pixels" in message
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_damaged_generator_is_one_message(finished, tmp_path):
+    shutil.copytree(finished[0] / "run", tmp_path / "run")
+    path = tmp_path / "run" / "generator.keras"
+    whole = path.read_bytes()
+    flipped = bytearray(whole)
+    flipped[len(whole) // 2] ^= 1
+    for content in (whole[:-100], bytes(flipped), b"rubbish"):
+        path.write_bytes(content)
+        message = sample.is_refused("--run", tmp_path / "run", "--out", tmp_path / "faces.png")
+        assert "generator.keras cannot be read" in message
+        assert "continue the run" in message
+    assert not (tmp_path / "faces.png").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_one_message(finished, tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    result = run("--shards", finished[0] / "data", *SMALL, "--out", tmp_path / "file" / "run")
+    assert result.exit_code == 1
+    assert "file" in result.output
+    assert "Traceback" not in result.output
+
+
+def test_metrics_that_cannot_be_taken_are_refused_before_anything_is_written(finished, tmp_path):
+    data, out = finished[0] / "data", tmp_path / "run"
+    assert "frechet" in run.is_refused("--shards", data, *SMALL, "--out", out, "--metrics", "swd,fid")
+    assert "training.features" in run.is_refused("--shards", data, *SMALL, "--out", out, "--metrics", "swd,frechet")
+    assert not out.exists()
+
+
+def test_a_damaged_shard_is_one_message(finished, tmp_path):
+    write_shards(tmp_path / "data", numbered_images(60), (60,))
+    path = tmp_path / "data" / "train-00000-of-00001.tfrecord"
+    content = bytearray(path.read_bytes())
+    content[5000] ^= 1
+    path.write_bytes(content)
+    result = run("--shards", tmp_path / "data", *SMALL, "--out", tmp_path / "run")
+    assert result.exit_code == 1
+    assert "preprocess.verify" in result.output
+
+
+def test_a_run_of_which_no_checkpoint_can_be_read_is_not_begun_anew(finished, tmp_path):
+    shutil.copytree(finished[0] / "run", tmp_path / "run")
+    for path in (tmp_path / "run" / "checkpoints").glob("*.data-*"):
+        path.write_bytes(path.read_bytes()[:-100])
+    before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    result = run("--shards", finished[0] / "data", *SMALL, "--epochs", 4, "--out", tmp_path / "run")
+    assert result.exit_code == 1
+    assert "Error: No checkpoint of the run can be read: start again with another --out." in result.output
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_a_picture_for_a_folder_that_is_not_there_is_refused(finished, tmp_path):
+    assert "is not a folder" in sample.is_refused("--run", finished[0] / "run", "--out", tmp_path / "no" / "faces.png")
