@@ -140,7 +140,7 @@ def bias_error(device: str) -> float:
     """How far r3gan's gradients of biases in bfloat16 are from those in float32, in a process of its own."""
     program = (
         "import numpy as np\n"
-        "from tests.training.test_bias_gradient import of_biases\n"
+        "from tests.training.models.test_bias_gradient import of_biases\n"
         "pairs = zip(of_biases('r3gan', 'float32'), of_biases('r3gan', 'bfloat16'))\n"
         "print(max(np.linalg.norm(b - a) / np.linalg.norm(a) for a, b in pairs))"
     )
