@@ -44,6 +44,9 @@ class Preset:
     latent_distribution: Distribution = setting(NETWORKS, "Distribution of z: U(-1, 1) or N(0, 1).", "uniform")
 
     loss: Loss = setting(LOSS, "Adversarial loss of both networks.", "cross_entropy")
+    san: bool = setting(
+        LOSS, "Learn the direction of the discriminator's last layer by a loss of its own (Takida et al. 2024).", False
+    )
     critic_steps: int = setting(LOSS, "Discriminator updates per generator update.", 1, at_least=1)
     r1_gamma: CosineSchedule = setting(
         LOSS, "Weight of R1: gradient penalty on photos, pixels taken as [-1, 1].", CosineSchedule(0.0), at_least=0

@@ -39,6 +39,15 @@ def test_what_changes_along_a_run_needs_its_length():
     resolve.check_schedules(PRESETS["classic"])
 
 
+def test_san_is_refused_where_the_discriminator_does_not_end_in_a_dense_layer():
+    for preset, condition in (("sngan", ""), ("sngan", "Male"), ("r3gan", "Male")):
+        with pytest.raises(UsageError, match=rf"--san cannot be used with {preset}.* Use --no-san"):
+            resolve.check_san(replace(PRESETS[preset], san=True), condition)
+    for preset, condition in (("classic", ""), ("lite", "Male"), ("r3gan", "")):
+        resolve.check_san(replace(PRESETS[preset], san=True), condition)
+    resolve.check_san(PRESETS["sngan"], "")
+
+
 def test_a_folder_is_a_runs_where_it_is_empty_new_or_locked_alone(tmp_path):
     resolve.check_folder(tmp_path / "new")
     resolve.check_folder(tmp_path)

@@ -46,6 +46,12 @@ def test_a_part_that_goes_from_one_value_to_another_needs_to_know_how_long(finis
     run.succeeds(*arguments, "--ramp-kimg", 0.1, "--epochs", 1)
 
 
+def test_a_last_layer_that_the_network_does_not_have_is_refused(finished, tmp_path):
+    arguments = ("--shards", finished[0] / "data", *SMALL, "--preset", "sngan", "--out", tmp_path / "run")
+    assert "--san cannot be used with sngan" in run.is_refused(*arguments, "--san")
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize(
     ("option", "value"),
     [("--kimg", "inf"), ("--save-kimg", "nan"), ("--clip-norm", "nan"), ("--lr-g", "inf"), ("--beta-2", "1")],

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import keras
 import numpy as np
 import tensorflow as tf
 from click import UsageError
@@ -16,8 +15,8 @@ from training.config import Config
 from training.data.pipeline import batches
 from training.data.shards import ShardSet
 from training.loop.strategy import Devices
-from training.models.gan import GAN, OptimizedNetwork, build, cosine_decay, update_ema
-from training.models.networks.layers import SpectralConv2D
+from training.models.gan import GAN, build, cosine_decay, update_ema
+from training.models.networks.layers import mixes_examples
 from training.models.progress import NUM_VALUES, Progress
 from training.models.step import Phase, batches_per_step, has_penalty, phases, replica_step
 
@@ -59,7 +58,8 @@ def compile_steps(gan: GAN, progress: Progress, config: Config, devices: Devices
     Raises:
         UsageError: XLA cannot compile these networks over several devices.
     """
-    if config.jit and devices.replicas > 1 and any(map(_synchronizes, (gan.generator, gan.discriminator))):
+    networks = (gan.generator.network, gan.discriminator.network)
+    if config.jit and devices.replicas > 1 and any(map(mixes_examples, networks)):
         raise UsageError(
             "--jit cannot compile what devices share within a network: BatchNormalization, spectral normalisation. "
             "Leave it out, or use --strategy one."
@@ -108,9 +108,3 @@ def global_batches(config: Config, shards: ShardSet, devices: Devices, step: int
     method, conditions = config.method, config.conditions
     first_batch = step * batches_per_step(method, bool(conditions))
     return devices.batches(batches(shards, method.batch_size, config.seed, first_batch, config.cache, conditions))
-
-
-def _synchronizes(trained: OptimizedNetwork) -> bool:
-    """Whether replicas exchange statistics within this network."""
-    layers = (keras.layers.BatchNormalization, SpectralConv2D)
-    return any(isinstance(layer, layers) for layer in trained.network.layers)

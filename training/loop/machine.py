@@ -29,6 +29,9 @@ _INSTRUCTIONS = {
 }
 _LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
 _WITHOUT_BFLOAT16 = {"SSE41", "AVX", "AVX2", "AVX2_VNNI"}
+"""Limits under which oneDNN has no bfloat16 at all; under others it may emulate it."""
+_FAST_BFLOAT16 = {"amx_bf16", "avx512_bf16"}
+_LIMITS_WITHOUT_FAST_BFLOAT16 = _WITHOUT_BFLOAT16 | {"AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI"}
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,8 @@ def choose_precision(network: str, width: float, wanted: str, is_given: bool) ->
         network: the family of networks.
         width: multiplies their channels.
         wanted: "float32" or "bfloat16".
-        is_given: whether the user gave it; a preset's own precision gives way to what the processor can do.
+        is_given: whether the user gave it; a preset's own bfloat16 gives way to float32 where this machine is no faster
+            in it.
 
     Returns:
         The precision, and a sentence about why it is not the one that was wanted, or "".
@@ -103,17 +107,36 @@ def choose_precision(network: str, width: float, wanted: str, is_given: bool) ->
     Raises:
         UsageError: TensorFlow cannot train these networks here, or not in the precision that was asked for.
     """
-    is_on_cpu = not (tf.config.list_physical_devices("GPU") or tf.config.list_logical_devices("TPU"))
-    if not is_on_cpu or can_train(network, width, wanted):
-        return wanted, ""
+    remark = ""
+    if wanted == "bfloat16" and not is_given and not has_fast_bfloat16():
+        wanted, remark = "float32", f"{network} computes in float32, since this machine has no fast bfloat16."
+    if not _is_on_cpu() or can_train(network, width, wanted):
+        return wanted, remark
     if wanted == "float32" or not can_train(network, width, "float32"):
         raise UsageError(
             f"TensorFlow cannot compute the gradients of {network} on this processor"
             + ("." if this_machine().onednn else " without oneDNN: unset TF_ENABLE_ONEDNN_OPTS.")
         )
-    if is_given:
-        raise UsageError(f"This processor cannot train {network} in {wanted}. Use --precision float32.")
-    return "float32", f"This processor cannot train {network} in {wanted}: the run computes in float32."
+    raise UsageError(f"This processor cannot train {network} in {wanted}. Use --precision float32.")
+
+
+def has_fast_bfloat16() -> bool:
+    """Whether this machine multiplies in bfloat16 faster than in float32.
+
+    TPUs do, GPUs of compute capability 8.0 (2020) and later, and processors with AVX512-BF16 or AMX under oneDNN.
+    """
+    if tf.config.list_logical_devices("TPU"):
+        return True
+    if gpus := tf.config.list_physical_devices("GPU"):
+        details = map(tf.config.experimental.get_device_details, gpus)
+        return all(detail.get("compute_capability", (0, 0)) >= (8, 0) for detail in details)
+    flags = set(_cpuinfo().get("flags", "").split())
+    is_limited = _onednn_limit() in _LIMITS_WITHOUT_FAST_BFLOAT16
+    return this_machine().onednn and bool(flags & _FAST_BFLOAT16) and not is_limited
+
+
+def _is_on_cpu() -> bool:
+    return not (tf.config.list_physical_devices("GPU") or tf.config.list_logical_devices("TPU"))
 
 
 @lru_cache
@@ -137,7 +160,7 @@ def can_train(network: str, width: float, precision: str) -> bool:
             images = generator(tf.ones([2, 4]), training=True)
             noise = [tf.ones([2, *entry.shape[1:]]) for entry in discriminator.inputs[1:]]
             logits, squared = logits_and_squared_gradient(
-                lambda images: discriminator([images, *noise], training=True)[:, 0], images
+                lambda images: discriminator([images, *noise], training=True), images
             )
             total = tf.reduce_sum(logits + squared)
         return tape.gradient(total, [*generator.trainable_variables, *discriminator.trainable_variables])

@@ -15,6 +15,7 @@ import training.models.bias_gradient  # noqa: F401  # it replaces a gradient
 from training.models.networks import family
 from training.models.precision import computing_in, full_precision
 from training.models.progress import Progress
+from training.models.san import with_san
 from training.presets import Preset
 from training.schedule import CosineSchedule
 
@@ -51,6 +52,11 @@ def build(method: Preset, image_shape: tuple[int, int, int], seed: int, progress
     with computing_in(method.precision):
         generator = new_generator()
         discriminator = networks.discriminator(image_shape, method.width, conditions)
+        if method.san:
+            discriminator = with_san(discriminator)
+    # Faces are drawn, and generator.keras is written, in float32: it is what any processor computes, and what exported
+    # files and the page are held against.
+    with computing_in("float32"):
         generator_ema = generator if method.ema_kimg.is_zero else new_generator()
     if generator_ema is not generator:
         for copy, variable in zip(generator_ema.variables, generator.variables, strict=True):

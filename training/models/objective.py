@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import keras
 import tensorflow as tf
@@ -11,6 +11,7 @@ from training.models.augmentation import augment
 from training.models.gan import GAN
 from training.models.losses import LOSSES
 from training.models.networks.conditioning import LABELS
+from training.models.networks.layers import mixes_examples
 from training.models.noise import Noise, Purpose
 from training.models.penalties import gradient_penalty, logits_and_squared_gradient
 from training.models.precision import full_precision
@@ -32,6 +33,10 @@ class Objective:
         _, *others = gan.discriminator.network.inputs
         self._noise_shapes = [entry.shape[1:] for entry in others if entry.name != LABELS]
         self._augmentations = [name for name in method.augment.split(",") if name]
+        # Photos and generated images go through the discriminator in one pass where it takes each image for itself and
+        # both are penalised, or neither: 7 percent less time for `lite`.
+        penalised_sides = {method.r1_gamma.is_zero, method.r2_gamma.is_zero}
+        self._is_one_pass = not mixes_examples(gan.discriminator.network) and len(penalised_sides) == 1
 
     def real_images(self, pixels: tf.Tensor, noise: Noise, update: int) -> tf.Tensor:
         """Return photos, uint8 to float32, flipped at random; `update` tells apart the updates of one step."""
@@ -55,50 +60,71 @@ class Objective:
         decay: tf.Tensor,
         penalised: bool,
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Return the discriminator's adversarial loss, and its gradient penalties (zeros unless `penalised`)."""
+        """Return the discriminator's adversarial loss, and what is added to it.
+
+        That is the gradient penalties where it is `penalised`, and SAN's loss of the direction: the distance between
+        the means of generated images and photos along it.
+        """
         method = self._method
-        penalties = tf.zeros_like(real[:, 0, 0, 0])
-        logits = []
-        for images, purpose, gamma in (
+        sides = [
             (real, Purpose.DISCRIMINATOR_REAL, method.r1_gamma),
             (fake, Purpose.DISCRIMINATOR_FAKE, method.r2_gamma),
-        ):
-            discriminate = self._discriminator(labels, noise, purpose, decay)
-            if penalised and not gamma.is_zero:
-                image_logits, squared_gradient = logits_and_squared_gradient(discriminate, images)
-                penalties += gamma.at(decay) / 2.0 * squared_gradient
+        ]
+        outputs, added = [], []
+        for together in [sides] if self._is_one_pass else [[side] for side in sides]:
+            images, purposes, gammas = zip(*together, strict=True)
+            discriminate = self._discriminator(labels, noise, purposes, decay)
+            if penalised and not all(gamma.is_zero for gamma in gammas):
+                of_both, squared_gradients = logits_and_squared_gradient(discriminate, tf.concat(images, 0))
+                added += [
+                    method.penalty_every * gamma.at(decay) / 2.0 * squared_gradient
+                    for gamma, squared_gradient in zip(gammas, tf.split(squared_gradients, len(gammas)), strict=True)
+                ]
             else:
-                image_logits = discriminate(images)
-            logits.append(image_logits)
+                of_both = discriminate(tf.concat(images, 0))
+            outputs += tf.split(of_both, len(images))
         if penalised and method.gradient_penalty:
             mix = noise.uniform(Purpose.INTERPOLATION, (1, 1, 1))
-            discriminate = self._discriminator(labels, noise, Purpose.DISCRIMINATOR_BETWEEN, decay)
-            penalties += method.gradient_penalty * gradient_penalty(discriminate, real, fake, mix)
-        return self._loss.discriminator(*logits), method.penalty_every * penalties
+            discriminate = self._discriminator(labels, noise, [Purpose.DISCRIMINATOR_BETWEEN], decay)
+            weight = method.penalty_every * method.gradient_penalty
+            added.append(weight * gradient_penalty(discriminate, real, fake, mix))
+        of_real, of_fake = outputs
+        added.append(tf.reduce_sum(of_fake[:, 1:] - of_real[:, 1:], axis=1))  # nothing without SAN
+        return self._loss.discriminator(of_real[:, 0], of_fake[:, 0]), tf.add_n(added)
 
     def generator_loss(
         self, real: tf.Tensor | None, fake: tf.Tensor, labels: tf.Tensor | None, noise: Noise, decay: tf.Tensor
     ) -> tf.Tensor:
         """Return the generator's loss; `real` are photos for a loss that depends on them, else None."""
-        real_logits = None if real is None else self._discriminator(labels, noise, Purpose.GENERATOR_REAL, decay)(real)
-        return self._loss.generator(real_logits, self._discriminator(labels, noise, Purpose.GENERATOR, decay)(fake))
+
+        def logits(images: tf.Tensor, purpose: Purpose) -> tf.Tensor:
+            return self._discriminator(labels, noise, [purpose], decay)(images)[:, 0]
+
+        real_logits = None if real is None else logits(real, Purpose.GENERATOR_REAL)
+        return self._loss.generator(real_logits, logits(fake, Purpose.GENERATOR))
 
     def _discriminator(
-        self, labels: tf.Tensor | None, noise: Noise, purpose: Purpose, decay: tf.Tensor
+        self, labels: tf.Tensor | None, noise: Noise, purposes: Sequence[Purpose], decay: tf.Tensor
     ) -> Callable[[tf.Tensor], tf.Tensor]:
-        """Return images -> augmentation -> logits as one function, so that penalties are on the images themselves."""
-        dropout_noise = [noise.uniform(purpose, shape, index) for index, shape in enumerate(self._noise_shapes)]
+        """Return images -> augmentation -> outputs as one function, so that penalties are on the images themselves.
+
+        Its images are a batch for each purpose, one after the other. Its outputs are logits, float32 [batch, 1], and
+        where the discriminator has SAN's layer those of the direction beside them.
+        """
+
+        def uniform(shape: tuple[int, ...], stream: int) -> tf.Tensor:
+            return tf.concat([noise.uniform(purpose, shape, stream) for purpose in purposes], 0)
+
+        dropout_noise = [uniform(shape, index) for index, shape in enumerate(self._noise_shapes)]
+        told = [] if labels is None else [tf.tile(labels, (len(purposes), 1))]
         probability = self._method.augment_probability.at(decay)
 
-        def uniform(index: int, num_uniforms: int) -> tf.Tensor:
-            return noise.uniform(
-                purpose, (num_uniforms,), len(dropout_noise) + index
-            )  # the streams before are dropout's
+        def of_augmentation(index: int, num_uniforms: int) -> tf.Tensor:
+            return uniform((num_uniforms,), len(dropout_noise) + index)  # the streams before are dropout's
 
         def discriminate(images: tf.Tensor) -> tf.Tensor:
-            augmented = augment(images, self._augmentations, probability, uniform)
-            inputs = [augmented, *dropout_noise, *([] if labels is None else [labels])]
-            return tf.squeeze(self._discriminate(inputs), -1)
+            augmented = augment(images, self._augmentations, probability, of_augmentation)
+            return self._discriminate([augmented, *dropout_noise, *told])
 
         return discriminate
 

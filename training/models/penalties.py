@@ -1,7 +1,8 @@
 """Penalties on the gradient of the discriminator with respect to pixels.
 
 Images come as [0, 1]; gradients are those with respect to [-1, 1], on which the papers' weights rest: half as large.
-`discriminate` takes images [batch, height, width, channels] to logits [batch], each a function of its own image alone.
+`discriminate` takes images [batch, height, width, channels] to logits [batch, 1], each a function of its own image
+alone. A second column, SAN's, has no gradient with respect to images.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ Discriminate = Callable[[tf.Tensor], tf.Tensor]
 
 
 def logits_and_squared_gradient(discriminate: Discriminate, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return logits and the squared norm of their gradient, both float32 [batch].
+    """Return the logits as they come, and the squared norm of their gradient, float32 [batch].
 
     R1 of Mescheder et al. 2018, "Which Training Methods for GANs do actually Converge?", on photos, R2 on generated
     images: gamma / 2 times the squared norm, summed over pixels and channels.

@@ -112,10 +112,10 @@ def replica_step(
         def discriminator_gradients(start: int) -> list[tf.Tensor]:
             fake, _ = kept or generate(start)
             with tf.GradientTape() as tape:
-                loss, penalty = objective.discriminator_loss(
+                loss, added = objective.discriminator_loss(
                     real_images(batches[0].images, start, 0), fake, labels(start), noise(start), decay, phase.penalised
                 )
-                total = mean_share(loss + penalty)
+                total = mean_share(loss + added)
             return [mean_share(loss), *tape.gradient(total, gan.discriminator.network.trainable_variables)]
 
         def generator_gradients(start: int) -> list[tf.Tensor]:

@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 
 import pytest
+import tensorflow as tf
 from click import UsageError
 
 from training import config as configs
@@ -59,9 +60,37 @@ def test_a_precision_that_was_asked_for_is_refused_where_it_cannot_be_had(withou
 
 def test_a_precision_of_the_preset_gives_way_and_it_is_said(without_bfloat16):
     assert choose_precision("r3gan", 1.0, "bfloat16", is_given=False) == (
-        "float32", "This processor cannot train r3gan in bfloat16: the run computes in float32."
+        "float32", "r3gan computes in float32, since this machine has no fast bfloat16."
     )  # fmt: skip
     assert choose_precision("r3gan", 1.0, "float32", is_given=True) == ("float32", "")
+
+
+@pytest.mark.parametrize(
+    ("flags", "limit", "onednn", "is_fast"),
+    [
+        ("avx2 avx512f avx512_bf16", "", "1", True),
+        ("avx2 avx512f amx_bf16", "ALL", "1", True),
+        ("avx2 avx512f avx512_bf16", "avx512_core_vnni", "1", False),
+        ("avx2 avx512f avx512_bf16", "", "0", False),
+        ("avx2 avx512f", "", "1", False),
+        ("avx2", "", "1", False),
+    ],
+)
+def test_a_processor_is_fast_in_bfloat16_where_it_has_instructions_for_it(monkeypatch, flags, limit, onednn, is_fast):
+    monkeypatch.setattr(machine, "_read", lambda path: f"flags\t\t: fpu {flags}\n")
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", onednn)
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
+    assert machine.has_fast_bfloat16() == is_fast
+
+
+@pytest.mark.parametrize(("capability", "is_fast"), [((7, 5), False), ((8, 0), True), ((9, 0), True)])
+def test_a_gpu_is_fast_in_bfloat16_from_8_0_on(monkeypatch, capability, is_fast):
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["a", "b"] if kind == "GPU" else [])
+    monkeypatch.setattr(
+        tf.config.experimental, "get_device_details",
+        lambda gpu: {"compute_capability": (9, 0) if gpu == "a" else capability},
+    )  # fmt: skip
+    assert machine.has_fast_bfloat16() == is_fast
 
 
 def test_onednn_is_on_unless_the_environment_says_otherwise():

@@ -86,6 +86,15 @@ class SpectralConv2D(keras.layers.Layer):
         }
 
 
+def mixes_examples(network: keras.Model) -> bool:
+    """Whether a network's output for an example depends on the others that it is computed with, or on passes before.
+
+    BatchNormalization has the statistics of a batch, spectral normalisation goes one step of its power iteration a
+    pass. Replicas share both.
+    """
+    return any(isinstance(layer, (keras.layers.BatchNormalization, SpectralConv2D)) for layer in network.layers)
+
+
 def native_groups(convolution: keras.layers.Conv2D) -> keras.layers.Conv2D:
     """Let a grouped convolution (stride 1) run TensorFlow's own kernels; return it.
 
