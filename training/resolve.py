@@ -110,10 +110,11 @@ def check_condition(shards: ShardSet, condition: str) -> None:
 
 def check_san(method: Preset, condition: str) -> None:
     """Raise UsageError where SAN's layer cannot take the place of the discriminator's last one."""
-    if method.san and (method.network == "sngan" or (method.network == "r3gan" and condition)):
-        conditioned = " with --condition" if condition else ""
+    is_conditional_r3gan = method.network == "r3gan" and condition
+    if method.san and (method.network == "sngan" or is_conditional_r3gan):
+        how = " with --condition" if is_conditional_r3gan else ""
         raise UsageError(
-            f"--san cannot be used with {method.network}{conditioned}: the discriminator must end in a Dense layer. "
+            f"--san cannot be used with {method.network}{how}: the discriminator must end in a Dense layer. "
             "Use --no-san."
         )
 

@@ -98,8 +98,8 @@ def choose_precision(network: str, width: float, wanted: str, is_given: bool) ->
         network: the family of networks.
         width: multiplies their channels.
         wanted: "float32" or "bfloat16".
-        is_given: whether the user gave it; a preset's own bfloat16 gives way to float32 where this machine is no faster
-            in it.
+        is_given: whether the user gave it; the bfloat16 of a preset or of a saved run gives way to float32 where this
+            machine is no faster in it.
 
     Returns:
         The precision, and a sentence about why it is not the one that was wanted, or "".
@@ -127,7 +127,7 @@ def has_fast_bfloat16() -> bool:
     """
     if tf.config.list_logical_devices("TPU"):
         return True
-    if gpus := tf.config.list_physical_devices("GPU"):
+    if gpus := tf.config.get_visible_devices("GPU"):
         details = map(tf.config.experimental.get_device_details, gpus)
         return all(detail.get("compute_capability", (0, 0)) >= (8, 0) for detail in details)
     flags = set(_cpuinfo().get("flags", "").split())
@@ -136,7 +136,7 @@ def has_fast_bfloat16() -> bool:
 
 
 def _is_on_cpu() -> bool:
-    return not (tf.config.list_physical_devices("GPU") or tf.config.list_logical_devices("TPU"))
+    return not (tf.config.get_visible_devices("GPU") or tf.config.list_logical_devices("TPU"))
 
 
 @lru_cache
@@ -162,7 +162,7 @@ def can_train(network: str, width: float, precision: str) -> bool:
             logits, squared = logits_and_squared_gradient(
                 lambda images: discriminator([images, *noise], training=True), images
             )
-            total = tf.reduce_sum(logits + squared)
+            total = tf.reduce_sum(logits) + tf.reduce_sum(squared)
         return tape.gradient(total, [*generator.trainable_variables, *discriminator.trainable_variables])
 
     try:

@@ -35,8 +35,8 @@ class Objective:
         self._augmentations = [name for name in method.augment.split(",") if name]
         # Photos and generated images go through the discriminator in one pass where it takes each image for itself and
         # both are penalised, or neither: 7 percent less time for `lite`.
-        penalised_sides = {method.r1_gamma.is_zero, method.r2_gamma.is_zero}
-        self._is_one_pass = not mixes_examples(gan.discriminator.network) and len(penalised_sides) == 1
+        penalised_alike = method.r1_gamma.is_zero == method.r2_gamma.is_zero
+        self._is_one_pass = penalised_alike and not mixes_examples(gan.discriminator.network)
 
     def real_images(self, pixels: tf.Tensor, noise: Noise, update: int) -> tf.Tensor:
         """Return photos, uint8 to float32, flipped at random; `update` tells apart the updates of one step."""
@@ -62,8 +62,8 @@ class Objective:
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Return the discriminator's adversarial loss, and what is added to it.
 
-        That is the gradient penalties where it is `penalised`, and SAN's loss of the direction: the distance between
-        the means of generated images and photos along it.
+        That is the gradient penalties where it is `penalised`, and SAN's loss of the direction: how far generated
+        images are ahead of photos along it.
         """
         method = self._method
         sides = [
@@ -75,21 +75,21 @@ class Objective:
             images, purposes, gammas = zip(*together, strict=True)
             discriminate = self._discriminator(labels, noise, purposes, decay)
             if penalised and not all(gamma.is_zero for gamma in gammas):
-                of_both, squared_gradients = logits_and_squared_gradient(discriminate, tf.concat(images, 0))
+                found, squared_gradients = logits_and_squared_gradient(discriminate, tf.concat(images, 0))
                 added += [
                     method.penalty_every * gamma.at(decay) / 2.0 * squared_gradient
                     for gamma, squared_gradient in zip(gammas, tf.split(squared_gradients, len(gammas)), strict=True)
                 ]
             else:
-                of_both = discriminate(tf.concat(images, 0))
-            outputs += tf.split(of_both, len(images))
+                found = discriminate(tf.concat(images, 0))
+            outputs += tf.split(found, len(images))
         if penalised and method.gradient_penalty:
             mix = noise.uniform(Purpose.INTERPOLATION, (1, 1, 1))
             discriminate = self._discriminator(labels, noise, [Purpose.DISCRIMINATOR_BETWEEN], decay)
             weight = method.penalty_every * method.gradient_penalty
             added.append(weight * gradient_penalty(discriminate, real, fake, mix))
         of_real, of_fake = outputs
-        added.append(tf.reduce_sum(of_fake[:, 1:] - of_real[:, 1:], axis=1))  # nothing without SAN
+        added.append(tf.reduce_sum(of_fake[:, 1:] - of_real[:, 1:], axis=1))  # zeros without SAN
         return self._loss.discriminator(of_real[:, 0], of_fake[:, 0]), tf.add_n(added)
 
     def generator_loss(

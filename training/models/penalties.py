@@ -15,7 +15,7 @@ Discriminate = Callable[[tf.Tensor], tf.Tensor]
 
 
 def logits_and_squared_gradient(discriminate: Discriminate, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return the logits as they come, and the squared norm of their gradient, float32 [batch].
+    """Return what `discriminate` returns, and the squared norm of its gradient, float32 [batch].
 
     R1 of Mescheder et al. 2018, "Which Training Methods for GANs do actually Converge?", on photos, R2 on generated
     images: gamma / 2 times the squared norm, summed over pixels and channels.

@@ -3,8 +3,9 @@
 Takida et al. 2024, "SAN: Inducing Metrizability of GAN with Discriminative Normalized Linear Layer", section 5.
 A discriminator is a direction and the features that are projected on it. Its loss alone does not make the direction the
 one in which photos and generated images differ most; so the features are learnt from the loss, with the direction
-constant and of length 1, and the direction is learnt from the distance of the two means along it, with the features
-constant.
+constant and of length 1, and the direction is learnt to put photos as far ahead of generated images as it can, with the
+features constant. Both means are plain, as in the authors' hinge GAN; for losses whose slope changes the paper weights
+them by it. The scale and the bias of the authors' layer are left out: features can learn both.
 """
 
 from __future__ import annotations
@@ -46,7 +47,8 @@ def with_san(discriminator: keras.Model) -> keras.Model:
 
     Neither sngan's ends so, nor r3gan's with labels.
     """
-    [end] = [layer for layer in discriminator.layers if isinstance(layer, keras.layers.Dense) and layer.units == 1]
+    # With one label its term is a Dense layer with one output too, of the same features.
+    end, *_ = [layer for layer in discriminator.layers if isinstance(layer, keras.layers.Dense) and layer.units == 1]
     labels = [entry for entry in discriminator.inputs if entry.name == LABELS]
     logits = SlicedLogit(dtype=full_precision())([end.input, *labels])
     return keras.Model(discriminator.inputs, logits, name=discriminator.name)

@@ -33,7 +33,7 @@ def every_preset(**settings):
 
 
 def test_every_preset_trains_with_avx2_alone():
-    """r3gan's grouped convolutions have a gradient in oneDNN alone, and in bfloat16 only with wider instructions."""
+    """r3gan's grouped convolutions have a gradient in oneDNN alone; bfloat16 gives way to float32."""
     said = every_preset(ONEDNN_MAX_CPU_ISA="AVX2")
     assert said["r3gan"]["precision"] == "float32"
     assert all(map(math.isfinite, (loss for line in said.values() for loss in line["losses"])))
@@ -65,6 +65,12 @@ def test_a_precision_of_the_preset_gives_way_and_it_is_said(without_bfloat16):
     assert choose_precision("r3gan", 1.0, "float32", is_given=True) == ("float32", "")
 
 
+def test_a_precision_of_the_preset_stays_where_the_machine_is_fast_in_it(monkeypatch):
+    monkeypatch.setattr(machine, "has_fast_bfloat16", lambda: True)
+    monkeypatch.setattr(machine, "can_train", lambda *_: True)
+    assert choose_precision("r3gan", 1.0, "bfloat16", is_given=False) == ("bfloat16", "")
+
+
 @pytest.mark.parametrize(
     ("flags", "limit", "onednn", "is_fast"),
     [
@@ -78,6 +84,7 @@ def test_a_precision_of_the_preset_gives_way_and_it_is_said(without_bfloat16):
 )
 def test_a_processor_is_fast_in_bfloat16_where_it_has_instructions_for_it(monkeypatch, flags, limit, onednn, is_fast):
     monkeypatch.setattr(machine, "_read", lambda path: f"flags\t\t: fpu {flags}\n")
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: [])
     monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", onednn)
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
     assert machine.has_fast_bfloat16() == is_fast
@@ -85,7 +92,7 @@ def test_a_processor_is_fast_in_bfloat16_where_it_has_instructions_for_it(monkey
 
 @pytest.mark.parametrize(("capability", "is_fast"), [((7, 5), False), ((8, 0), True), ((9, 0), True)])
 def test_a_gpu_is_fast_in_bfloat16_from_8_0_on(monkeypatch, capability, is_fast):
-    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["a", "b"] if kind == "GPU" else [])
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: ["a", "b"] if kind == "GPU" else [])
     monkeypatch.setattr(
         tf.config.experimental, "get_device_details",
         lambda gpu: {"compute_capability": (9, 0) if gpu == "a" else capability},

@@ -43,3 +43,8 @@ def test_the_average_begins_as_the_generator_and_is_the_generator_where_there_is
     assert gan.generator_ema is not gan.generator.network
     for average, weight in zip(gan.generator_ema.weights, gan.generator.network.weights, strict=True):
         assert np.array_equal(average.numpy(), weight.numpy())
+
+
+def test_the_average_computes_in_float32_whatever_training_computes_in():
+    gan, _ = weights(3, replace(METHOD, precision="bfloat16", ema_kimg=CosineSchedule(1.0)))
+    assert {layer.compute_dtype for layer in gan.generator_ema.layers} == {"float32"}

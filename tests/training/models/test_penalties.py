@@ -14,16 +14,20 @@ WEIGHTS = RANDOM.normal(size=(4, 4, 2))
 
 def linear(images):
     """Its slope is the weights, everywhere; on [-1, 1] half of that."""
-    return tf.reduce_sum(images * tf.constant(WEIGHTS, tf.float32), axis=[1, 2, 3])
+    return logit(images * tf.constant(WEIGHTS, tf.float32))
 
 
 def quadratic(images):
-    return tf.reduce_sum(tf.square(images), axis=[1, 2, 3])
+    return logit(tf.square(images))
+
+
+def logit(terms):
+    return tf.reduce_sum(terms, axis=[1, 2, 3])[:, None]
 
 
 def test_the_slope_of_a_linear_discriminator_is_its_weights():
     logits, squared = logits_and_squared_gradient(linear, IMAGES)
-    np.testing.assert_allclose(logits, np.sum(IMAGES * WEIGHTS, axis=(1, 2, 3)), rtol=1e-4)
+    np.testing.assert_allclose(logits[:, 0], np.sum(IMAGES * WEIGHTS, axis=(1, 2, 3)), rtol=1e-4)
     np.testing.assert_allclose(squared, np.full(3, np.sum(np.square(WEIGHTS / 2))), rtol=1e-5)
 
 
@@ -50,6 +54,6 @@ def test_the_penalty_s_own_gradient_reaches_the_weights():
     """d/dw of |w/2|^2 is w/2."""
     weights = tf.Variable(WEIGHTS, dtype=tf.float32)
     with tf.GradientTape() as tape:
-        _, squared = logits_and_squared_gradient(lambda images: tf.reduce_sum(images * weights, axis=[1, 2, 3]), IMAGES)
+        _, squared = logits_and_squared_gradient(lambda images: logit(images * weights), IMAGES)
         mean = tf.reduce_mean(squared)
     np.testing.assert_allclose(tape.gradient(mean, weights), WEIGHTS / 2, rtol=1e-5)

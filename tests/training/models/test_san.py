@@ -12,6 +12,7 @@ from training.batch import Batch
 from training.models.gan import build
 from training.models.networks import family
 from training.models.noise import Noise, Purpose
+from training.models.precision import computing_in
 from training.models.progress import Progress
 from training.models.san import SlicedLogit, with_san
 from training.models.step import replica_step
@@ -46,21 +47,27 @@ def test_features_learn_from_the_first_logit_and_the_direction_from_the_second(l
     np.testing.assert_allclose(tape.gradient(second, layer.vectors.value), signs.T @ across, rtol=1e-10)
 
 
-@pytest.mark.parametrize("conditions", [0, 2])
-@pytest.mark.parametrize("name", ["classic", "dcgan", "wgan_gp", "lite", "r3gan"])
-def test_every_network_with_a_dense_end_takes_it(name, conditions):
-    before = family(name).discriminator(SHAPE, 0.25, conditions)
-    if name == "r3gan" and conditions:
-        with pytest.raises(ValueError, match="unpack"):
-            with_san(before)
-        return
-    network = with_san(before)
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize(
+    ("name", "conditions"),
+    [("r3gan", 0), *((name, count) for name in ("classic", "dcgan", "wgan_gp", "lite") for count in (0, 1, 2))],
+)
+def test_every_network_with_a_dense_end_takes_it_in_its_place(name, conditions, precision):
+    with computing_in(precision):
+        before = family(name).discriminator(SHAPE, 0.25, conditions)
+        network = with_san(before)
     assert network.inputs == before.inputs
-    inputs = [tf.constant(RNG.choice([-1.0, 1.0], (4, *entry.shape[1:])), tf.float32) for entry in network.inputs]
-    assert network(inputs).shape == (4, 2)
-    # All layers but the last have the weights that they had.
-    kept = {weight.path for weight in before.weights} & {weight.path for weight in network.weights}
-    assert len(kept) >= len(network.weights) - 1
+    *others, vectors = network.trainable_weights
+    [width, *_] = {layer.kernel.shape[0] for layer in before.layers if is_end(layer)}
+    assert vectors.shape == (1 + conditions, width)
+    assert not any(map(is_end, network.layers))
+    assert {id(weight) for weight in others} < {id(weight) for weight in before.trainable_weights}
+    assert network.output.dtype == "float32"
+    assert network.output.shape == (None, 2)
+
+
+def is_end(layer):
+    return isinstance(layer, keras.layers.Dense) and layer.units == 1
 
 
 def test_a_step_is_the_loss_of_the_features_and_the_means_apart_along_the_direction():
