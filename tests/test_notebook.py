@@ -51,4 +51,4 @@ def test_it_trains_and_shows_and_continues(place):
     assert (place / "drive/lite-stand-ins/final.png").exists()
     again = executed(place, 0.192)  # after a session that ended, with more to do
     said = "".join(output.get("text", "") for cell in again.cells for output in cell.get("outputs", []))
-    assert "2 of 3 steps are done" in said
+    assert "4 of 6 steps are done" in said
