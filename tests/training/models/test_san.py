@@ -47,13 +47,12 @@ def test_features_learn_from_the_first_logit_and_the_direction_from_the_second(l
     np.testing.assert_allclose(tape.gradient(second, layer.vectors.value), signs.T @ across, rtol=1e-10)
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize(
     ("name", "conditions"),
     [("r3gan", 0), *((name, count) for name in ("classic", "dcgan", "wgan_gp", "lite") for count in (0, 1, 2))],
 )
-def test_every_network_with_a_dense_end_takes_it_in_its_place(name, conditions, precision):
-    with computing_in(precision):
+def test_every_network_with_a_dense_end_takes_it_in_its_place(name, conditions):
+    with computing_in("bfloat16"):  # the end is float32 all the same
         before = family(name).discriminator(SHAPE, 0.25, conditions)
         network = with_san(before)
     assert network.inputs == before.inputs
