@@ -178,7 +178,9 @@ PRESETS = {
     # - SAN 10.8 and 0.21, and with D at twice the rate 11.1 and 0.16; an average that begins short 9.8;
     # - the deviation over four images beside the features of D, with SAN: 10.1 and 0.20 with 7 percent fewer photos. It
     #   is left out, for a logit is then no longer a function of its own image;
-    # - 128 channels at 4x4 in place of 256: a quarter more photos, 13.3 and 0.10 against 13.1 and 0.11.
+    # - 128 channels at 4x4 in place of 256, batches of 64: a quarter more photos, 13.3 and 0.10.
+    # One seed. All but 13.1 and 9.8 took the photos' logits of G's loss from D's own pass, which this code does not do:
+    # 4 percent less time, and a small part of their gain or loss may be its.
     # Before, after 5 minutes, about 56,000 photos: no flip, no difference; translation, brightness and contrast always
     # 21.5 in place of 13.9 (D has seen no photo more than five times by then: there is nothing to hold it back from);
     # both gammas 2 in place of 0.5, no difference; both networks updated from one pass of D 18.4 in place of 14.7: G
