@@ -83,6 +83,7 @@ _KINDS: dict[str, Callable[[keras.layers.Layer], Layer]] = {
     "Reshape": lambda layer: {},
     "Concatenate": lambda layer: {},
     "Add": lambda layer: {},
+    "Multiply": lambda layer: {},
     "UpSampling2D": lambda layer: {},
     "ReLU": lambda layer: {"slope": 0.0},
     "LeakyReLU": lambda layer: {"slope": float(layer.negative_slope)},

@@ -86,6 +86,10 @@ const KINDS = {
     return out;
   },
   Add(layer, [x, y]) { return x.data.map((value, i) => value + y.data[i]); },
+  Multiply(layer, [x, scales]) {  // of each channel
+    const channels = scales.data.length;
+    return x.data.map((value, i) => value * scales.data[i % channels]);
+  },
   ReLU(layer, [x]) { return x.data.map(value => value > 0 ? value : value * layer.slope); },
   LeakyReLU(layer, [x]) { return x.data.map(value => value > 0 ? value : value * layer.slope); },
   Rescaling(layer, [x]) { return x.data.map(value => value * layer.scale + layer.offset); },
