@@ -68,7 +68,7 @@ def test_who_does_not_know_whom(package, strangers):
 def test_every_module_is_imported_or_is_a_command():
     imported = {name for module in MODULES for name in imports(module)}
     families = {"training.models.networks.classic", "training.models.networks.r3gan", "training.models.networks.sngan",
-                "training.models.networks.lite", "training.models.networks.wgan_gp"}  # fmt: skip
+                "training.models.networks.bottleneck", "training.models.networks.wgan_gp"}  # fmt: skip
     commands = {module for module, path in MODULES.items() if '__name__ == "__main__"' in path.read_text()}
     packages = {module for module, path in MODULES.items() if path.name == "__init__.py"}
     assert set(MODULES) - imported - commands - packages == families

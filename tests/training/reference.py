@@ -119,26 +119,32 @@ def classic_discriminator(images, noises, weights):
     return x.reshape(len(x), -1) @ kernel + bias
 
 
-# Radford et al. 2016, section 4; lite is of its shape.
+# Radford et al. 2016, section 4; lite and bottleneck are of its shape.
 
 
-def dcgan_generator(z, weights, num_upsamplings, slope=0.0, epsilon=1e-5):
+def dcgan_generator(z, weights, num_upsamplings, slope=0.0, epsilon=1e-5, modulated=False):
     (kernel,) = weights("Dense")
     x = (z @ kernel).reshape(len(z), 4, 4, -1)
-    for _ in range(num_upsamplings - 1):
-        x = leaky(normalised(x, weights("BatchNormalization"), epsilon), slope)
-        x = transposed(x, *weights("Conv2DTranspose"))
     x = leaky(normalised(x, weights("BatchNormalization"), epsilon), slope)
+    for _ in range(num_upsamplings - 1):
+        x = normalised(transposed(x, *weights("Conv2DTranspose")), weights("BatchNormalization"), epsilon)
+        if modulated:
+            kernel, bias = weights("Dense")
+            x = x * (z @ kernel + bias)[:, None, None, :]
+        x = leaky(x, slope)
     return transposed(x, *weights("Conv2DTranspose"))
 
 
-def dcgan_discriminator(images, weights, num_upsamplings, with_normalisation):
+def dcgan_discriminator(images, weights, num_upsamplings, with_normalisation, bottlenecks=0):
     x = 2 * images - 1
     for index in range(num_upsamplings):
         x = convolve(x, *weights("Conv2D"), stride=2)
         if with_normalisation and index > 0:
             x = normalised(x, weights("BatchNormalization"), 1e-5)
         x = leaky(x)
+        if index >= num_upsamplings - bottlenecks:
+            inside = leaky(convolve(leaky(convolve(x, *weights("Conv2D"))), *weights("Conv2D")))
+            x = x + convolve(inside, *weights("Conv2D"))
     kernel, bias = weights("Dense")
     return x.reshape(len(x), -1) @ kernel + bias
 

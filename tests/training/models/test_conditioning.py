@@ -6,7 +6,7 @@ import pytest
 
 from training.models.networks import family
 
-FAMILIES = ("classic", "dcgan", "wgan_gp", "sngan", "r3gan", "lite")
+FAMILIES = ("classic", "dcgan", "wgan_gp", "sngan", "r3gan", "bottleneck")
 SHAPE, LATENT, WIDTH = (8, 8, 1), 6, 0.25
 RNG = np.random.default_rng(0)
 LABELS = np.float32([[1, -1, 1], [-1, -1, -1], [1, 1, -1], [-1, 1, 1]])

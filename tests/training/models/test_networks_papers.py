@@ -9,10 +9,10 @@ import pytest
 import tensorflow as tf
 
 from tests.training.arrays import in_float64, random
-from training.models.networks import dcgan, family, lite, r3gan, sngan, wgan_gp
+from training.models.networks import bottleneck, dcgan, family, lite, r3gan, sngan, wgan_gp
 from training.models.networks.layers import SpectralConv2D
 
-FAMILIES = ("dcgan", "wgan_gp", "sngan", "r3gan", "lite")
+FAMILIES = ("dcgan", "wgan_gp", "sngan", "r3gan", "bottleneck")
 
 
 def trainable(network):
@@ -165,6 +165,22 @@ def test_lite_is_dcgan_in_half_its_channels_with_no_normalisation_in_d():
     assert trainable(generator) == 64 * 16 * 256 + pairs + 2 * sum(widths) + 16 * 32 + 1
     assert trainable(discriminator) == 16 * 32 + pairs + sum(widths) + 16 * 256 + 1
     assert {type(layer).__name__ for layer in discriminator.layers if layer.weights} == {"Conv2D", "Dense"}
+
+
+def test_bottleneck_is_lite_with_blocks_in_d_and_z_at_every_map_of_g_that_change_nothing_at_first():
+    shape, z = (64, 64, 1), random(4, 64)
+    generator, discriminator = bottleneck.generator(shape, 64), bottleneck.discriminator(shape)
+    scales = [64 * width + width for width in (128, 64, 32)]
+    assert trainable(generator) == trainable(lite.generator(shape, 64)) + sum(scales)
+    blocks = [width * inner + inner + 9 * inner**2 + inner + inner * width for width, inner in ((128, 32), (256, 64))]
+    assert trainable(discriminator) == trainable(lite.discriminator(shape)) + sum(blocks)
+    plain = lite.generator(shape, 64)
+    scaled = {id(layer) for layer in generator.layers if isinstance(layer, keras.layers.Dense)} - {
+        id(generator.layers[1])
+    }
+    kept = [weight for layer in generator.layers if id(layer) not in scaled for weight in layer.get_weights()]
+    plain.set_weights(kept)
+    np.testing.assert_allclose(generator(z), plain(z), atol=1e-6)
 
 
 def test_the_critic_of_wgan_gp_sees_each_image_alone():

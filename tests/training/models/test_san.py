@@ -49,7 +49,7 @@ def test_features_learn_from_the_first_logit_and_the_direction_from_the_second(l
 
 @pytest.mark.parametrize(
     ("name", "conditions"),
-    [("r3gan", 0), *((name, count) for name in ("classic", "dcgan", "wgan_gp", "lite") for count in (0, 1, 2))],
+    [("r3gan", 0), *((name, count) for name in ("classic", "dcgan", "wgan_gp", "bottleneck") for count in (0, 1, 2))],
 )
 def test_every_network_with_a_dense_end_takes_it_in_its_place(name, conditions):
     with computing_in("bfloat16"):  # the end is float32 all the same
