@@ -42,7 +42,7 @@ def test_every_preset_learns_as_it_stands(name, condition):
 
 
 def test_all_three_networks_are_of_the_width_that_was_asked_for():
-    gan, _ = build_on(OVER, config_of(replace(PRESETS["lite"], width=0.5), side=16))
+    gan, _ = build_on(OVER, config_of(replace(PRESETS["lite"], network="lite", width=0.5), side=16))
     networks = (gan.generator.network, gan.generator_ema, gan.discriminator.network)
     filters = [[layer.filters for layer in network.layers if hasattr(layer, "filters")] for network in networks]
     assert filters == [[16, 1], [16, 1], [16, 32]]
