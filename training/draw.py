@@ -20,8 +20,8 @@ from training.models.noise import Purpose, latent
 from training.models.precision import full_precision
 
 BATCH = 32
-"""Faces per forward pass: `r3gan` takes some 80 MB for each on a CPU. `lite` draws 2,048 in 2.1 s, in batches of 128
-in 1.7 s."""
+"""Faces per forward pass: `r3gan` takes some 80 MB for each on a CPU. The network `lite` draws 2,048 in 2.1 s, in
+batches of 128 in 1.7 s."""
 
 
 def load(path: Path) -> keras.Model:

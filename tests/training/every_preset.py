@@ -37,10 +37,11 @@ def method_of(name: str) -> Preset:
 
 def take_two_rounds(method: Preset, condition: str = ""):
     """Build the networks, let each of the preset's turns happen twice; return the networks and the mean losses."""
-    config = config_of(method, condition=condition)
+    side = 16 if method.network == "bottleneck" else 8  # at 8x8 it has no map that z scales
+    config = config_of(method, side, condition=condition)
     gan, progress = build_on(OVER, config)
     before = [variable.numpy() for variable in variables(gan)]
-    images = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 1), dtype=np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (4, side, side, 1), dtype=np.uint8)
     labels = np.float32([[1, 1], [1, -1], [-1, 1], [1, 1]]) if condition else None
     steps = 2 * len(phases(method))  # the first moves only the zeros at the end of R3GAN's blocks
     run_steps = compile_steps(gan, progress, config, OVER)

@@ -34,7 +34,7 @@ class Objective:
         self._noise_shapes = [entry.shape[1:] for entry in others if entry.name != LABELS]
         self._augmentations = [name for name in method.augment.split(",") if name]
         # Photos and generated images go through the discriminator in one pass where it takes each image for itself and
-        # both are penalised, or neither: 7 percent less time for `lite`.
+        # both are penalised, or neither: 7 percent less time for the network `lite`.
         penalised_alike = method.r1_gamma.is_zero == method.r2_gamma.is_zero
         self._is_one_pass = penalised_alike and not mixes_examples(gan.discriminator.network)
 

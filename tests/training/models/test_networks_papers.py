@@ -167,7 +167,7 @@ def test_lite_is_dcgan_in_half_its_channels_with_no_normalisation_in_d():
     assert {type(layer).__name__ for layer in discriminator.layers if layer.weights} == {"Conv2D", "Dense"}
 
 
-def test_bottleneck_is_lite_with_blocks_in_d_and_z_at_every_map_of_g_that_change_nothing_at_first():
+def test_bottleneck_is_lite_with_blocks_in_d_and_scales_in_g_that_are_one_at_first():
     shape, z = (64, 64, 1), random(4, 64)
     generator, discriminator = bottleneck.generator(shape, 64), bottleneck.discriminator(shape)
     scales = [64 * width + width for width in (128, 64, 32)]

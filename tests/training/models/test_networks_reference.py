@@ -118,12 +118,13 @@ def test_the_discriminator_of_the_specification_drops_two_of_five():
     ("network", "momentum", "epsilon"),
     [
         (lambda: classic.generator(SHAPE, LATENT), 0.99, 1e-3),  # Keras's own
-        (lambda: lite.generator(SHAPE, LATENT), 0.9, 1e-3),
+        (lambda: lite.generator(SHAPE, LATENT), 0.99, 1e-3),
+        (lambda: bottleneck.generator(SHAPE, LATENT), 0.9, 1e-3),
         (lambda: sngan.generator(SHAPE, LATENT), 0.9, 1e-5),  # mimicry's
         (lambda: dcgan.generator(SHAPE, LATENT), 0.9, 1e-5),  # Radford et al.'s code
         (lambda: dcgan.discriminator(SHAPE), 0.9, 1e-5),
     ],
-    ids=["classic", "lite", "sngan", "dcgan generator", "dcgan discriminator"],
+    ids=["classic", "lite", "bottleneck", "sngan", "dcgan generator", "dcgan discriminator"],
 )
 def test_moving_statistics_are_of_the_whole_batch_at_the_momentum_of_the_source(network, momentum, epsilon):
     layers = [layer for layer in network().layers if isinstance(layer, keras.layers.BatchNormalization)]

@@ -1,7 +1,7 @@
 """The best faces per CPU minute: `lite`, with z at every map of G, and a bottleneck block at 8x8 and at 4x4 in D.
 
-The blocks are a ninth of D's multiplications. What they add is depth: a 3x3 convolution at 4x4 in all channels, a third
-of D, did not do more.
+The blocks add a twelfth to D's multiplications. What they add is depth: a 3x3 convolution at 4x4 in all channels, four
+times as much, did not do more.
 """
 
 from __future__ import annotations

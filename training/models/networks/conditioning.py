@@ -28,7 +28,8 @@ def generator_inputs(
         return z, z
     labels = keras.Input((conditions,), name=LABELS)
     # Deviation 1/8 beside z's 1. R3GAN's is smaller yet, where one of 1,000 labels is 1 and all others are 0. At 1, as
-    # labels of -1 and 1 would have it, `lite` had FD 10.8 and recall 0.03 after 5 minutes, in place of 4.8 and 0.32.
+    # labels of -1 and 1 would have it, the network `lite` had FD 10.8 and recall 0.03 after 5 minutes, in place of 4.8
+    # and 0.32.
     initializer = keras.initializers.VarianceScaling(1 / 64, mode="fan_in", distribution="untruncated_normal")
     embedded = layers.Dense(latent, use_bias=False, kernel_initializer=initializer, dtype=full_precision())(labels)
     return [z, labels], layers.Concatenate(dtype=full_precision())([z, embedded])

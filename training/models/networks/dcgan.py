@@ -85,7 +85,10 @@ def discriminator(
 
 
 def _bottleneck(x: keras.KerasTensor, initializer: Callable[[], keras.initializers.Initializer]) -> keras.KerasTensor:
-    """Add a 3x3 convolution between two of 1x1, in a quarter of the channels (He et al. 2016, figure 5)."""
+    """Add a 3x3 convolution between two of 1x1, in a quarter of the channels (He et al. 2016, figure 5).
+
+    For discriminators without normalisation: the blocks have none, and are linear after the sum.
+    """
     channels = x.shape[-1]
     inner = scaled_channels(channels, 0.25)
     h = layers.LeakyReLU(0.2)(layers.Conv2D(inner, 1, kernel_initializer=initializer())(x))

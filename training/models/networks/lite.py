@@ -12,8 +12,7 @@ from training.models.networks import dcgan
 from training.models.networks.conditioning import generator_inputs
 from training.models.precision import full_precision
 
-OF_DCGAN = 0.5
-"""Factor of its channels: 32 next to the image."""
+_OF_DCGAN = 0.5  # factor of its channels: 32 next to the image
 
 
 def generator(
@@ -25,18 +24,19 @@ def generator(
     (self-modulation, Chen et al. 2019, "On Self Modulation for Generative Adversarial Networks", here linear and
     without shift).
     """
-    first, *others = reversed(dcgan.widths(image_shape, OF_DCGAN * width))
+    first, *others = reversed(dcgan.widths(image_shape, _OF_DCGAN * width))
     inputs, z = generator_inputs(latent, conditions)
 
     def normalised(x: keras.KerasTensor) -> keras.KerasTensor:
-        # Keras's momentum of 0.99 has half of the start's statistics left after 69 steps, and faces are grey.
-        return layers.BatchNormalization(momentum=0.9, synchronized=True)(x)
+        # Keras's momentum of 0.99 leaves half of the start's statistics after 69 steps: what is drawn after a short
+        # first epoch is plain grey. Runs that began with it keep it.
+        return layers.BatchNormalization(momentum=0.9 if modulated else 0.99, synchronized=True)(x)
 
     x = layers.Dense(4 * 4 * first, use_bias=False)(z)
     x = layers.LeakyReLU(0.2)(normalised(layers.Reshape((4, 4, first))(x)))
     for filters in others:
         x = normalised(layers.Conv2DTranspose(filters, 4, strides=2, padding="same", use_bias=False)(x))
-        if modulated:
+        if modulated:  # in float32: in bfloat16 a product near 1 would be rounded once more
             scales = layers.Dense(filters, kernel_initializer="zeros", bias_initializer="ones", dtype=full_precision())(
                 z
             )
@@ -53,4 +53,4 @@ def discriminator(
 ) -> keras.Model:
     """DCGAN's, without normalisation and with Glorot's initialisation."""
     initializer = keras.initializers.GlorotUniform
-    return dcgan.discriminator(image_shape, OF_DCGAN * width, conditions, False, initializer, bottlenecks)
+    return dcgan.discriminator(image_shape, _OF_DCGAN * width, conditions, False, initializer, bottlenecks)
