@@ -27,6 +27,11 @@ from preprocess.workers.dask import ClusterPool
 
 REPOSITORY = Path(__file__).parents[3]
 PR_SET_PDEATHSIG = 1  # of Linux' prctl
+OF_DASK = {
+    "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1",
+    # A scheduler that fetches a result from a worker which has died that moment tries to connect for 30 s.
+    "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "5s",
+}
 
 
 class Dask(NamedTuple):
@@ -56,7 +61,7 @@ def running(folder: Path, *arguments, cwd: Path):
             stdout=log,
             stderr=log,
             cwd=cwd,
-            env=environment | {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1"},
+            env=environment | OF_DASK,
             start_new_session=True,
             preexec_fn=die_with_parent,
         )
