@@ -50,7 +50,12 @@ def _compiled(generator: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
     A graph frees the output of a layer once the next has read it: 2.7 GB in place of 4.2 for 16 faces of `r3gan`.
     """
     any_count = [tf.TensorSpec((None, *entry.shape[1:]), full_precision()) for entry in generator.inputs]
-    return tf.function(lambda *inputs: generator(_packed(inputs), training=False), input_signature=any_count)
+
+    @tf.function(input_signature=any_count, autograph=False)
+    def generate(*inputs: tf.Tensor) -> tf.Tensor:
+        return generator(_packed(inputs), training=False)
+
+    return generate
 
 
 def _packed(inputs: Sequence[tf.Tensor]) -> tf.Tensor | list[tf.Tensor]:

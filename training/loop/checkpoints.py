@@ -111,7 +111,7 @@ def _newest_first(folder: Path) -> list[Path]:
     return sorted((path for path in visible if _age(path.name)), key=lambda path: _age(path.name), reverse=True)
 
 
-@tf.function
+@tf.function(autograph=False)
 def _all_finite(values: list[tf.Variable]) -> tf.Tensor:
     return tf.reduce_all([tf.reduce_all(tf.math.is_finite(value)) for value in values])
 

@@ -154,7 +154,7 @@ def can_train(network: str, width: float, precision: str) -> bool:
         generator = family(network).generator((8, 8, 1), 4, min(width, 0.125))
         discriminator = family(network).discriminator((8, 8, 1), min(width, 0.125))
 
-    @tf.function
+    @tf.function(autograph=False)
     def gradients() -> list[tf.Tensor]:
         with tf.GradientTape() as tape:
             images = generator(tf.ones([2, 4]), training=True)

@@ -100,7 +100,7 @@ class Devices:
             yield
 
 
-@tf.function
+@tf.function(autograph=False)
 def _maximum(value: tf.Tensor, host: int, hosts: int) -> tf.Tensor:
     # A sum over replicas is what collectives have for integers: every host fills a place of its own.
     own = tf.one_hot(host, hosts, dtype=tf.int64) * value
@@ -180,7 +180,7 @@ def self_test(devices: Devices) -> None:
         ClickException: it is wrong.
     """
 
-    @tf.function
+    @tf.function(autograph=False)
     def total() -> tf.Tensor:
         def one() -> tf.Tensor:
             context = tf.distribute.get_replica_context()

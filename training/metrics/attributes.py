@@ -238,7 +238,7 @@ def features_of(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
     """Return `FeatureSpace.batch_features` of a network."""
     penultimate = keras.Model(model.input, model.get_layer("features").output)
 
-    @tf.function(input_signature=[tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8)])
+    @tf.function(input_signature=[tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8)], autograph=False)
     def batch_features(images: tf.Tensor) -> tf.Tensor:
         return penultimate(images, training=False)
 
