@@ -1,10 +1,11 @@
 """Steps of every preset on small images, also as a program: for processors and settings that need their own process.
 
-python -m tests.training.every_preset prints a line of JSON for each preset: its precision, its losses, or why it is
-refused.
+python -m tests.training.every_preset PRESET ... prints a line of JSON for each: its precision, its losses, or why it
+is refused.
 """
 
 import json
+import sys
 from dataclasses import replace
 
 import click
@@ -68,7 +69,7 @@ def variables(gan):
 
 
 def main():
-    for name in PRESETS:
+    for name in sys.argv[1:]:
         try:
             method = method_of(name)
             _, _, losses = take_two_rounds(method)
