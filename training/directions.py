@@ -39,13 +39,13 @@ SHOWN = 12
     "--strength",
     type=Number(0, 20, min_open=True),
     default=3.0,
-    help="Strength to judge at, in standard deviations of z.",
+    help="Strength to judge at; at 3 most faces should have changed.",
 )
 @click.option(
     "--keep-others",
-    type=Number(0, 1),
-    default=0.3,
-    help="How far other attributes are kept as they are: 0 for the steepest directions, 1 to project out all others.",
+    type=Number(0, 10),
+    default=1.0,
+    help="How much a change of all other attributes counts against one of the own; 0 where anything may change.",
 )
 @click.option(
     "--no-attributes",
@@ -115,6 +115,7 @@ def find_by_scores(
 ) -> Directions:
     """Return the directions of all attributes, by what the network of training.features says of many faces."""
     from training import draw
+    from training.explore import refining
     from training.metrics import attributes
     from training.metrics.space import progress
 
@@ -122,7 +123,9 @@ def find_by_scores(
     z = draw.latents(generator, count, seed, config.method.latent_distribution)
     with progress(count, "Faces") as bar:
         faces = draw.render(generator, z, draw.labels_of(folder, config, count, seed), bar.update)
-    return found.find(card.attribute_names, z, scorer.predict(faces, batch_size=256, verbose=0), keep_others)
+    logits = scorer.predict(faces, batch_size=256, verbose=0)
+    steepest = found.find(card.attribute_names, z, logits)
+    return refining.refine(steepest, z, logits, config.method.latent_distribution, keep_others, seed)
 
 
 def judge(
@@ -166,7 +169,7 @@ def judge(
 def table(directions: Directions, result: rescoring.Rescoring, strength: float) -> str:
     """Return the directions that change their own attribute most, a line each."""
     own = np.diag(result.changed)
-    lines = [f"Moved by {strength:g} standard deviations; answers of a judge that was trained on other photos:"]
+    lines = [f"Moved by a strength of {strength:g}; answers of a judge that was trained on other photos:"]
     lines.append(f"{'':<20} told by z  changes  others change  same face")
     for index in np.argsort(-own)[:SHOWN]:
         shares = f"{directions.accuracies[index]:9.1%} {own[index]:8.1%} {result.others[index]:14.1%}"

