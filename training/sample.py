@@ -22,7 +22,7 @@ FACES, ROWS = 64, 8
 MAX_EACH = 6
 """Attributes of --each: 64 columns."""
 STRENGTHS = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)
-"""Columns of --strip, in standard deviations of z."""
+"""Columns of --strip."""
 
 
 class Column(NamedTuple):

@@ -12,8 +12,9 @@ photos in the feature space `attributes`, which is learnt first where it is not 
 --minutes a run is scored at each of them, and curve.png shows the Frechet distance over minutes and over images; each
 stop costs the run the start of a process, about 10 CPU seconds. Whatever ends this, the same command goes on where it
 was: beside the runs the folder keeps the CPU time that each has taken, and the scores, PRESET.scores.json. With more
-minutes the runs go on from what they are; less, another seed and other photos are refused. There are also the table,
-table.md, and 64 faces each, from the same unselected z: PRESET.png, and the first four of them: PRESET-4.png.
+minutes the runs go on from what they are; fewer are refused unless the run was scored then, as are another seed and
+other photos. There are also the table, table.md, and 64 faces each, from the same unselected z: PRESET.png, and the
+first four of them: PRESET-4.png.
 
 A preset may come with options of training.run: --presets "lite,r3gan --width 0.125". With --change every preset is
 also trained with each change of its parts, one at a time.
@@ -156,14 +157,15 @@ class Run:
         return (self.folder / "config.json").exists()
 
 
-def check(run: Run, seed: int, photos: str, budget: float) -> None:
-    """Refuse a run of another seed, of other photos than these, or of more time."""
+def check(run: Run, seed: int, photos: str, minutes: float) -> None:
+    """Refuse a run of another seed, of other photos than these, or of more time that was not scored in time."""
     if not run.is_there():
         return
     settings = json.loads((run.folder / "config.json").read_text())
     if (settings["seed"], settings["data"]) != (seed, photos):
         raise click.UsageError(f"{run.folder} was trained with another seed or on other photos: choose another --out.")
-    if run.spent() > budget + GRACE:
+    in_time = run.spent() <= CORES * 60 * minutes + GRACE
+    if not in_time and minutes not in [scored.minutes for scored in run.scored()]:
         raise click.UsageError(f"{run.folder} has had {run.spent() / CORES / 60:.1f} minutes: say as many, or more.")
 
 
@@ -288,7 +290,7 @@ def main(
     out.mkdir(parents=True, exist_ok=True)
     photos = find(shards).only({"train"}).fingerprint
     for run in runs:
-        check(run, seed, photos, CORES * 60 * minutes[-1])
+        check(run, seed, photos, minutes[-1])
     learn_features(shards)
     for run in runs:
         for until in minutes:
