@@ -171,9 +171,10 @@ def feature_options(command: Callable) -> Callable:
     )(command)
     return click.option(
         "--features",
-        type=click.Choice(["attributes", "inception"]),
+        type=click.Choice(["attributes", "judge", "inception"]),
         default="attributes",
-        help="Feature space of all metrics except swd: the network of training.features, or FID's Inception.",
+        help="Feature space of all metrics except swd: the network of training.features, that of its --judge, or FID's "
+        "Inception.",
     )(command)
 
 

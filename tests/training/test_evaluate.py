@@ -129,6 +129,25 @@ def test_other_photos_than_the_runs_are_said_to_be_so(place, tmp_path):
     assert "The run was trained on other shards" in output
 
 
+def test_the_judge_is_another_feature_space(place, evaluated, tmp_path):
+    from training.metrics import attributes
+
+    shutil.copytree(place / "data", tmp_path / "data")
+    command = ("--run", place / "run", "--shards", tmp_path / "data", "--features", "judge")
+    told = evaluate.is_refused(*command, "--out", tmp_path / "scores.json")
+    assert f"python -m training.features --judge --shards {tmp_path / 'data'}" in told
+    photos = find([str(tmp_path / "data")])
+    _, card = attributes.load_network(photos.only({"train"}))
+    judge = attributes.network(photos.image_shape, 3)  # with other weights
+    card = replace(card, digest=attributes.digest(judge))
+    attributes.save(tmp_path / "data/features", judge, card, attributes.JUDGE)
+    said = evaluate.succeeds(*command, "--metrics", "frechet", "--out", tmp_path / "scores.json")
+    assert f"Feature space judge, {card.digest}" in said
+    scores = json.loads((tmp_path / "scores.json").read_text())["scores"]
+    before = json.loads((place / "run/evaluation.json").read_text())["scores"]
+    assert scores["train"]["frechet"] != pytest.approx(before["train"]["frechet"], rel=1e-3)
+
+
 def test_a_damaged_network_of_attributes_is_one_message(place, tmp_path):
     shutil.copytree(place / "data", tmp_path / "data")
     path = tmp_path / "data/features/attributes.keras"

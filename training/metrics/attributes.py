@@ -27,7 +27,8 @@ from training.metrics.space import FeatureSpace, features_dir
 
 NAME = "attributes"
 JUDGE = "judge"
-"""The same network, trained on the photos that generators are not trained on: see `training.metrics.conditions`."""
+"""The same network, trained on the photos that generators are not trained on: see `training.metrics.conditions`. It is
+also a second feature space, with other blind spots than the first."""
 _TITLES = {NAME: "The feature space attributes", JUDGE: "The judge of conditions"}
 
 WIDTH = 192
@@ -174,14 +175,14 @@ def save(folder: Path, model: keras.Model, card: Card, name: str = NAME) -> None
     write_text(folder / f"{name}.json", json.dumps(asdict(card), indent=1) + "\n")
 
 
-def load(shards: ShardSet) -> tuple[FeatureSpace, Card]:
-    """Return the feature space of the network in the folder of the shards, and how it was trained.
+def load(shards: ShardSet, name: str = NAME) -> tuple[FeatureSpace, Card]:
+    """Return the feature space of a network in the folder of the shards, `NAME` or `JUDGE`, and how it was trained.
 
     Raises:
         UsageError: there is none, or it is not for images of this shape.
     """
-    model, card = load_network(shards)
-    return FeatureSpace(NAME, card.digest, features_of(model)), card
+    model, card = load_network(shards, name)
+    return FeatureSpace(name, card.digest, features_of(model)), card
 
 
 def load_network(shards: ShardSet, name: str = NAME) -> tuple[keras.Model, Card]:

@@ -18,13 +18,13 @@ def open_space(name: str, shards: ShardSet, inception_file: Path | None = None) 
     """Return the feature space of this name for the images of these shards.
 
     Raises:
-        UsageError: the network of `attributes` has not been trained yet, or the file is not the graph of `inception`,
-            or there is a file and the space is another.
+        UsageError: the network of `attributes` or `judge` has not been trained yet, or the file is not the graph of
+            `inception`, or there is a file and the space is another.
         ClickException: the graph of `inception` cannot be downloaded.
     """
     if inception_file and name != inception.NAME:
         raise UsageError(f"--inception {inception_file} is for --features {inception.NAME}: say both.")
-    return inception.load(shards, inception_file) if name == inception.NAME else attributes.load(shards)[0]
+    return inception.load(shards, inception_file) if name == inception.NAME else attributes.load(shards, name)[0]
 
 
 def open_evaluator(
