@@ -113,19 +113,27 @@ def first_kernel(generator: keras.Model, latent: int) -> np.ndarray:
 def find_by_scores(
     folder: Path, config: Config, generator: keras.Model, photos: ShardSet, count: int, seed: int, keep_others: float
 ) -> Directions:
-    """Return the directions of all attributes, by what the network of training.features says of many faces."""
+    """Return the directions of all attributes that are no conditions, by what a network says of many faces.
+
+    Raises:
+        UsageError: there is no network of training.features, or all attributes are conditions.
+    """
     from training import draw
     from training.explore import refining
     from training.metrics import attributes
     from training.metrics.space import progress
 
     scorer, card = attributes.load_network(photos)
+    free = [name for name in card.attribute_names if name not in config.conditions]
+    if not free:
+        raise UsageError(f"Every attribute is a condition of {folder}: ask for them by training.sample --set.")
     z = draw.latents(generator, count, seed, config.method.latent_distribution)
+    rows = draw.labels_of(folder, config, count, seed)
     with progress(count, "Faces") as bar:
-        faces = draw.render(generator, z, draw.labels_of(folder, config, count, seed), bar.update)
-    logits = scorer.predict(faces, batch_size=256, verbose=0)
-    steepest = found.find(card.attribute_names, z, logits)
-    return refining.refine(steepest, z, logits, config.method.latent_distribution, keep_others, seed)
+        faces = draw.render(generator, z, rows, bar.update)
+    logits = scorer.predict(faces, batch_size=256, verbose=0)[:, np.isin(card.attribute_names, free)]
+    steepest = found.find(free, z, logits)
+    return refining.refine(steepest, z, rows, logits, config.method.latent_distribution, keep_others, seed)
 
 
 def judge(

@@ -65,10 +65,13 @@ def test_a_run_that_is_killed_again_and_again_ends_bit_for_bit_as_an_undisturbed
     saving_always += ("--metrics-kimg", 0.04)
     for death in (1, 2):
         process = start(finished[0] / "data", tmp_path / "killed", 3, *saving_always)
-        wait_for(tmp_path / "killed" / "samples" / f"epoch-{death:05d}.png", process)
-        time.sleep(moments.uniform(0, 0.2))
+        reached = tmp_path / "killed" / "samples" / f"epoch-{death:05d}.png"
+        assert not reached.exists()
+        wait_for(reached, process)
+        time.sleep(moments.uniform(0, 0.1))
         process.kill()
         process.communicate(timeout=60)
+        assert process.returncode == -signal.SIGKILL
     for folder in ("killed", "undisturbed"):
         process = start(finished[0] / "data", tmp_path / folder, 3, *saving_always)
         output, _ = process.communicate(timeout=240)

@@ -34,8 +34,8 @@ class Directions:
     """float32 [names, length of z], in standard deviations of z: the step of strength 1. Found by `find` or
     `factorise` they are of length 1; `refining` makes them such that the same strength changes as many faces."""
     accuracies: np.ndarray
-    """float32 [names]: how often the place along the direction tells the answer, for z that it was not found from; NaN
-    where no attributes were scored."""
+    """float32 [names]: how often the place along the direction of `find` tells the answer, for z that it was not found
+    from; NaN where no attributes were scored."""
     generator: str = ""
     """`training.draw.digest` of the generator that they were found for."""
 

@@ -133,4 +133,4 @@ def _forward(network: keras.Model, jit: bool) -> Callable[[tf.Tensor | list[tf.T
     def forward(inputs: tf.Tensor | list[tf.Tensor]) -> tf.Tensor:
         return network(inputs, training=True)
 
-    return tf.function(forward, jit_compile=True) if jit else forward
+    return tf.function(forward, jit_compile=True, autograph=False) if jit else forward
