@@ -1,3 +1,16 @@
 """Before any test imports TensorFlow: `training` sets the environment that TensorFlow reads when it is imported."""
 
+import pytest
+
 import training  # noqa: F401
+
+
+@pytest.fixture(scope="module")
+def quick_directions():
+    """Directions are refined on a smaller network in fewer steps: enough for what small generators know."""
+    from training.explore import refining
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {"WIDTH": 64, "UPDATES": 300, "STEPS": 200}.items():
+            patch.setattr(refining, name, value)
+        yield

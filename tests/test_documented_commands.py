@@ -36,7 +36,7 @@ EXPLORING = DOCS / "exploring.md"
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
+def place(tmp_path_factory, quick_directions):
     """A clone with a download of CelebA, photos of one's own with labels, and what the README's commands leave."""
     place = tmp_path_factory.mktemp("documents")
     (place / "docs").symlink_to(DOCS)

@@ -68,7 +68,6 @@ class Outcome:
     """Of the second half of the steps."""
     memory_mb: float
     devices: int
-    machine: str
 
     def apart(self, other: Outcome, steps: int) -> float:
         """The largest difference of a loss over the first steps, as a part of the largest loss."""
@@ -110,7 +109,7 @@ def run_here(job: Job) -> Outcome:
         from training.config import Config
         from training.data.pipeline import read_images
         from training.data.shards import find
-        from training.loop import machine, status
+        from training.loop import status
         from training.loop.engine import build_on, compile_steps, global_batches
         from training.loop.strategy import choose, self_test
         from training.models.progress import means
@@ -133,7 +132,7 @@ def run_here(job: Job) -> Outcome:
     began = time.perf_counter()
     losses += [means(take(batches, tf.constant(1, tf.int64)).numpy(), 1)[:2] for _ in range(job.steps - len(losses))]
     rate = (job.steps - job.steps // 2) * job.batch_size / (time.perf_counter() - began)
-    return Outcome(losses, rate, status.memory_mb(), devices.replicas, str(machine.this_machine()))
+    return Outcome(losses, rate, status.memory_mb(), devices.replicas)
 
 
 def bias_error(device: str) -> float:
@@ -145,6 +144,11 @@ def bias_error(device: str) -> float:
         "print(max(np.linalg.norm(b - a) / np.linalg.norm(a) for a, b in pairs))"
     )
     return float(_python(device, "-c", "import training\n" + program))
+
+
+def machine_of(device: str) -> str:
+    """What this machine is, from a process of its own. Raises Broken."""
+    return _python(device, "-c", "from training.loop.machine import this_machine\nprint(this_machine())")
 
 
 def run_job(job: Job) -> Outcome:
@@ -298,7 +302,7 @@ def main(out: Path, device: str, small: bool, only: str, job: str | None) -> Non
         write_photos(Path(place, "shards"), 16 if small else 64, 64 if small else 4096)
         base = Job("classic", f"{place}/shards", device, steps=4 if small else 20, batch_size=4 if small else 16)
         try:
-            machine = run_job(replace(base, steps=2)).machine
+            machine = machine_of(device)
         except Broken as error:
             raise click.ClickException(f"Nothing can be computed here: {error}") from None
         if device == "gpu" and machine.endswith("no GPU"):

@@ -14,19 +14,14 @@ from tests.training.shards_by_tensorflow import bright_or_striped, write_shards
 from training import config as configs
 from training.config import Config
 from training.directions import main as directions_command
-from training.explore import directions, refining
+from training.explore import directions
 from training.features import main as features_command
 from training.presets import PRESETS
 from training.sample import main as sample_command
 
+pytestmark = pytest.mark.usefixtures("quick_directions")
+
 find, features, sample = map(Command, (directions_command, features_command, sample_command))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(refining, "UPDATES", 300)  # enough for 8 numbers
-        yield
 
 
 @pytest.fixture(scope="module")

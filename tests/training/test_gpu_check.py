@@ -41,7 +41,7 @@ def test_without_a_gpu_it_says_what_to_install(tmp_path):
 
 def test_losses_that_differ_do_not_hold(gpu_check):
     def outcome(*losses):
-        return gpu_check.Outcome([list(pair) for pair in losses], 1.0, 1.0, 1, "")
+        return gpu_check.Outcome([list(pair) for pair in losses], 1.0, 1.0, 1)
 
     one, other = outcome((1.0, 2.0), (1.0, float("nan"))), outcome((1.0, 2.0), (1.5, float("nan")))
     assert one.apart(other, 1) == 0

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from training.explore import refining
 from training.explore.directions import Directions, find
 from training.explore.refining import STRENGTH, move, refine
+
+pytestmark = pytest.mark.usefixtures("quick_directions")
 
 NAMES = ("Male", "No_Beard", "Smiling", "by_chance", "always")
 TRUE = np.random.default_rng(0).standard_normal((3, 16))
@@ -39,11 +40,6 @@ def shares(moves, z, name, strength, distribution, labels=0.0):
     )
     changed = ((logits(moved, labels) > 0) != before).mean(axis=0)
     return changed[index], np.delete(changed, index).mean()
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    monkeypatch.setattr(refining, "UPDATES", 300)  # enough for 16 numbers
 
 
 @cache
