@@ -20,7 +20,7 @@ from training.explore.directions import SPREADS, Directions
 
 STRENGTH = 3.0
 """At this strength a direction changes its attribute for `CHANGED` of the faces, where z decides it."""
-CHANGED = 0.85
+CHANGED = 0.88
 
 # Of the predictor. Of 18,000 z of `lite` it then explains 0.86 of the scores' variance; a linear model 0.64.
 WIDTH, UPDATES, BATCH, RATE = 384, 1_500, 256, 2e-3
