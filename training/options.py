@@ -173,8 +173,8 @@ def feature_options(command: Callable) -> Callable:
         "--features",
         type=click.Choice(["attributes", "judge", "inception"]),
         default="attributes",
-        help="Feature space of all metrics except swd: the network of training.features, that of its --judge, or FID's "
-        "Inception.",
+        help="Feature space of all metrics except swd: the network of training.features, the one of training.features "
+        "--judge, or FID's Inception.",
     )(command)
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pytest
+from click import UsageError
 from PIL import Image
 
 from tests.command import Command
@@ -146,6 +147,8 @@ def test_the_judge_is_another_feature_space(place, evaluated, tmp_path):
     scores = json.loads((tmp_path / "scores.json").read_text())["scores"]
     before = json.loads((place / "run/evaluation.json").read_text())["scores"]
     assert scores["train"]["frechet"] != pytest.approx(before["train"]["frechet"], rel=1e-3)
+    with pytest.raises(UsageError, match="knows the photos"):
+        attributes.load(photos.only({"valid"}), attributes.JUDGE)
 
 
 def test_a_damaged_network_of_attributes_is_one_message(place, tmp_path):

@@ -179,9 +179,10 @@ def load(shards: ShardSet, name: str = NAME) -> tuple[FeatureSpace, Card]:
     """Return the feature space of a network in the folder of the shards, `NAME` or `JUDGE`, and how it was trained.
 
     Raises:
-        UsageError: there is none, or it is not for images of this shape.
+        UsageError: there is none, it is not for images of this shape, or it is the judge and these, the photos of the
+            generator, are not the split "train" alone.
     """
-    model, card = load_network(shards, name)
+    model, card = load_judge(shards, ", ".join(sorted(shards.splits))) if name == JUDGE else load_network(shards)
     return FeatureSpace(name, card.digest, features_of(model)), card
 
 
