@@ -33,7 +33,7 @@ SHOWN = 12
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 110})
 @run_option
 @shards_options
-@click.option("--count", type=click.IntRange(min=1000), default=20_000, help="Faces to score.")
+@click.option("--count", type=click.IntRange(min=1000), default=40_000, help="Faces to score.")
 @click.option("--seed", type=SEED, default=1, help="Seed of these faces.")
 @click.option(
     "--strength",
@@ -44,7 +44,7 @@ SHOWN = 12
 @click.option(
     "--keep-others",
     type=Number(0, 10),
-    default=1.0,
+    default=2.0,
     help="How much a change of all other attributes counts against one of the own; 0 where anything may change.",
 )
 @click.option(
@@ -131,7 +131,7 @@ def find_by_scores(
     rows = draw.labels_of(folder, config, count, seed)
     with progress(count, "Faces") as bar:
         faces = draw.render(generator, z, rows, bar.update)
-    logits = scorer.predict(faces, batch_size=256, verbose=0)[:, np.isin(card.attribute_names, free)]
+    logits = attributes.scores(scorer, faces)[:, np.isin(card.attribute_names, free)]
     steepest = found.find(free, z, logits)
     return refining.refine(steepest, z, rows, logits, config.method.latent_distribution, keep_others, seed)
 
