@@ -16,7 +16,7 @@ from training.config import Config
 from training.data.shards import ShardSet, find
 from training.files import write_text
 from training.grid import tile, write_png
-from training.metrics import HELD_OUT, METRICS, TRAIN
+from training.metrics import HELD_OUT, METRICS, TRAIN, Sample
 from training.options import SEED, Names, check_parent, feature_options, run_option, shards_options
 from training.quiet import startup_messages_hidden
 from training.resolve import check_condition
@@ -92,9 +92,10 @@ def main(
             faces = draw.faces(
                 generator, evaluator.count, seed, config.method.latent_distribution, evaluator.labels, bar.update
             )
-        columns = score(evaluator, faces)
+        fake = evaluator.sample(faces)
+        columns = score(evaluator, fake)
         print(table(columns, names))
-        judged = judge(evaluator, faces, config, judge_answers) if judge_answers else {}
+        judged = judge(evaluator, fake, config, judge_answers) if judge_answers else {}
         if judged:
             print(table_of_conditions(judged))
         report = {
@@ -136,14 +137,14 @@ def describe(folder: Path, count: int, photos: dict[str, ShardSet], config: Conf
     return "\n".join(lines)
 
 
-def score(evaluator: Evaluator, faces: np.ndarray) -> dict[str, dict[str, float]]:
+def score(evaluator: Evaluator, fake: Sample) -> dict[str, dict[str, float]]:
     """Return the figures by column: faces against each split, and the floor where there are held-out photos."""
 
     def log(line: str) -> None:
         print(f"  {line} ...", flush=True)
 
     columns = {split: {} for split in evaluator.real}
-    for name, value in evaluator.score(faces, log).items():
+    for name, value in evaluator.score(fake, log).items():
         split, figure = name.split("/")
         columns[split][figure] = value
     if HELD_OUT in evaluator.real:
@@ -163,12 +164,11 @@ def open_judge(shards: ShardSet, config: Config) -> Callable[[np.ndarray], np.nd
 
 
 def judge(
-    evaluator: Evaluator, faces: np.ndarray, config: Config, answers: Callable[[np.ndarray], np.ndarray]
+    evaluator: Evaluator, fake: Sample, config: Config, answers: Callable[[np.ndarray], np.ndarray]
 ) -> dict[str, dict[str, float]]:
     """Return the figures of each condition."""
-    from training.metrics import Sample, conditions
+    from training.metrics import conditions
 
-    fake = Sample(faces, evaluator.space.features(faces) if evaluator.space else None)
     return conditions.judge(config.conditions, evaluator.labels, fake, evaluator.real[TRAIN], answers)
 
 

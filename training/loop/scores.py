@@ -28,7 +28,8 @@ class Scores:
 def score(evaluator: Evaluator, gan: GAN, config: Config, step: int) -> Scores:
     """Score the generator of a step on faces from the run's fixed z."""
     values = {}
-    for name, value in evaluator.score(sample(gan, config, evaluator.labels, evaluator.count)).items():
+    fake = evaluator.sample(sample(gan, config, evaluator.labels, evaluator.count))
+    for name, value in evaluator.score(fake).items():
         split, figure = name.split("/")
         values[{TRAIN: figure, HELD_OUT: f"{figure}_{HELD_OUT}"}[split]] = value
     return Scores(step, step * config.method.batch_size / 1000, values)

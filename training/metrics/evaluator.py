@@ -98,16 +98,19 @@ class Evaluator:
         """Of the faces that `score` takes, float32 [count, conditions], -1 or 1: those of the training photos that they
         are compared with, in the same order. None where there are no conditions."""
 
-    def score(self, faces: np.ndarray, log: Callable[[str], object] = lambda line: None) -> dict[str, float]:
+    def sample(self, faces: np.ndarray) -> Sample:
+        """Return faces, uint8 [self.count, height, width, channels], and their features where there is a space."""
+        if len(faces) != self.count:
+            raise ValueError(f"{self.count} faces are scored at a time, not {len(faces)}")
+        return Sample(faces, self.space.features(faces) if self.space else None)
+
+    def score(self, fake: Sample, log: Callable[[str], object] = lambda line: None) -> dict[str, float]:
         """Return every figure against every split, by "split/figure".
 
         Args:
-            faces: uint8 [self.count, height, width, channels].
+            fake: `sample` of the faces.
             log: called with each computation that begins.
         """
-        if len(faces) != self.count:
-            raise ValueError(f"{self.count} faces are scored at a time, not {len(faces)}")
-        fake = Sample(faces, self.space.features(faces) if self.space else None)
         scores = {}
         for split, real in self.real.items():
             for figure, value in self._figures(real, fake, split, log).items():
