@@ -7,10 +7,15 @@ import training  # noqa: F401
 
 @pytest.fixture(scope="module")
 def quick_directions():
-    """Directions are refined on a smaller network in fewer steps: enough for what small generators know."""
+    """Directions are refined on a smaller network in fewer steps, and judged on fewer faces.
+
+    That is enough for what small generators know.
+    """
+    from training import directions
     from training.explore import refining
 
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {"WIDTH": 64, "UPDATES": 300, "STEPS": 200}.items():
             patch.setattr(refining, name, value)
+        patch.setattr(directions, "JUDGED", 200)
         yield

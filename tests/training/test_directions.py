@@ -118,9 +118,7 @@ def test_without_a_judge_directions_are_found_and_the_command_is_named(place, tm
     for name in ("generator.keras", "config.json"):
         (run / name).write_bytes((place / "run" / name).read_bytes())
     (run / "directions.csv").write_text("of the directions before")
-    images, attributes = bright_or_striped(200, 0, 0.5, (80, 170))
-    write_shards(tmp_path / "data", images, (200,), "train", attributes)
-    features.succeeds("--shards", tmp_path / "data", "--kimg", 4)
+    shutil.copytree(place / "data", tmp_path / "data", ignore=shutil.ignore_patterns("judge.*"))
     said = find.succeeds("--run", run, "--shards", tmp_path / "data", "--count", 1000)
     assert "No judge says what else changes" in said
     assert "training.features --judge" in said

@@ -34,10 +34,8 @@ def logits(z, labels=0.0):
 def shares(moves, z, name, strength, distribution, labels=0.0):
     """How many of the answers change where faces get the attribute, or lose it: the own, the mean of the others."""
     before, index = logits(z, labels) > 0, moves.names.index(name)
-    signs = np.where(before[:, index], -1.0, 1.0)
-    moved = np.concatenate(
-        [moves.edit(row[None], {name: sign * strength}, distribution) for row, sign in zip(z, signs, strict=True)]
-    )
+    towards, away = (moves.edit(z, {name: sign * strength}, distribution) for sign in (1, -1))
+    moved = np.where(before[:, [index]], away, towards)
     changed = ((logits(moved, labels) > 0) != before).mean(axis=0)
     return changed[index], np.delete(changed, index).mean()
 
