@@ -23,6 +23,7 @@ from training.explore.page import build
 from training.explore.rescoring import Rescoring
 from training.grid import write_png
 from training.loop.history import History, Row
+from training.loop.scores import Scores
 from training.page import main
 from training.presets import PRESETS
 
@@ -100,8 +101,10 @@ def run(tmp_path_factory):
     for epoch in range(1, 21):
         history.add(Row(epoch, 10 * epoch, 640 * epoch, 1.0 / epoch, 2.0 / epoch, 1.0, ""))
         write_png(folder / f"samples/epoch-{epoch:05d}.png", np.full((64, 64, 1), 10 * epoch, np.uint8))
+    for kimg in (1, 2, 3):
+        history.add_scores(Scores(kimg, kimg, {"frechet": 9.0 - kimg, "frechet_held_out": 8.0 - kimg, "kid": 0.5}))
     scores = {"train": {"swd": 7.5, "frechet": 2.25}, "floor": {"swd": 7.0, "frechet": 0.9}}
-    evaluation = {"generator": draw.digest(folder / "generator.keras"), "scores": scores}
+    evaluation = {"generator": digest, "features": {"name": "judge", "digest": "0"}, "scores": scores}
     (folder / "evaluation.json").write_text(json.dumps(evaluation))
     return folder
 
@@ -132,10 +135,15 @@ def test_it_holds_the_report_of_the_run(written):
     assert (data["conditions"], data["combinations"][0]) == (["Male", "Smiling"], {"labels": [-1, -1], "photos": 3})
     assert [entry["name"] for entry in data["directions"]] == ["Bald", "Young"], "what a judge sees change comes first"
     report = data["report"]
-    assert report["history"][3] == [4, 0.25, 0.5]
+    losses, frechet, kid = report["charts"]
+    assert (losses["of"], losses["names"], losses["rows"][3]) == ("losses", ["D", "G"], [4, 0.25, 0.5])
+    assert (frechet["of"], frechet["names"]) == ("frechet", ["train", "held_out"])
+    assert frechet["rows"] == [[1, 8, 7], [2, 7, 6], [3, 6, 5]]
+    assert (kid["names"], kid["rows"][0]) == (["train"], [1, 0.5])
     epochs = [entry["epoch"] for entry in report["samples"]]
     assert (len(epochs), epochs[0], epochs[-1]) == (12, 1, 20)
-    assert report["scores"]["train"]["frechet"] == 2.25
+    assert (report["space"], report["scores"]["train"]["frechet"]) == ("judge", 2.25)
+    assert ["images_per_second", "640"] in report["settings"]
     assert ["frechet", "lower"] in report["metrics"]
     assert ["processor", "a <fast> one"] in report["settings"]
 
@@ -152,7 +160,7 @@ def test_a_run_that_is_still_going_shows_what_there_is(run, tmp_path):
     assert f"python -m training.directions --run {tmp_path}" in said
     data = data_in((tmp_path / "faces.html").read_text(encoding="utf-8"))
     assert data["title"] is None
-    assert (data["directions"], data["report"]["history"], data["report"]["samples"]) == ([], [], [])
+    assert (data["directions"], data["report"]["charts"], data["report"]["samples"]) == ([], [], [])
 
 
 def test_what_was_found_of_an_earlier_generator_is_left_out_or_said_to_be_so(run, tmp_path):
@@ -166,7 +174,7 @@ def test_what_was_found_of_an_earlier_generator_is_left_out_or_said_to_be_so(run
     assert data_in((tmp_path / "faces.html").read_text(encoding="utf-8"))["report"]["scores"] == {}
 
 
-@pytest.mark.parametrize("name", ["evaluation.json", "history.csv", "directions.csv"])
+@pytest.mark.parametrize("name", ["evaluation.json", "history.csv", "metrics.csv", "directions.csv"])
 @pytest.mark.parametrize("content", ["", "[]", "epoch,d_loss\nx,y\n", '{"scores": NaN}'])
 def test_damaged_records_are_left_out(run, tmp_path, name, content):
     other = tmp_path / "run"
@@ -176,7 +184,7 @@ def test_damaged_records_are_left_out(run, tmp_path, name, content):
     data = data_in((tmp_path / "faces.html").read_text(encoding="utf-8"))
     assert len(data["directions"]) == 2
     assert (data["report"]["scores"] == {}) == (name == "evaluation.json")
-    assert (data["report"]["history"] == []) == (name == "history.csv")
+    assert ("losses" in [chart["of"] for chart in data["report"]["charts"]]) == (name != "history.csv")
 
 
 def test_what_is_wrong_is_one_message(run, tmp_path):
@@ -283,4 +291,39 @@ def test_sliders_and_switches_change_the_face_and_a_second_one_can_be_walked_to(
     browser.find_elements(By.CSS_SELECTOR, "#wall button")[4].send_keys(Keys.ENTER)
     WebDriverWait(browser, 20).until(lambda page: play.is_enabled())
     WebDriverWait(browser, 20).until(lambda page: "to=5" in link.get_attribute("href"))
-    assert browser.find_element(By.CSS_SELECTOR, "#curves svg").is_displayed()
+    here = browser.execute_script(PIXELS)
+    play.click()
+    WebDriverWait(browser, 20).until(lambda page: page.execute_script(PIXELS) != here)
+    WebDriverWait(browser, 60).until(lambda page: play.is_enabled())
+    assert browser.execute_script(PIXELS) == here, "a walk goes there and back"
+
+
+def test_the_wall_begins_at_any_face_and_goes_on_from_there(browser, written):
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+
+    def wall():
+        return [button.get_attribute("data-face") for button in browser.find_elements(By.CSS_SELECTOR, "#wall button")]
+
+    opened(browser, written[0])
+    first = browser.find_element(By.ID, "first")
+    first.send_keys(Keys.CONTROL + "a", Keys.NULL, "100", Keys.ENTER)
+    assert wall() == [str(face) for face in range(100, 124)]
+    browser.find_element(By.ID, "more").click()
+    assert (wall()[0], first.get_attribute("value")) == ("124", "124")
+    assert "wall=124" in browser.find_element(By.ID, "link").get_attribute("href")
+
+
+def test_the_curves_tell_their_figures_to_the_keyboard_too(browser, written):
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+
+    opened(browser, written[0])
+    charts = browser.find_elements(By.CSS_SELECTOR, "#curves svg")
+    assert len(charts) == 3
+    charts[1].send_keys(Keys.ARROW_RIGHT)
+    said = browser.find_elements(By.CSS_SELECTOR, "#curves [role=status]")
+    assert said[1].text.startswith("2: ")
+    assert "7.000" in said[1].text
+    assert "6.000" in said[1].text
+    assert "judge" in browser.find_element(By.CSS_SELECTOR, "#tables summary").text

@@ -8,7 +8,7 @@ import html
 import io
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from training.data.labels import LabelFrequencies
 from training.explore import rescoring
 from training.explore.directions import Directions
 from training.explore.layers import Layer
-from training.metrics import METRICS
+from training.metrics import HELD_OUT, METRICS, TRAIN
 
 MAX_SLIDERS = 16
 MAX_SAMPLES = 12
@@ -41,6 +41,8 @@ def data_of(
     generator: str,
 ) -> dict[str, Any]:
     """Return what the page shows, as JSON has it. Scores of another generator than this digest's are left out."""
+    epochs = _rows(folder / "history.csv", ["epoch", "d_loss", "g_loss", "images_seen", "seconds"])
+    space, scores = _scores(folder / "evaluation.json", generator)
     return {
         "layers": layers,
         "shape": list(config.image_shape),
@@ -50,11 +52,14 @@ def data_of(
         "combinations": _combinations(frequencies),
         "directions": _best(directions, rescoring.load_own(folder / "directions.csv")) if directions else [],
         "report": {
-            "history": _losses(folder / "history.csv"),
+            "charts": _charts(epochs, folder / "metrics.csv"),
             "samples": _samples(folder / "samples"),
-            "scores": _scores(folder / "evaluation.json", generator),
+            "space": space,
+            "scores": scores,
             "metrics": [[name, "lower" if metric.lower_is_better else "higher"] for name, metric in METRICS.items()],
-            "settings": [[name, str(value)] for name, value in {**configs.rows(config), **machine}.items()],
+            "settings": [
+                [name, str(value)] for name, value in {**configs.rows(config), **_speed(epochs), **machine}.items()
+            ],
         },
     }
 
@@ -93,11 +98,29 @@ def _best(directions: Directions, own: Mapping[str, float]) -> list[dict[str, An
     return [{"name": name, "vector": vectors[name]} for name in names]
 
 
-def _losses(path: Path) -> list[list[float]]:
-    """Epoch, D's and G's loss; none of a run that has not ended an epoch."""
+def _charts(epochs: list[list[float]], metrics: Path) -> list[dict[str, Any]]:
+    """The curves: both losses by epoch, and each metric that was taken while training by thousands of images."""
+    charts = [{"of": "losses", "names": ["D", "G"], "rows": [row[:3] for row in epochs]}]
+    for name in METRICS:
+        for splits in ((TRAIN, HELD_OUT), (TRAIN,)):  # the latter where no photos were held out
+            columns = [name if split == TRAIN else f"{name}_{split}" for split in splits]
+            if rows := _rows(metrics, ["kimg", *columns]):
+                charts.append({"of": name, "names": splits, "rows": rows})
+                break
+    return [chart for chart in charts if len(chart["rows"]) > 1]
+
+
+def _speed(epochs: list[list[float]]) -> dict[str, object]:
+    """How many images D has seen, and how many per second; nothing of a run that has not ended an epoch."""
+    seconds = sum(row[-1] for row in epochs)
+    return {"images_seen": int(epochs[-1][3]), "images_per_second": round(epochs[-1][3] / seconds)} if seconds else {}
+
+
+def _rows(path: Path, names: Sequence[str]) -> list[list[float]]:
+    """These columns of a CSV, but for rows that have no number in one of them; none where there is no such file."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            rows = [[int(row["epoch"]), float(row["d_loss"]), float(row["g_loss"])] for row in csv.DictReader(file)]
+            rows = [[float(row[name] or "nan") for name in names] for row in csv.DictReader(file)]
     except (OSError, ValueError, KeyError, TypeError):
         return []
     return [row for row in rows if all(map(math.isfinite, row))]
@@ -117,10 +140,15 @@ def _picture(path: Path) -> str:
     return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-def _scores(path: Path, generator: str) -> dict[str, Any]:
-    """What training.evaluate has measured of this generator; nothing where it has not, or the file is damaged."""
+def _scores(path: Path, generator: str) -> tuple[str | None, dict[str, Any]]:
+    """The feature space and the scores that training.evaluate has measured of this generator.
+
+    Nothing where it has not, or the file is damaged.
+    """
     try:
         evaluation = json.loads(path.read_text(encoding="utf-8"), parse_constant=lambda name: None)
-        return evaluation["scores"] if evaluation["generator"] == generator else {}
+        if evaluation["generator"] == generator:
+            return (evaluation["features"] or {}).get("name"), evaluation["scores"]
     except (OSError, ValueError, KeyError, TypeError):
-        return {}
+        pass
+    return None, {}

@@ -3,26 +3,35 @@
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const TEXTS = {
   en: {
-    intro: "These faces do not exist. A small neural network that was trained on photos of celebrities draws them here, in your browser: nothing is sent anywhere.",
-    title: "Faces that do not exist", wall: "Faces", more: "New faces", truncation: "Variety", chosen: "The chosen face", save: "Save the face",
+    intro: "These faces do not exist. A small neural network that was trained on photos draws them here, in your browser: nothing is sent anywhere.",
+    title: "Faces that do not exist", wall: "Faces", more: "New faces", number: "First face", truncation: "Variety", chosen: "The chosen face", save: "Save the face",
     reset: "Reset the sliders", choose: "Choose a second face on the wall", play: "Play the walk between both",
-    film: "Save the walk", link: "Link to this face", report: "The training", losses: "Loss by epoch",
+    film: "Save the walk", link: "Link to this face", report: "The training", losses: "Loss by epoch", kimg: "by thousands of photos seen",
     samples: "Samples after epoch", scores: "Scores", settings: "Settings", face: "Face", of: "of",
     better: {lower: "lower is better", higher: "higher is better"},
     floor: "held-out photos", train: "faces against training photos", held_out: "faces against held-out photos",
     labels: "Attributes of the faces", any: "as in the photos", yes: "yes", no: "no", error: "Drawing failed",
-    licence: "Trained on CelebA (Liu et al. 2015), which is for non-commercial research only. Real photos are not shown: the people in them did not agree to be on this page.",
+    licence: "CelebA (Liu et al. 2015) is for non-commercial research only, and so is what was trained on it. Real photos are not shown: the people in them did not agree to be on this page.",
+    names: {frechet: "Fréchet distance", kid: "KID", swd: "SWD"},
   },
   ko: {
-    intro: "실제로 존재하지 않는 얼굴입니다. 유명인 사진으로 학습한 작은 신경망이 브라우저 안에서 바로 그리며, 어떤 데이터도 밖으로 보내지 않습니다.",
-    title: "존재하지 않는 얼굴", wall: "얼굴", more: "새 얼굴 그리기", truncation: "다양성", chosen: "선택한 얼굴", save: "얼굴 저장",
+    intro: "실제로 존재하지 않는 얼굴입니다. 사진으로 학습한 작은 신경망이 브라우저 안에서 바로 그리며, 어떤 데이터도 밖으로 보내지 않습니다.",
+    title: "존재하지 않는 얼굴", wall: "얼굴", more: "새 얼굴 그리기", number: "첫 얼굴 번호", truncation: "다양성", chosen: "선택한 얼굴", save: "얼굴 저장",
     reset: "슬라이더 초기화", choose: "얼굴 목록에서 두 번째 얼굴 고르기", play: "두 얼굴 사이의 변화 재생", film: "변화 영상 저장",
-    link: "이 얼굴의 링크", report: "학습 기록", losses: "에포크별 손실", samples: "샘플: 에포크",
+    link: "이 얼굴의 링크", report: "학습 기록", losses: "에포크별 손실", kimg: "학습한 사진 수(천 장)별", samples: "샘플: 에포크",
     scores: "평가 점수", settings: "설정", face: "얼굴", of: "/",
     better: {lower: "낮을수록 좋음", higher: "높을수록 좋음"},
     floor: "학습에 쓰지 않은 사진", train: "얼굴을 학습 사진과 비교", held_out: "얼굴을 학습에 쓰지 않은 사진과 비교",
     labels: "얼굴의 속성", any: "실제 사진의 비율대로", yes: "있음", no: "없음", error: "얼굴을 그리지 못했습니다",
-    licence: "CelebA(Liu et al. 2015)로 학습했으며, CelebA는 비상업적 연구에만 쓸 수 있습니다. 사진 속 인물이 이 페이지에 실리는 데 동의하지 않았으므로 실제 사진은 보여 주지 않습니다.",
+    licence: "CelebA(Liu et al. 2015)는 비상업적 연구에만 쓸 수 있으며, CelebA로 학습한 결과물도 마찬가지입니다. 사진 속 인물이 이 페이지에 실리는 데 동의하지 않았으므로 실제 사진은 보여 주지 않습니다.",
+    names: {
+      frechet: "프레셰 거리", kid: "KID", swd: "SWD", precision: "정밀도", recall: "재현율", density: "밀도", coverage: "포함률",
+      "5_o_Clock_Shadow": "수염 자국", Arched_Eyebrows: "아치형 눈썹", Attractive: "매력적인 얼굴", Bags_Under_Eyes: "눈 밑 주름", Bald: "대머리", Bangs: "앞머리", Big_Lips: "두꺼운 입술", Big_Nose: "큰 코",
+      Black_Hair: "검은 머리", Blond_Hair: "금발", Blurry: "흐릿한 사진", Brown_Hair: "갈색 머리", Bushy_Eyebrows: "짙은 눈썹", Chubby: "통통한 얼굴", Double_Chin: "이중 턱", Eyeglasses: "안경", Goatee: "턱수염",
+      Gray_Hair: "흰머리", Heavy_Makeup: "짙은 화장", High_Cheekbones: "높은 광대뼈", Male: "남성", Mouth_Slightly_Open: "살짝 벌린 입", Mustache: "콧수염", Narrow_Eyes: "가는 눈", No_Beard: "수염 없음",
+      Oval_Face: "갸름한 얼굴", Pale_Skin: "창백한 피부", Pointy_Nose: "뾰족한 코", Receding_Hairline: "벗어진 이마", Rosy_Cheeks: "발그레한 볼", Sideburns: "구레나룻", Smiling: "웃음", Straight_Hair: "생머리",
+      Wavy_Hair: "웨이브 머리", Wearing_Earrings: "귀걸이", Wearing_Hat: "모자", Wearing_Lipstick: "립스틱", Wearing_Necklace: "목걸이", Wearing_Necktie: "넥타이", Young: "젊은 얼굴",
+    },
   },
 };
 const TEXT = TEXTS[(navigator.language || "en").startsWith("ko") ? "ko" : "en"];
@@ -31,6 +40,7 @@ if (!DATA.title) document.title = document.getElementById("title").textContent =
 for (const element of document.querySelectorAll("[data-text]")) element.textContent = TEXT[element.dataset.text];
 
 const $ = id => document.getElementById(id);
+const nameOf = name => TEXT.names[name] ?? TEXT[name] ?? name.replace(/_/g, " ");
 const [HEIGHT, WIDTH, CHANNELS] = DATA.shape;
 const FACES = 24, FRAMES = 48;
 const state = {first: 1, chosen: 1, second: null, psi: 1, strengths: {}, answers: {}};
@@ -231,7 +241,7 @@ function slider(name) {
   Object.assign(input, {type: "range", min: -4, max: 4, step: 0.1});
   input.dataset.name = name;
   input.oninput = () => { state.strengths[name] = Number(input.value); output.textContent = input.value; drawFace().catch(complain); };
-  label.append(name.replace(/_/g, " "), output, input);
+  label.append(nameOf(name), output, input);
   $("sliders").append(label);
 }
 DATA.directions.forEach(({name}) => slider(name));
@@ -243,10 +253,11 @@ for (const name of DATA.conditions) {
     if (select.value) state.answers[name] = Number(select.value); else delete state.answers[name];
     drawFace().catch(complain); drawWall().catch(complain);
   };
-  label.append(name.replace(/_/g, " "), " ", select);
+  label.append(nameOf(name), " ", select);
   $("labels").append(label);
 }
 function controls() {
+  $("first").value = state.first;
   $("psi").value = state.psi;
   document.querySelector("output[for=psi]").textContent = ` ${state.psi}`;
   for (const input of $("sliders").querySelectorAll("input")) {
@@ -256,7 +267,9 @@ function controls() {
   for (const select of $("labels").querySelectorAll("select")) select.value = state.answers[select.dataset.name] ?? "";
   marked();
 }
-$("more").onclick = () => { state.first += FACES; remember(); drawWall().catch(complain); };
+function turnTo(face) { state.first = face; controls(); remember(); drawWall().catch(complain); }
+$("more").onclick = () => turnTo(state.first + FACES);
+$("first").onchange = () => turnTo(Math.max(1, Math.min(1e9, Math.round(Number($("first").value)) || 1)));
 $("psi").oninput = () => { state.psi = Number($("psi").value); controls(); drawFace().catch(complain); drawWall().catch(complain); };
 $("reset").onclick = () => { state.strengths = {}; controls(); drawFace().catch(complain); };
 $("save").onclick = () => $("face").toBlob(blob => saved(blob, `face-${state.chosen}.png`));
@@ -276,41 +289,43 @@ function element(name, attributes, text) {
   if (text !== undefined) made.textContent = text;
   return made;
 }
-function curves() {
-  const rows = DATA.report.history.filter(row => row.slice(1).every(Number.isFinite));
-  if (rows.length < 2) return;
-  const width = 640, height = 240, left = 40, bottom = 24;
-  const losses = rows.flatMap(row => row.slice(1));
-  const low = Math.min(0, ...losses), top = Math.max(0, ...losses, low + 1e-9);  // Wasserstein's may lie below 0
+function chart({of, names, rows}) {
+  const title = of === "losses" ? TEXT.losses : `${nameOf(of)} ${TEXT.kimg}`;
+  const width = 640, height = 240, left = 40, bottom = 8;
+  const values = rows.flatMap(row => row.slice(1));
+  const low = Math.min(0, ...values), top = Math.max(0, ...values, low + 1e-9);  // Wasserstein's may lie below 0
   const x = i => left + (width - left - 8) * i / (rows.length - 1);
   const y = value => 8 + (height - 8 - bottom) * (top - value) / (top - low);
-  const svg = element("svg", {viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": TEXT.losses, tabindex: 0});
+  const svg = element("svg", {viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": title, tabindex: 0});
   for (const value of [low, (low + top) / 2, top]) {
     svg.append(element("line", {x1: left, x2: width - 8, y1: y(value), y2: y(value), stroke: "var(--line)"}));
     svg.append(element("text", {x: 0, y: y(value) + 4}, value.toPrecision(2)));
   }
-  [["D", "var(--other)"], ["G", "var(--mark)"]].forEach(([name, stroke], column) => {
+  names.forEach((name, column) => {
+    const stroke = column ? "var(--mark)" : "var(--other)";
     const points = rows.map((row, i) => `${x(i)},${y(row[column + 1])}`).join(" ");
     svg.append(element("polyline", {points, fill: "none", stroke, "stroke-width": 2}));
-    svg.append(element("text", {x: width - 24, y: y(rows[rows.length - 1][column + 1]) - 5, style: `fill:${stroke}`}, name));
+    svg.append(element("text", {x: width - 8, y: y(rows[rows.length - 1][column + 1]) - 5, style: `fill:${stroke}`, "text-anchor": "end"}, nameOf(name)));
   });
   const line = element("line", {y1: 8, y2: height - bottom, stroke: "currentColor", visibility: "hidden"});
-  const told = element("text", {x: left, y: height - 6}, `${TEXT.losses}: ${rows[0][0]} – ${rows[rows.length - 1][0]}`);
+  const told = document.createElement("p");
+  told.setAttribute("role", "status");
+  told.textContent = `${title}: ${rows[0][0]} – ${rows[rows.length - 1][0]}`;
   let at = 0;
   const point = i => {
     at = Math.max(0, Math.min(rows.length - 1, i));
-    const [epoch, d, g] = rows[at];
+    const [place, ...figures] = rows[at];
     for (const end of ["x1", "x2"]) line.setAttribute(end, x(at));
     line.setAttribute("visibility", "visible");
-    told.textContent = `${epoch}: D ${d.toFixed(3)}, G ${g.toFixed(3)}`;
+    told.textContent = `${place}: ${figures.map((value, i) => `${nameOf(names[i])} ${value.toFixed(3)}`).join(", ")}`;
   };
   svg.onpointermove = event => {
     const box = svg.getBoundingClientRect();
     point(Math.round(((event.clientX - box.left) / box.width * width - left) / (width - left - 8) * (rows.length - 1)));
   };
   svg.onkeydown = event => { const step = {ArrowLeft: -1, ArrowRight: 1}[event.key]; if (step) { point(at + step); event.preventDefault(); } };
-  svg.append(line, told);
-  $("curves").append(svg);
+  svg.append(line);
+  $("curves").append(told, svg);
 }
 function samples() {
   const shown = DATA.report.samples;
@@ -339,11 +354,11 @@ function table(title, head, rows) {
   $("tables").append(details);
 }
 function report() {
-  curves(); samples();
-  const {scores, settings} = DATA.report, columns = Object.keys(scores);
+  DATA.report.charts.forEach(chart); samples();
+  const {scores, settings, space} = DATA.report, columns = Object.keys(scores);
   const figure = value => Number.isFinite(value) ? Number(value.toPrecision(4)).toString() : "";
-  table(TEXT.scores, ["", ...columns.map(name => TEXT[name] || name), ""], DATA.report.metrics.map(([name, better]) =>
-    [name, ...columns.map(column => figure(scores[column][name])), TEXT.better[better]]).filter(row => row.slice(1, -1).some(Boolean)));
+  table(space ? `${TEXT.scores} (${nameOf(space)})` : TEXT.scores, ["", ...columns.map(name => TEXT[name] || name), ""], DATA.report.metrics.map(([name, better]) =>
+    [nameOf(name), ...columns.map(column => figure(scores[column][name])), TEXT.better[better]]).filter(row => row.slice(1, -1).some(Boolean)));
   table(TEXT.settings, [], settings);
 }
 recall(); controls(); report();
