@@ -137,17 +137,27 @@ def load_with_generator(folder: Path) -> tuple[Config, Path]:
     """
     saved = load(folder)
     if saved is None:
-        raise UsageError(f"{folder} is not a run (it has no {FILE_NAME}). Runs lie under runs/.")
+        raise UsageError(
+            f"{folder} is not a run (it has no {FILE_NAME}). Name the folder that training.run wrote, under runs/, or "
+            "docs/models/lite, which is trained."
+        )
     path = folder / "generator.keras"
     if not path.exists():
-        raise UsageError(f"{path} is not there yet: it is written at the end of the first epoch.")
+        raise UsageError(
+            f"{path} is not there yet: the run writes it at the end of its first epoch. Wait for it, or "
+            "continue the run with the command that began it."
+        )
     return saved.config, path
 
 
 def check_image_shape(config: Config, image_shape: tuple[int, int, int]) -> None:
     """Raise UsageError where shards of this shape hold other images than the run draws."""
     if image_shape != config.image_shape:
-        raise UsageError(f"The run draws {list(config.image_shape)} and the shards hold {list(image_shape)}.")
+        run, shards = ("x".join(map(str, shape)) for shape in (config.image_shape, image_shape))
+        raise UsageError(
+            f"The run draws images of {run} and the shards hold {shards} (height, width, channels). Name the shards "
+            "that it was trained on: --shards"
+        )
 
 
 def check_conditions(folder: Path, config: Config, asked: Iterable[str]) -> None:

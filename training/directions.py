@@ -12,7 +12,7 @@ from click import UsageError
 
 from training import config as configs
 from training.config import Config
-from training.data.shards import ShardSet
+from training.data.shards import ShardSet, attribute_names
 from training.data.shards import find as find_shards
 from training.explore import directions as found
 from training.explore import rescoring
@@ -116,13 +116,18 @@ def find_by_scores(
     """Return the directions of all attributes that are no conditions, by what a network says of many faces.
 
     Raises:
-        UsageError: there is no network of training.features, or all attributes are conditions.
+        UsageError: the shards have no attributes, there is no network of training.features, or all attributes are
+            conditions.
     """
     from training import draw
     from training.explore import refining
     from training.metrics import attributes
     from training.metrics.space import progress
 
+    try:
+        attribute_names(photos)
+    except UsageError as error:
+        raise UsageError(f"{error.message} Directions without names need no attributes: --no-attributes") from None
     scorer, card = attributes.load_network(photos)
     free = [name for name in card.attribute_names if name not in config.conditions]
     if not free:

@@ -126,10 +126,14 @@ def split_photos(shards: ShardSet, config: Config) -> dict[str, ShardSet]:
 
 def describe(folder: Path, count: int, photos: dict[str, ShardSet], config: Config, space: FeatureSpace | None) -> str:
     """Return what is measured against what."""
+    from training.metrics.attributes import JUDGE
+
     sizes = " and ".join(f"{part.count:,} {split.replace('_', '-')}" for split, part in photos.items())
     lines = [f"{count:,} faces of {folder}, against as many of the {sizes} photos."]
     if space:
         lines.append(f"Feature space {space.name}, {space.digest}: figures of another one are not comparable.")
+    if space and space.name == JUDGE:
+        lines.append("The judge was trained on the held-out photos: faces:train is the one column to compare.")
     if photos[TRAIN].fingerprint != config.data:
         lines.append("The run was trained on other shards: the column faces:train says nothing about memorisation.")
     if HELD_OUT not in photos:

@@ -144,7 +144,10 @@ def open_directions(folder: Path, names: list[str]) -> Directions | None:
         return None
     found = directions.load(folder)
     if unknown := [name for name in names if name not in found.names]:
-        raise UsageError(f"{folder} has no direction {unknown[0]!r}, but {', '.join(found.names)}.")
+        raise UsageError(
+            f"{folder} has no direction {unknown[0]!r}. Choose one of these by --edit or --strip: "
+            f"{', '.join(found.names)}."
+        )
     return found
 
 

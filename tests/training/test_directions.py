@@ -10,9 +10,13 @@ import pytest
 from PIL import Image
 
 from tests.command import Command
+from tests.training.every_preset import uneven_generator
 from tests.training.shards_by_tensorflow import bright_or_striped, write_shards
 from training import config as configs
 from training.config import Config
+from training.data import labels
+from training.data.labels import LabelFrequencies
+from training.directions import first_kernel
 from training.directions import main as directions_command
 from training.explore import directions
 from training.features import main as features_command
@@ -100,7 +104,7 @@ def test_without_attributes_directions_come_from_the_weights(place, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--edit", "Bald=1"), "has no direction 'Bald', but Bright, Striped"),
+        (("--edit", "Bald=1"), "has no direction 'Bald'. Choose one of these by --edit or --strip: Bright, Striped"),
         (("--edit", "Bright"), "is not a valid float"),
         (("--edit", "Bright=nan"), "is not a finite number"),
         (("--edit", "Bright=1,Bright=2"), "'Bright' is named twice"),
@@ -110,6 +114,58 @@ def test_without_attributes_directions_come_from_the_weights(place, tmp_path):
 def test_what_cannot_be_moved_is_one_message(place, said, tmp_path, arguments, message):
     assert message in sample.is_refused("--run", place / "run", *arguments, "--out", tmp_path / "faces.png")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("conditions", [0, 2])
+@pytest.mark.parametrize("preset", PRESETS)
+def test_the_weights_that_directions_come_from_are_those_of_z(preset, conditions):
+    """Without them z changes nothing; but in `lite`, where other layers take it too."""
+    generator, latent = uneven_generator(preset, (16, 16, 1), conditions), PRESETS[preset].latent
+    kernel = first_kernel(generator, latent)
+    [layer] = [layer for layer in generator.layers if layer.weights and is_in(kernel, np.asarray(layer.weights[0]))]
+    without = np.asarray(layer.weights[0]).copy()
+    without[:latent] = 0
+    layer.weights[0].assign(without)
+    z = np.random.default_rng(1).standard_normal((2, latent)).astype(np.float32)
+    told = np.tile(np.float32([[1, -1]]), (2, 1))
+    faces = np.asarray(generator([z, told] if conditions else z, training=False))
+    assert np.array_equal(faces[0], faces[1]) == (preset != "lite")
+
+
+def is_in(kernel, weight):
+    return weight.ndim == 2 and weight.shape[1] == kernel.shape[1] and np.array_equal(weight[: len(kernel)], kernel)
+
+
+def test_what_a_run_is_conditioned_on_has_no_direction(place, tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    z, answers = keras.Input((8,), name="z"), keras.Input((1,), name="labels")
+    kernel, bias = keras.saving.load_model(place / "run/generator.keras", compile=False).get_weights()
+    pixels = keras.layers.Dense(256)
+    drawn = keras.layers.Reshape((16, 16, 1))(pixels(keras.layers.Concatenate()([z, answers])))
+    model = keras.Model([z, answers], drawn)
+    pixels.set_weights([np.concatenate([kernel[:1], 0 * kernel[1:2], kernel[2:], kernel[1:2]]), bias])
+    model.save(run / "generator.keras")
+    config = configs.load(place / "run").config
+    configs.save(run, replace(config, condition="Striped"), {})
+    labels.save(run, LabelFrequencies(("Striped",), np.float32([[-1], [1]]), np.array([1, 1], np.int64)))
+    told = find.succeeds("--run", run, "--shards", place / "data", "--count", 1000)
+    assert "1 directions from 1,000 faces: Bright" in told
+    moved = directions.load(run).vectors[0]
+    assert abs(moved[0]) > 0.9 * np.linalg.norm(moved)
+    configs.save(run, replace(config, condition="Bright,Striped"), {})
+    assert "Every attribute is a condition" in find.is_refused("--run", run, "--shards", place / "data")
+
+
+def test_shards_without_attributes_are_refused_with_the_option_that_needs_none(place, tmp_path):
+    write_shards(tmp_path / "data", np.zeros((4, 16, 16, 1), np.uint8), (4,))
+    assert "--no-attributes" in find.is_refused("--run", place / "run", "--shards", tmp_path / "data")
+
+
+def test_shards_of_another_shape_are_refused(place, tmp_path):
+    write_shards(tmp_path / "data", np.zeros((4, 8, 8, 1), np.uint8), (4,))
+    told = find.is_refused("--run", place / "run", "--shards", tmp_path / "data")
+    assert "images of 16x16x1 and the shards hold 8x8x1" in told
 
 
 def test_without_a_judge_directions_are_found_and_the_command_is_named(place, tmp_path):

@@ -144,6 +144,7 @@ def test_the_judge_is_another_feature_space(place, evaluated, tmp_path):
     attributes.save(tmp_path / "data/features", judge, card, attributes.JUDGE)
     said = evaluate.succeeds(*command, "--metrics", "frechet", "--out", tmp_path / "scores.json")
     assert f"Feature space judge, {card.digest}" in said
+    assert "faces:train is the one column to compare" in said
     scores = json.loads((tmp_path / "scores.json").read_text())["scores"]
     before = json.loads((place / "run/evaluation.json").read_text())["scores"]
     assert scores["train"]["frechet"] != pytest.approx(before["train"]["frechet"], rel=1e-3)

@@ -103,6 +103,11 @@ def card(generator: keras.Model, distribution: str, conditions: Sequence[str], d
     """Return what a program must know to use the file, as JSON has it."""
     z, *others = generator.inputs
     drawn = {"uniform": "each number uniform in [-1, 1]", "normal": "each number normal, mean 0, deviation 1"}
+    # As `Directions.edit` does.
+    moved = {
+        "uniform": "add strength / sqrt(3) times the vector to z, then clip to [-1, 1]",
+        "normal": "add strength times the vector to z, then scale the sum to the length that z had",
+    }
     labels = {"name": "labels", "shape": ["batch", len(conditions)], "conditions": list(conditions), "values": [-1, 1]}
     return {
         "inputs": [
@@ -115,4 +120,5 @@ def card(generator: keras.Model, distribution: str, conditions: Sequence[str], d
             "range": "0 black to 1 white; clip what is outside",
         },
         "directions": directions,
+        "use_of_directions": moved[distribution],
     }

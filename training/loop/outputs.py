@@ -10,6 +10,7 @@ from training import draw
 from training.config import Config
 from training.files import replacing
 from training.models.gan import GAN
+from training.models.precision import in_full_precision
 
 NUM_SAMPLES = 64
 
@@ -23,6 +24,9 @@ def sample(gan: GAN, config: Config, labels: np.ndarray | None = None, count: in
 
 
 def save_generator(path: Path, gan: GAN) -> None:
-    """Write the generator that samples come from as a .keras file, which plain Keras loads."""
+    """Write the generator that samples come from as a .keras file, which plain Keras loads.
+
+    It computes in float32, which every processor does, and which exported files and the page are held against.
+    """
     with replacing(path) as partial:
-        gan.generator_ema.save(partial)
+        in_full_precision(gan.generator_ema).save(partial)

@@ -54,8 +54,7 @@ def build(method: Preset, image_shape: tuple[int, int, int], seed: int, progress
         discriminator = networks.discriminator(image_shape, method.width, conditions)
         if method.san:
             discriminator = with_san(discriminator)
-    # The average draws faces and is written to generator.keras in float32, which any processor computes, and which
-    # exported files and the page are held against.
+    # The average is no part of a step: it costs nothing to draw faces in float32.
     with computing_in("float32"):
         generator_ema = generator if method.ema_kimg.is_zero else new_generator()
     if generator_ema is not generator:

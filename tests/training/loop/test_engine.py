@@ -23,11 +23,23 @@ def test_samples_scores_and_the_saved_generator_are_the_moving_average(tmp_path)
         weight.assign(tf.zeros_like(weight))  # a sigmoid of 0: middle grey
     assert set(np.unique(sample(gan, config))) == {128}
     scored = []
-    score(SimpleNamespace(count=10, labels=None, score=lambda faces: scored.append(faces) or {}), gan, config, 1)
+    evaluator = SimpleNamespace(
+        count=10, labels=None, sample=lambda faces: faces, score=lambda faces: scored.append(faces) or {}
+    )
+    score(evaluator, gan, config, 1)
     assert set(np.unique(scored)) == {128}
     save_generator(tmp_path / "generator.keras", gan)
     drawn = keras.saving.load_model(tmp_path / "generator.keras", compile=False)(np.ones((2, 4)), training=False)
     np.testing.assert_array_equal(drawn, 0.5)
+
+
+def test_the_saved_generator_computes_in_float32_whatever_the_run_does(tmp_path):
+    gan, _ = build_on(OVER, config_of(replace(PRESETS["dcgan"], latent=4, width=0.125, precision="bfloat16"), side=16))
+    save_generator(tmp_path / "generator.keras", gan)
+    saved = keras.saving.load_model(tmp_path / "generator.keras", compile=False)
+    assert {layer.compute_dtype for layer in saved.layers} == {"float32"}
+    for weight, trained in zip(saved.weights, gan.generator.network.weights, strict=True):
+        np.testing.assert_array_equal(weight, trained)
 
 
 @pytest.mark.parametrize("condition", ["", "Male,Smiling"], ids=["plain", "conditional"])
