@@ -156,7 +156,7 @@ def check_image_shape(config: Config, image_shape: tuple[int, int, int]) -> None
         run, shards = ("x".join(map(str, shape)) for shape in (config.image_shape, image_shape))
         raise UsageError(
             f"The run draws images of {run} and the shards hold {shards} (height, width, channels). Name the shards "
-            "that it was trained on: --shards"
+            "that it was trained on by --shards."
         )
 
 

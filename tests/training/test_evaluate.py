@@ -177,4 +177,4 @@ def test_what_is_wrong_is_said_in_one_message(place, tmp_path):
         *("--run", place / "run", *data, "--inception", tmp_path / "graph.pb")
     )
     write_shards(tmp_path / "small", numbered_images(9, side=8), (9,))
-    assert "[16, 16, 1]" in evaluate.is_refused("--run", place / "run", "--shards", tmp_path / "small")
+    assert "16x16x1" in evaluate.is_refused("--run", place / "run", "--shards", tmp_path / "small")

@@ -145,7 +145,11 @@ def test_a_continued_run_that_stops_on_a_loss_names_the_checkpoint_that_it_conti
 def test_a_run_that_died_before_it_marked_the_best_marks_it_when_it_goes_on(trained, tmp_path):
     timetable = replace(TIMETABLE, total_steps=6, score_steps=6)
     evaluator = SimpleNamespace(
-        names=["swd"], count=8, labels=None, score=lambda faces: {"train/swd": float(faces.mean())}
+        names=["swd"],
+        count=8,
+        labels=None,
+        sample=lambda faces: faces,
+        score=lambda faces: {"train/swd": float(faces.mean())},
     )
     for _ in range(2):
         trained(timetable=timetable, evaluator=evaluator)
