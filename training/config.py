@@ -139,7 +139,7 @@ def load_with_generator(folder: Path) -> tuple[Config, Path]:
     if saved is None:
         raise UsageError(
             f"{folder} is not a run (it has no {FILE_NAME}). Name the folder that training.run wrote, under runs/, or "
-            "docs/models/lite, which is trained."
+            "docs/models/lite, a trained one."
         )
     path = folder / "generator.keras"
     if not path.exists():
@@ -155,8 +155,8 @@ def check_image_shape(config: Config, image_shape: tuple[int, int, int]) -> None
     if image_shape != config.image_shape:
         run, shards = ("x".join(map(str, shape)) for shape in (config.image_shape, image_shape))
         raise UsageError(
-            f"The run draws images of {run} and the shards hold {shards} (height, width, channels). Name the shards "
-            "that it was trained on by --shards."
+            f"The run draws images of {run} and the shards hold {shards} (height, width, channels). Give "
+            "--shards the shards that it was trained on."
         )
 
 

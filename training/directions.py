@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 JUDGEMENT = ("directions.csv", "directions.png")
 JUDGED = 1_000
 """Faces that the judge sees along each direction."""
+SCORED = 4_000
+"""Faces in memory at a time."""
 SHOWN = 12
 """Directions that the printed table has, those with the most changes of their own attribute first."""
 
@@ -127,16 +129,20 @@ def find_by_scores(
     try:
         attribute_names(photos)
     except UsageError as error:
-        raise UsageError(f"{error.message} Directions without names need no attributes: --no-attributes") from None
+        raise UsageError(f"{error.message}\nWithout attributes, use --no-attributes.") from None
     scorer, card = attributes.load_network(photos)
     free = [name for name in card.attribute_names if name not in config.conditions]
     if not free:
         raise UsageError(f"Every attribute is a condition of {folder}: ask for them by training.sample --set.")
     z = draw.latents(generator, count, seed, config.method.latent_distribution)
     rows = draw.labels_of(folder, config, count, seed)
+    said = []
     with progress(count, "Faces") as bar:
-        faces = draw.render(generator, z, rows, bar.update)
-    logits = attributes.scores(scorer, faces)[:, np.isin(card.attribute_names, free)]
+        for first in range(0, count, SCORED):
+            part = slice(first, first + SCORED)
+            faces = draw.render(generator, z[part], None if rows is None else rows[part], bar.update)
+            said.append(attributes.scores(scorer, faces))
+    logits = np.concatenate(said)[:, np.isin(card.attribute_names, free)]
     steepest = found.find(free, z, logits)
     return refining.refine(steepest, z, rows, logits, config.method.latent_distribution, keep_others, seed)
 

@@ -92,7 +92,7 @@ def main(
             faces = draw.faces(
                 generator, evaluator.count, seed, config.method.latent_distribution, evaluator.labels, bar.update
             )
-        fake = evaluator.sample(faces)
+        fake = evaluator.sample_of(faces)
         columns = score(evaluator, fake)
         print(table(columns, names))
         judged = judge(evaluator, fake, config, judge_answers) if judge_answers else {}

@@ -28,7 +28,7 @@ class Scores:
 def score(evaluator: Evaluator, gan: GAN, config: Config, step: int) -> Scores:
     """Score the generator of a step on faces from the run's fixed z."""
     values = {}
-    fake = evaluator.sample(sample(gan, config, evaluator.labels, evaluator.count))
+    fake = evaluator.sample_of(sample(gan, config, evaluator.labels, evaluator.count))
     for name, value in evaluator.score(fake).items():
         split, figure = name.split("/")
         values[{TRAIN: figure, HELD_OUT: f"{figure}_{HELD_OUT}"}[split]] = value

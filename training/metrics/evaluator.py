@@ -98,7 +98,7 @@ class Evaluator:
         """Of the faces that `score` takes, float32 [count, conditions], -1 or 1: those of the training photos that they
         are compared with, in the same order. None where there are no conditions."""
 
-    def sample(self, faces: np.ndarray) -> Sample:
+    def sample_of(self, faces: np.ndarray) -> Sample:
         """Return faces, uint8 [self.count, height, width, channels], and their features where there is a space."""
         if len(faces) != self.count:
             raise ValueError(f"{self.count} faces are scored at a time, not {len(faces)}")
@@ -108,7 +108,7 @@ class Evaluator:
         """Return every figure against every split, by "split/figure".
 
         Args:
-            fake: `sample` of the faces.
+            fake: `sample_of` the faces.
             log: called with each computation that begins.
         """
         scores = {}

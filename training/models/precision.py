@@ -21,12 +21,14 @@ def in_full_precision(network: keras.Model) -> keras.Model:
     if all(layer.compute_dtype == full_precision() for layer in network.layers):
         return network
 
-    def copied(layer: keras.layers.Layer) -> keras.layers.Layer:
-        return type(layer).from_config({**layer.get_config(), "dtype": full_precision()})
-
-    copy = keras.models.clone_model(network, clone_function=copied)
+    copy = keras.models.clone_model(network, clone_function=layer_in_full_precision)
     copy.set_weights(network.get_weights())
     return copy
+
+
+def layer_in_full_precision(layer: keras.layers.Layer) -> keras.layers.Layer:
+    """Return a layer of the same settings, without its weights, that computes in `full_precision`."""
+    return type(layer).from_config({**layer.get_config(), "dtype": full_precision()})
 
 
 @contextmanager

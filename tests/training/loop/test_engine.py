@@ -24,7 +24,7 @@ def test_samples_scores_and_the_saved_generator_are_the_moving_average(tmp_path)
     assert set(np.unique(sample(gan, config))) == {128}
     scored = []
     evaluator = SimpleNamespace(
-        count=10, labels=None, sample=lambda faces: faces, score=lambda faces: scored.append(faces) or {}
+        count=10, labels=None, sample_of=lambda faces: faces, score=lambda faces: scored.append(faces) or {}
     )
     score(evaluator, gan, config, 1)
     assert set(np.unique(scored)) == {128}

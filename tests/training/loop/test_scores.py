@@ -34,7 +34,7 @@ def test_the_faces_that_are_scored_begin_with_those_that_are_shown():
     gan = build(config.method, config.image_shape, config.seed, Progress())
     scored = []
     evaluator = SimpleNamespace(
-        count=300, labels=None, sample=lambda faces: faces, score=lambda faces: scored.append(faces) or {}
+        count=300, labels=None, sample_of=lambda faces: faces, score=lambda faces: scored.append(faces) or {}
     )
     assert score(evaluator, gan, config, 10) == Scores(10, 0.64, {})
     assert (scored[0].shape, scored[0].dtype) == ((300, 8, 8, 1), np.uint8)
@@ -47,7 +47,7 @@ def test_a_score_against_held_out_photos_stands_beside_that_against_the_training
     config = Config("classic", replace(PRESETS["classic"], latent=4), 3, "train", 1000, "abc", (8, 8, 1), cache=True)
     gan = build(config.method, config.image_shape, config.seed, Progress())
     values = {"train/swd": 1.0, "train/kid_error": 2.0, "held_out/swd": 3.0, "held_out/kid_error": 4.0}
-    evaluator = SimpleNamespace(count=8, labels=None, sample=lambda faces: faces, score=lambda faces: values)
+    evaluator = SimpleNamespace(count=8, labels=None, sample_of=lambda faces: faces, score=lambda faces: values)
     assert score(evaluator, gan, config, 1).values == {
         "swd": 1.0,
         "kid_error": 2.0,

@@ -148,7 +148,7 @@ def test_a_run_that_died_before_it_marked_the_best_marks_it_when_it_goes_on(trai
         names=["swd"],
         count=8,
         labels=None,
-        sample=lambda faces: faces,
+        sample_of=lambda faces: faces,
         score=lambda faces: {"train/swd": float(faces.mean())},
     )
     for _ in range(2):

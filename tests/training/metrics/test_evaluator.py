@@ -39,7 +39,7 @@ def photos(tmp_path):
 
 def test_every_metric_is_scored_against_every_split(photos):
     evaluator = Evaluator(photos, SPACE)
-    scores = evaluator.score(evaluator.sample(faces(60, 2)))
+    scores = evaluator.score(evaluator.sample_of(faces(60, 2)))
     figures = {"swd", "swd_16", "frechet", "kid", "kid_error", "precision", "recall", "density", "coverage"}
     assert set(scores) == {f"{split}/{figure}" for split in photos for figure in figures}
     assert all(isinstance(value, float) and np.isfinite(value) for value in scores.values())
@@ -50,7 +50,7 @@ def test_the_smallest_split_decides_the_count(photos):
     assert Evaluator(photos, SPACE, count=30).count == 30
     assert {len(sample.images) for sample in Evaluator(photos, SPACE).real.values()} == {60}
     with pytest.raises(ValueError, match="60 faces"):
-        Evaluator(photos, SPACE).sample(faces(59, 2))
+        Evaluator(photos, SPACE).sample_of(faces(59, 2))
 
 
 def test_too_few_photos_are_refused(photos):
@@ -69,7 +69,7 @@ def test_memorised_photos_are_told_by_train_against_held_out(photos):
 
 def test_every_metric_prefers_good_faces_to_bad_ones(photos):
     evaluator = Evaluator(photos, SPACE)
-    good, bad = (evaluator.score(evaluator.sample(faces(60, 3, spread))) for spread in (20, 60))
+    good, bad = (evaluator.score(evaluator.sample_of(faces(60, 3, spread))) for spread in (20, 60))
     for split in photos:
         for name, metric in METRICS.items():
             better, worse = sorted(
@@ -88,7 +88,7 @@ def test_the_floor_is_the_held_out_photos_taken_for_faces(photos):
 
 def test_swd_needs_no_feature_space(photos, tmp_path):
     evaluator = Evaluator(photos, None, names=("swd",))
-    scores = evaluator.score(evaluator.sample(faces(60, 2)))
+    scores = evaluator.score(evaluator.sample_of(faces(60, 2)))
     assert set(scores) == {"train/swd", "train/swd_16", "held_out/swd", "held_out/swd_16"}
     assert not (tmp_path / "data" / "features").exists()
 

@@ -6,7 +6,9 @@ import keras
 import numpy as np
 import pytest
 
-from training.models.gan import build, computing_in
+from tests.training.every_preset import uneven_generator
+from training.models.gan import build
+from training.models.precision import computing_in, in_full_precision
 from training.models.progress import Progress
 from training.presets import PRESETS
 from training.schedule import CosineSchedule
@@ -22,6 +24,23 @@ def test_layers_compute_in_this_precision_within_the_block_and_as_before_behind_
     with pytest.raises(KeyError), computing_in(precision):
         raise KeyError
     assert keras.config.dtype_policy().name == "float32"
+
+
+@pytest.mark.parametrize("conditions", [0, 2])
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_network_in_full_precision_is_the_one_that_was_built_so(preset, conditions):
+    expected = uneven_generator(preset, (8, 8, 1), conditions)
+    with computing_in("bfloat16"):
+        rough = uneven_generator(preset, (8, 8, 1), conditions)
+    found = in_full_precision(rough)
+    for weight, same in zip(found.weights, rough.weights, strict=True):
+        np.testing.assert_array_equal(weight, same)
+    random = np.random.default_rng(0)
+    z = random.standard_normal((4, PRESETS[preset].latent)).astype(np.float32)
+    values = [z, np.float32([[1, 1], [1, -1], [-1, 1], [-1, -1]])] if conditions else z
+    found.set_weights(expected.get_weights())
+    np.testing.assert_allclose(found(values, training=False), expected(values, training=False), atol=1e-6)
+    assert in_full_precision(expected) is expected
 
 
 def weights(seed, method=METHOD):

@@ -41,7 +41,6 @@ def data_of(
     generator: str,
 ) -> dict[str, Any]:
     """Return what the page shows, as JSON has it. Scores of another generator than this digest's are left out."""
-    epochs = _rows(folder / "history.csv", ["epoch", "d_loss", "g_loss", "images_seen", "seconds"])
     space, scores = _scores(folder / "evaluation.json", generator)
     return {
         "layers": layers,
@@ -52,13 +51,13 @@ def data_of(
         "combinations": _combinations(frequencies),
         "directions": _best(directions, rescoring.load_own(folder / "directions.csv")) if directions else [],
         "report": {
-            "charts": _charts(epochs, folder / "metrics.csv"),
+            "charts": _charts(folder),
             "samples": _samples(folder / "samples"),
             "space": space,
             "scores": scores,
             "metrics": [[name, "lower" if metric.lower_is_better else "higher"] for name, metric in METRICS.items()],
             "settings": [
-                [name, str(value)] for name, value in {**configs.rows(config), **_speed(epochs), **machine}.items()
+                [name, str(value)] for name, value in {**configs.rows(config), **machine, **_speed(folder)}.items()
             ],
         },
     }
@@ -98,22 +97,25 @@ def _best(directions: Directions, own: Mapping[str, float]) -> list[dict[str, An
     return [{"name": name, "vector": vectors[name]} for name in names]
 
 
-def _charts(epochs: list[list[float]], metrics: Path) -> list[dict[str, Any]]:
+def _charts(folder: Path) -> list[dict[str, Any]]:
     """The curves: both losses by epoch, and each metric that was taken while training by thousands of images."""
-    charts = [{"of": "losses", "names": ["D", "G"], "rows": [row[:3] for row in epochs]}]
+    losses = _rows(folder / "history.csv", ["epoch", "d_loss", "g_loss"])
+    charts = [{"of": "losses", "names": ["D", "G"], "rows": losses}] if len(losses) > 1 else []
     for name in METRICS:
         for splits in ((TRAIN, HELD_OUT), (TRAIN,)):  # the latter where no photos were held out
             columns = [name if split == TRAIN else f"{name}_{split}" for split in splits]
-            if rows := _rows(metrics, ["kimg", *columns]):
+            rows = _rows(folder / "metrics.csv", ["kimg", *columns])
+            if len(rows) > 1:
                 charts.append({"of": name, "names": splits, "rows": rows})
                 break
-    return [chart for chart in charts if len(chart["rows"]) > 1]
+    return charts
 
 
-def _speed(epochs: list[list[float]]) -> dict[str, object]:
-    """How many images D has seen, and how many per second; nothing of a run that has not ended an epoch."""
-    seconds = sum(row[-1] for row in epochs)
-    return {"images_seen": int(epochs[-1][3]), "images_per_second": round(epochs[-1][3] / seconds)} if seconds else {}
+def _speed(folder: Path) -> dict[str, str]:
+    """Photos per second, from the first step to the last; nothing of a run that has not ended an epoch."""
+    epochs = _rows(folder / "history.csv", ["images_seen", "seconds"])
+    seconds = sum(spent for _, spent in epochs)
+    return {"photos_per_second": f"{epochs[-1][0] / seconds:.3g}"} if seconds else {}
 
 
 def _rows(path: Path, names: Sequence[str]) -> list[list[float]]:
@@ -149,6 +151,6 @@ def _scores(path: Path, generator: str) -> tuple[str | None, dict[str, Any]]:
         evaluation = json.loads(path.read_text(encoding="utf-8"), parse_constant=lambda name: None)
         if evaluation["generator"] == generator:
             return (evaluation["features"] or {}).get("name"), evaluation["scores"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         pass
     return None, {}

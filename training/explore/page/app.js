@@ -9,10 +9,12 @@ const TEXTS = {
     film: "Save the walk", link: "Link to this face", report: "The training", losses: "Loss by epoch", kimg: "by thousands of photos seen",
     samples: "Samples after epoch", scores: "Scores", settings: "Settings", face: "Face", of: "of",
     better: {lower: "lower is better", higher: "higher is better"},
-    floor: "held-out photos", train: "faces against training photos", held_out: "faces against held-out photos",
     labels: "Attributes of the faces", any: "as in the photos", yes: "yes", no: "no", error: "Drawing failed",
     licence: "CelebA (Liu et al. 2015) is for non-commercial research only, and so is what was trained on it. Real photos are not shown: the people in them did not agree to be on this page.",
-    names: {frechet: "Fréchet distance", kid: "KID", swd: "SWD"},
+    space: "feature space",
+    names: {
+      frechet: "Fréchet distance", kid: "KID", swd: "SWD", floor: "held-out photos", train: "faces against training photos", held_out: "faces against held-out photos",
+    },
   },
   ko: {
     intro: "실제로 존재하지 않는 얼굴입니다. 사진으로 학습한 작은 신경망이 브라우저 안에서 바로 그리며, 어떤 데이터도 밖으로 보내지 않습니다.",
@@ -21,10 +23,11 @@ const TEXTS = {
     link: "이 얼굴의 링크", report: "학습 기록", losses: "에포크별 손실", kimg: "(학습한 사진 수별, 단위: 천 장)", samples: "샘플: 에포크",
     scores: "평가 점수", settings: "설정", face: "얼굴", of: "/",
     better: {lower: "낮을수록 좋음", higher: "높을수록 좋음"},
-    floor: "학습에 쓰지 않은 사진", train: "얼굴을 학습 사진과 비교", held_out: "얼굴을 학습에 쓰지 않은 사진과 비교",
     labels: "얼굴의 속성", any: "실제 사진의 비율대로", yes: "예", no: "아니요", error: "얼굴을 그리지 못했습니다",
     licence: "CelebA(Liu et al. 2015)는 비상업적 연구에만 쓸 수 있으며, CelebA로 학습한 결과물도 마찬가지입니다. 사진 속 인물이 이 페이지에 실리는 데 동의하지 않았으므로 실제 사진은 보여 주지 않습니다.",
+    space: "특징 공간",
     names: {
+      floor: "학습에 쓰지 않은 사진", train: "얼굴을 학습 사진과 비교", held_out: "얼굴을 학습에 쓰지 않은 사진과 비교",
       frechet: "프레셰 거리", kid: "KID", swd: "SWD", precision: "정밀도", recall: "재현율", density: "밀도", coverage: "커버리지",
       "5_o_Clock_Shadow": "수염 자국", Arched_Eyebrows: "아치형 눈썹", Attractive: "매력적인 얼굴", Bags_Under_Eyes: "불룩한 눈 밑", Bald: "대머리", Bangs: "앞머리", Big_Lips: "두꺼운 입술", Big_Nose: "큰 코",
       Black_Hair: "검은 머리", Blond_Hair: "금발", Blurry: "흐릿한 사진", Brown_Hair: "갈색 머리", Bushy_Eyebrows: "짙은 눈썹", Chubby: "통통한 얼굴", Double_Chin: "이중 턱", Eyeglasses: "안경", Goatee: "염소수염",
@@ -40,7 +43,9 @@ if (!DATA.title) document.title = document.getElementById("title").textContent =
 for (const element of document.querySelectorAll("[data-text]")) element.textContent = TEXT[element.dataset.text];
 
 const $ = id => document.getElementById(id);
-const nameOf = name => TEXT.names[name] ?? TEXT[name] ?? name.replace(/_/g, " ");
+const nameOf = name => Object.hasOwn(TEXT.names, name) ? TEXT.names[name] : name.replace(/_/g, " ");
+const figure = value => Number.isFinite(value) ? Number(value.toPrecision(4)).toString() : "";
+const faceNumber = value => Math.max(1, Math.min(1e9, Math.round(Number(value)) || 1));
 const [HEIGHT, WIDTH, CHANNELS] = DATA.shape;
 const FACES = 24, FRAMES = 48;
 const state = {first: 1, chosen: 1, second: null, psi: 1, strengths: {}, answers: {}};
@@ -181,7 +186,7 @@ function recall() {
   const parts = new URLSearchParams(location.hash.slice(1));
   const number = (name, otherwise) => Number.isFinite(parseFloat(parts.get(name))) ? parseFloat(parts.get(name)) : otherwise;
   state.chosen = number("face", 1);
-  state.first = number("wall", 1);
+  state.first = faceNumber(parts.get("wall"));
   state.second = parts.has("to") ? number("to", null) : null;
   state.psi = Math.max(0.3, Math.min(1, number("variety", 1)));
   state.strengths = {}; state.answers = {};
@@ -267,9 +272,9 @@ function controls() {
   for (const select of $("labels").querySelectorAll("select")) select.value = state.answers[select.dataset.name] ?? "";
   marked();
 }
-function turnTo(face) { state.first = face; controls(); remember(); drawWall().catch(complain); }
+function turnTo(face) { state.first = faceNumber(face); controls(); remember(); drawWall().catch(complain); }
 $("more").onclick = () => turnTo(state.first + FACES);
-$("first").onchange = () => turnTo(Math.max(1, Math.min(1e9, Math.round(Number($("first").value)) || 1)));
+$("first").onchange = () => turnTo($("first").value);
 $("psi").oninput = () => { state.psi = Number($("psi").value); controls(); drawFace().catch(complain); drawWall().catch(complain); };
 $("reset").onclick = () => { state.strengths = {}; controls(); drawFace().catch(complain); };
 $("save").onclick = () => $("face").toBlob(blob => saved(blob, `face-${state.chosen}.png`));
@@ -299,13 +304,17 @@ function chart({of, names, rows}) {
   const svg = element("svg", {viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": title, tabindex: 0});
   for (const value of [low, (low + top) / 2, top]) {
     svg.append(element("line", {x1: left, x2: width - 8, y1: y(value), y2: y(value), stroke: "var(--line)"}));
-    svg.append(element("text", {x: 0, y: y(value) + 4}, value.toPrecision(2)));
+    svg.append(element("text", {x: 0, y: y(value) + 4}, Number(value.toPrecision(2)).toString()));
   }
+  const legend = document.createElement("p");
   names.forEach((name, column) => {
     const stroke = column ? "var(--mark)" : "var(--other)";
     const points = rows.map((row, i) => `${x(i)},${y(row[column + 1])}`).join(" ");
     svg.append(element("polyline", {points, fill: "none", stroke, "stroke-width": 2}));
-    svg.append(element("text", {x: width - 8, y: y(rows[rows.length - 1][column + 1]) - 5, style: `fill:${stroke}`, "text-anchor": "end"}, nameOf(name)));
+    const entry = document.createElement("span");
+    entry.textContent = `― ${nameOf(name)} `;
+    entry.style.color = stroke;
+    legend.append(entry);
   });
   const line = element("line", {y1: 8, y2: height - bottom, stroke: "currentColor", visibility: "hidden"});
   const told = document.createElement("p");
@@ -317,7 +326,7 @@ function chart({of, names, rows}) {
     const [place, ...figures] = rows[at];
     for (const end of ["x1", "x2"]) line.setAttribute(end, x(at));
     line.setAttribute("visibility", "visible");
-    told.textContent = `${place}: ${figures.map((value, i) => `${nameOf(names[i])} ${value.toFixed(3)}`).join(", ")}`;
+    told.textContent = `${place}: ${figures.map((value, i) => `${nameOf(names[i])} ${figure(value)}`).join(", ")}`;
   };
   svg.onpointermove = event => {
     const box = svg.getBoundingClientRect();
@@ -325,7 +334,7 @@ function chart({of, names, rows}) {
   };
   svg.onkeydown = event => { const step = {ArrowLeft: -1, ArrowRight: 1}[event.key]; if (step) { point(at + step); event.preventDefault(); } };
   svg.append(line);
-  $("curves").append(told, svg);
+  $("curves").append(told, svg, legend);
 }
 function samples() {
   const shown = DATA.report.samples;
@@ -356,8 +365,7 @@ function table(title, head, rows) {
 function report() {
   DATA.report.charts.forEach(chart); samples();
   const {scores, settings, space} = DATA.report, columns = Object.keys(scores);
-  const figure = value => Number.isFinite(value) ? Number(value.toPrecision(4)).toString() : "";
-  table(space ? `${TEXT.scores} (${nameOf(space)})` : TEXT.scores, ["", ...columns.map(name => TEXT[name] || name), ""], DATA.report.metrics.map(([name, better]) =>
+  table(space ? `${TEXT.scores} (${TEXT.space} ${space})` : TEXT.scores, ["", ...columns.map(nameOf), ""], DATA.report.metrics.map(([name, better]) =>
     [nameOf(name), ...columns.map(column => figure(scores[column][name])), TEXT.better[better]]).filter(row => row.slice(1, -1).some(Boolean)));
   table(TEXT.settings, [], settings);
 }
