@@ -246,7 +246,7 @@ def draw_curve(runs: list[Run], path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(1, 2, figsize=(10, 4), sharey=True, layout="constrained")
+    figure, axes = pyplot.subplots(1, 2, figsize=(10, 5.5), sharey=True, layout="constrained")
     for run in runs:
         scored = run.scored()
         distances = [one.figures["train"]["frechet"] for one in scored]
@@ -258,7 +258,7 @@ def draw_curve(runs: list[Run], path: Path) -> None:
         if floors:
             axis.axhline(floors[-1], color="grey", linestyle=":", label="held-out photos")
     axes[0].set_ylabel("Frechet distance, lower is better")
-    axes[0].legend(fontsize="small")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower left", fontsize="small")  # names are long
     figure.savefig(path, dpi=100)
     pyplot.close(figure)
 
