@@ -26,8 +26,8 @@ CHANGED = 0.88
 # Of the predictor. Of 40,000 z of `lite` it then explains 0.89 of the scores' variance; a linear model 0.65.
 WIDTH, UPDATES, BATCH, RATE = 512, 3_000, 256, 2e-3
 
-# Of the directions: 400 steps with 64 faces each, 12 s on two cores (AMD EPYC). An answer counts as half changed where
-# the score is 0, and as nine tenths changed at 0.55 standard deviations of the score beyond.
+# Of the directions: 400 steps with 64 faces each. An answer counts as half changed where the score is 0, and as nine
+# tenths changed at 0.55 standard deviations of the score beyond.
 STEPS, FACES, DIRECTION_RATE, SOFTNESS = 400, 64, 0.03, 0.25
 
 
