@@ -145,9 +145,8 @@ PRESETS = {
     ),
     # Huang et al. 2024, "The GAN is dead; long live the GAN!", its FFHQ-64; for 256 pixels the authors take gammas of
     # 150 to 15. Gamma was chosen for three channels; on grey, where one channel carries what three did, 2 acts as 6
-    # would in colour: values from 0.5 to 8 are worth a try. There G and D draw z anew, here
-    # G learns from the z that D has just seen; the authors compute in float16, G's last convolution too, which is
-    # float32 here.
+    # would in colour (derived, not measured). There G and D draw z anew, here G learns from the z that D has just seen;
+    # the authors compute in float16, G's last convolution too, which is float32 here.
     # In batches of 4 with penalties every 4th step, for a CPU: it learns at rates of 1e-4 and ran away at 4e-4, after
     # 2,700 photos; in an eighth of its channels 4e-4 draws faces after 4,000 photos, and 1e-4 is slower.
     "r3gan": Preset(

@@ -129,7 +129,7 @@ def test_it_holds_the_report_of_the_run(written):
     epochs = [entry["epoch"] for entry in report["samples"]]
     assert (len(epochs), epochs[0], epochs[-1]) == (12, 1, 20)
     assert (report["space"], report["scores"]["train"]["frechet"]) == ("judge", 2.25)
-    assert ["photos_per_second", "640"] in report["settings"]
+    assert ["photos_per_second (wall clock)", "640"] in report["settings"]
     assert ["frechet", "lower"] in report["metrics"]
     assert ["processor", "a <fast> one"] in report["settings"]
 

@@ -112,10 +112,10 @@ def _charts(folder: Path) -> list[dict[str, Any]]:
 
 
 def _speed(folder: Path) -> dict[str, str]:
-    """Photos per second, from the first step to the last; nothing of a run that has not ended an epoch."""
+    """Photos per second of the clock on the wall; nothing of a run that has not ended an epoch."""
     epochs = _rows(folder / "history.csv", ["images_seen", "seconds"])
     seconds = sum(spent for _, spent in epochs)
-    return {"photos_per_second": f"{epochs[-1][0] / seconds:.3g}"} if seconds else {}
+    return {"photos_per_second (wall clock)": f"{epochs[-1][0] / seconds:.3g}"} if seconds else {}
 
 
 def _rows(path: Path, names: Sequence[str]) -> list[list[float]]:
