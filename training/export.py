@@ -41,14 +41,14 @@ def main(folder: Path, form: str, out: Path | None) -> None:
         out = out or folder / f"generator{portable.SUFFIXES[form]}"
         portable.check(form, out)
         generator = draw.load(path)
-        portable.write(generator, form, out)
-    moves = {}
-    if (folder / directions.FILE_NAME).exists():
-        found = directions.load(folder)
-        if warning := directions.outdated(folder, found, draw.digest(path)):
-            print(warning)
-        moves = dict(zip(found.names, found.vectors.round(6).tolist(), strict=True))
-    card = portable.card(generator, config.method.latent_distribution, config.conditions, moves)
+        moves = {}
+        if (folder / directions.FILE_NAME).exists():
+            found = directions.load(folder)
+            if warning := directions.outdated(folder, found, draw.digest(path)):
+                print(warning)
+            moves = dict(zip(found.names, found.vectors.round(6).tolist(), strict=True))
+        card = portable.card(generator, config.method.latent_distribution, config.conditions, moves)
+        portable.write(generator, form, out, card)
     described = out.with_name(out.name + ".json")
     write_text(described, json.dumps(card) + "\n")
     print(f"{out}: the generator; {described}: its inputs and its output.")

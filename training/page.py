@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from PIL import Image
 
 from training import config as configs
 from training.explore import directions
@@ -19,9 +20,14 @@ from training.quiet import startup_messages_hidden
     "--title", help="Heading of the page.  [default: that these faces do not exist, in the reader's language]"
 )
 @click.option(
+    "--neighbours",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="The picture of training.evaluate --neighbours, faces beside real photos: shown when a reader asks for it.",
+)
+@click.option(
     "--out", type=click.Path(path_type=Path, dir_okay=False), default="faces.html", help="The HTML file to write."
 )
-def main(folder: Path, title: str | None, out: Path) -> None:
+def main(folder: Path, title: str | None, neighbours: Path | None, out: Path) -> None:
     """Write one HTML file in which the generator of a run draws faces: it needs no server and no network.
 
     A wall of faces, sliders for the directions of training.directions, a walk between two faces, and the report of the
@@ -29,6 +35,7 @@ def main(folder: Path, title: str | None, out: Path) -> None:
     """
     config, path = configs.load_with_generator(folder)
     check_parent(out)
+    photos = _opened(neighbours) if neighbours else None
     found = directions.load(folder) if (folder / directions.FILE_NAME).exists() else None
     with startup_messages_hidden():
         from training import draw
@@ -39,7 +46,9 @@ def main(folder: Path, title: str | None, out: Path) -> None:
         layers = describe(draw.load(path))
     frequencies = labels.load(folder) if config.conditions else None
     machine = configs.load(folder).machine
-    text = page.build(title, page.data_of(folder, config, machine, layers, found, frequencies, draw.digest(path)))
+    text = page.build(
+        title, page.data_of(folder, config, machine, layers, found, frequencies, draw.digest(path), photos)
+    )
     write_text(out, text)
     print(f"{out}: {len(text.encode()) / 1e6:.1f} MB. Open it in a browser.")
     if found and (warning := directions.outdated(folder, found, draw.digest(path))):
@@ -48,6 +57,17 @@ def main(folder: Path, title: str | None, out: Path) -> None:
         print(
             f"It has no sliders: they come from python -m training.directions --run {folder} --shards data/*.tfrecord"
         )
+
+
+def _opened(picture: Path) -> Image.Image:
+    try:
+        with Image.open(picture) as image:
+            return image.convert("RGB")
+    except OSError:
+        raise click.BadParameter(
+            f"{picture} cannot be read as a picture; training.evaluate --neighbours writes one.",
+            param_hint="--neighbours",
+        ) from None
 
 
 if __name__ == "__main__":

@@ -100,6 +100,8 @@ def test_the_card_says_what_goes_in_and_what_comes_out(tmp_path):
     assert card["output"]["shape"] == ["batch", 16, 16, 1]
     assert card["directions"] == {"Smiling": [1.0, *63 * [0.0]]}
     assert "scale the sum to the length" in card["use_of_directions"]
+    inside = tf.saved_model.load(str(tmp_path / "faces")).signatures["about"]()["card"].numpy()
+    assert json.loads(inside) == card, "a SavedModel says it too"
     assert (tmp_path / "faces").stat().st_mode & 0o777 == 0o755
 
 

@@ -97,8 +97,9 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def written(run):
-    out = run.parent / "faces.html"
-    return out, page.succeeds("--run", run, "--out", out, "--title", "Faces & <friends>")
+    out, pairs = run.parent / "faces.html", run.parent / "copies.png"
+    write_png(pairs, np.full((8, 32, 1), 200, np.uint8))
+    return out, page.succeeds("--run", run, "--out", out, "--title", "Faces & <friends>", "--neighbours", pairs)
 
 
 def data_in(text):
@@ -147,6 +148,7 @@ def test_a_run_that_is_still_going_shows_what_there_is(run, tmp_path):
     data = data_in((tmp_path / "faces.html").read_text(encoding="utf-8"))
     assert data["title"] is None
     assert (data["directions"], data["report"]["charts"], data["report"]["samples"]) == ([], [], [])
+    assert data["report"]["photos"] is None, "real photos are there only where they were asked for"
 
 
 def test_what_was_found_of_an_earlier_generator_is_left_out_or_said_to_be_so(run, tmp_path):
@@ -178,6 +180,9 @@ def test_damaged_records_are_left_out(run, tmp_path, name, content):
 def test_what_is_wrong_is_one_message(run, tmp_path):
     assert "is not a run" in page.is_refused("--run", tmp_path, "--out", tmp_path / "faces.html")
     assert "is not a folder" in page.is_refused("--run", run, "--out", tmp_path / "none/faces.html")
+    asked = ("--run", run, "--out", tmp_path / "faces.html", "--neighbours")
+    assert "config.json cannot be read as a picture" in page.is_refused(*asked, run / "config.json")
+    assert "does not exist" in page.is_refused(*asked, tmp_path / "copies.png")
     import keras
 
     z = keras.Input((64,), name="z")
@@ -320,3 +325,19 @@ def test_the_curves_tell_their_figures_to_the_keyboard_too(browser, written):
     assert said[1].text.endswith("6")
     assert " 7, " in said[1].text
     assert "judge" in browser.find_element(By.CSS_SELECTOR, "#tables summary").text
+
+
+def test_real_photos_are_shown_when_the_reader_asks(browser, written, run, tmp_path):
+    from selenium.webdriver.common.by import By
+
+    opened(browser, written[0])
+    picture = browser.find_element(By.CSS_SELECTOR, "#photos img")
+    assert not picture.is_displayed()
+    browser.find_element(By.CSS_SELECTOR, "#photos summary").click()
+    assert picture.is_displayed()
+    assert browser.execute_script("return arguments[0].naturalWidth", picture) == 32
+    assert browser.find_element(By.CSS_SELECTOR, "#photos p").text.endswith(("this page.", "마세요."))
+    page.succeeds("--run", run, "--out", tmp_path / "faces.html")
+    opened(browser, tmp_path / "faces.html")
+    assert browser.find_elements(By.CSS_SELECTOR, "#photos img") == []
+    assert browser.find_element(By.CSS_SELECTOR, "#photos p").text.endswith(("this page.", "않습니다."))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -71,8 +72,11 @@ def check(form: str, out: Path) -> None:
         raise UsageError(f"{out}: the name of such a file ends in {SUFFIXES[form]}.")
 
 
-def write(generator: keras.Model, form: str, out: Path) -> None:
-    """Write a generator, whole or not at all; `check` has been called."""
+def write(generator: keras.Model, form: str, out: Path, described: dict[str, Any]) -> None:
+    """Write a generator, whole or not at all; `check` has been called.
+
+    A SavedModel holds what `card` returns too: its signature `about` returns it as JSON, a string.
+    """
     model = portable(generator)
     if form != "saved_model":
         with replacing(out) as partial:
@@ -83,12 +87,24 @@ def write(generator: keras.Model, form: str, out: Path) -> None:
         return
     place = Path(tempfile.mkdtemp(prefix=f"{out.name}.partial-", dir=out.parent))
     try:
-        model.export(place, format="tf_saved_model", verbose=False)
+        _save(model, json.dumps(described), place)
         place.chmod(0o755)
         place.rename(out)
     except BaseException:
         shutil.rmtree(place, ignore_errors=True)
         raise
+
+
+def _save(model: keras.Model, about: str, place: Path) -> None:
+    """Write a SavedModel as Keras's `export` does, with one more signature."""
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    inputs = [
+        keras.InputSpec(shape=(None, entry.shape[-1]), dtype="float32", name=entry.name) for entry in model.inputs
+    ]
+    archive.add_endpoint("serve", model.__call__, [inputs] if len(inputs) > 1 else inputs)
+    archive.add_endpoint("about", tf.function(lambda: {"card": tf.constant(about)}, input_signature=[]))
+    archive.write_out(place, verbose=False)
 
 
 def _litert(model: keras.Model) -> bytes:

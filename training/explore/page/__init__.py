@@ -39,8 +39,12 @@ def data_of(
     directions: Directions | None,
     frequencies: LabelFrequencies | None,
     generator: str,
+    photos: Image.Image | None,
 ) -> dict[str, Any]:
-    """Return what the page shows, as JSON has it. Scores of another generator than this digest's are left out."""
+    """Return what the page shows, as JSON has it. Scores of another generator than this digest's are left out.
+
+    `photos` are real ones beside faces, which the page hides until its reader asks for them.
+    """
     space, scores = _scores(folder / "evaluation.json", generator)
     return {
         "layers": layers,
@@ -53,6 +57,7 @@ def data_of(
         "report": {
             "charts": _charts(folder),
             "samples": _samples(folder / "samples"),
+            "photos": photos and _picture(photos),
             "space": space,
             "scores": scores,
             "metrics": [[name, "lower" if metric.lower_is_better else "higher"] for name, metric in METRICS.items()],
@@ -131,14 +136,17 @@ def _rows(path: Path, names: Sequence[str]) -> list[list[float]]:
 def _samples(folder: Path) -> list[dict[str, Any]]:
     found = sorted(folder.glob("epoch-*.png"))
     chosen = [found[round(place)] for place in np.linspace(0, len(found) - 1, min(len(found), MAX_SAMPLES))]
-    return [{"epoch": int(path.stem.partition("-")[2]), "picture": _picture(path)} for path in chosen]
+    return [{"epoch": int(path.stem.partition("-")[2]), "picture": _picture(_corner(path))} for path in chosen]
 
 
-def _picture(path: Path) -> str:
+def _corner(path: Path) -> Image.Image:
     with Image.open(path) as grid:
-        corner = grid.crop((0, 0, min(grid.width, SAMPLE_PIXELS), min(grid.height, SAMPLE_PIXELS)))
+        return grid.crop((0, 0, min(grid.width, SAMPLE_PIXELS), min(grid.height, SAMPLE_PIXELS)))
+
+
+def _picture(image: Image.Image) -> str:
     buffer = io.BytesIO()
-    corner.save(buffer, "WEBP", quality=80)
+    image.save(buffer, "WEBP", quality=80)
     return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 

@@ -10,7 +10,10 @@ const TEXTS = {
     samples: "Samples after epoch", scores: "Scores", settings: "Settings", face: "Face", of: "of",
     better: {lower: "lower is better", higher: "higher is better"},
     labels: "Attributes of the faces", any: "as in the photos", yes: "yes", no: "no", error: "Drawing failed",
-    licence: "CelebA (Liu et al. 2015) is for non-commercial research only, and so is what was trained on it. Real photos are not shown: the people in them did not agree to be on this page.",
+    licence: "CelebA (Liu et al. 2015) is for non-commercial research only, and so is what was trained on it.",
+    hidden: "Real photos are not shown: the people in them did not agree to be on this page.",
+    photos: "Show real photos: each face, and at its right the training photo nearest to it",
+    reason: "They are here to check that no face is a copy of a photo. The people in the photos did not agree to be shown: do not publish this page.",
     space: "feature space",
     names: {
       frechet: "Fréchet distance", kid: "KID", swd: "SWD", floor: "held-out photos", train: "faces against training photos", held_out: "faces against held-out photos",
@@ -24,7 +27,10 @@ const TEXTS = {
     scores: "평가 점수", settings: "설정", face: "얼굴", of: "/",
     better: {lower: "낮을수록 좋음", higher: "높을수록 좋음"},
     labels: "얼굴의 속성", any: "실제 사진의 비율대로", yes: "예", no: "아니요", error: "얼굴을 그리지 못했습니다",
-    licence: "CelebA(Liu et al. 2015)는 비상업적 연구에만 쓸 수 있으며, CelebA로 학습한 결과물도 마찬가지입니다. 사진 속 인물이 이 페이지에 실리는 데 동의하지 않았으므로 실제 사진은 보여 주지 않습니다.",
+    licence: "CelebA(Liu et al. 2015)는 비상업적 연구에만 쓸 수 있으며, CelebA로 학습한 결과물도 마찬가지입니다.",
+    hidden: "사진 속 인물이 이 페이지에 실리는 데 동의하지 않았으므로 실제 사진은 보여 주지 않습니다.",
+    photos: "실제 사진 보기: 각 얼굴과, 그 오른쪽에 가장 가까운 학습 사진",
+    reason: "얼굴이 학습 사진을 베낀 것이 아닌지 확인하기 위한 사진입니다. 사진 속 인물이 공개에 동의하지 않았으므로 이 페이지를 공개하지 마세요.",
     space: "특징 공간",
     names: {
       floor: "학습에 쓰지 않은 사진", train: "얼굴을 학습 사진과 비교", held_out: "얼굴을 학습에 쓰지 않은 사진과 비교",
@@ -350,20 +356,32 @@ function samples() {
   $("samples").append(label, image);
   update();
 }
+function photos() {
+  const picture = DATA.report.photos, reason = document.createElement("p");
+  reason.textContent = picture ? TEXT.reason : TEXT.hidden;
+  if (!picture) return $("photos").append(reason);
+  const image = new Image();
+  image.src = picture; image.alt = TEXT.photos;
+  $("photos").append(folded(TEXT.photos, false, reason, image));
+}
+function folded(title, open, ...content) {
+  const details = document.createElement("details"), summary = document.createElement("summary");
+  details.open = open;
+  summary.textContent = title;
+  details.append(summary, ...content);
+  return details;
+}
 function table(title, head, rows) {
   if (!rows.length) return;
-  const details = document.createElement("details"), summary = document.createElement("summary"), made = document.createElement("table");
-  details.open = head.length > 0;
-  summary.textContent = title;
+  const made = document.createElement("table");
   for (const cells of head.length ? [head, ...rows] : rows) {
     const row = made.insertRow();
     cells.forEach((cell, i) => { const at = document.createElement(i && cells !== head ? "td" : "th"); at.textContent = cell; row.append(at); });
   }
-  details.append(summary, made);
-  $("tables").append(details);
+  $("tables").append(folded(title, head.length > 0, made));
 }
 function report() {
-  DATA.report.charts.forEach(chart); samples();
+  DATA.report.charts.forEach(chart); samples(); photos();
   const {scores, settings, space} = DATA.report, columns = Object.keys(scores);
   table(space ? `${TEXT.scores} (${TEXT.space} ${space})` : TEXT.scores, ["", ...columns.map(nameOf), ""], DATA.report.metrics.map(([name, better]) =>
     [nameOf(name), ...columns.map(column => figure(scores[column][name])), TEXT.better[better]]).filter(row => row.slice(1, -1).some(Boolean)));
