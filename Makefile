@@ -7,6 +7,8 @@ EPOCHS ?= 20
 ARGS ?=
 SHARD_ARGS ?=
 PYTHON ?= python3
+# Processes of `make test`, each of up to 2.4 GB.
+WORKERS ?= 2
 VENV ?= .venv
 
 STAND_INS := $(DATA)/sample_photos
@@ -43,7 +45,7 @@ train: shards ## Train PRESET=classic for EPOCHS=20 on the shards; resumes where
 	@$(RUNNER) -m training.run --shards $(DATA)/*.tfrecord --preset $(PRESET) --epochs $(EPOCHS) --out "$(RUN)" $(ARGS)
 
 test: $(TEST_READY) ## Run every test
-	@$(RUNNER) -m pytest --numprocesses 2 --dist loadfile
+	@$(RUNNER) -m pytest --numprocesses $(WORKERS) --dist loadfile
 
 lint: $(TEST_READY) ## Check style
 	@$(RUNNER) -m ruff check .

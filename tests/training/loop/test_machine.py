@@ -40,7 +40,7 @@ def test_every_preset_trains_with_avx2_alone():
 
 
 def test_without_onednn_what_needs_it_is_refused_and_others_train():
-    said = steps_of(*PRESETS, TF_ENABLE_ONEDNN_OPTS="0")
+    said = steps_of("classic", "lite", "r3gan", TF_ENABLE_ONEDNN_OPTS="0")
     assert "unset TF_ENABLE_ONEDNN_OPTS" in said.pop("r3gan")["refused"]
     assert all(map(math.isfinite, (loss for line in said.values() for loss in line["losses"])))
 
