@@ -58,7 +58,13 @@ def main(shards: tuple[str, ...], more_shards: tuple[str, ...], kimg: float, see
         print("There are no valid and no test photos: the accuracy is that on the training photos, and too optimistic.")
     with file_errors_reported():
         model, card = attributes.train(
-            train_shards, checked, checked_on or "train", kimg, seed, log=lambda line: print(line, flush=True)
+            train_shards,
+            checked,
+            checked_on or "train",
+            kimg,
+            seed,
+            log=lambda line: print(line, flush=True),
+            shift=attributes.SHIFT if judge else 0.0,
         )
         attributes.save(space.features_dir(found), model, card, attributes.JUDGE if judge else attributes.NAME)
     print(
