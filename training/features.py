@@ -21,7 +21,7 @@ MAX_CHECKED = 20_000
     default=100.0,
     help="Length in thousands of photos; 100 take minutes.",
 )
-@click.option("--seed", type=SEED, default=0, help="Seed of weights, order and flips.")
+@click.option("--seed", type=SEED, default=0, help="Seed of weights, order, flips, shifts and dropout.")
 @click.option(
     "--judge",
     is_flag=True,

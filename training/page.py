@@ -13,6 +13,9 @@ from training.files import write_text
 from training.options import check_parent, run_option
 from training.quiet import startup_messages_hidden
 
+MAX_SIDE = 4096
+"""Of a picture of real photos, in pixels: larger ones are made smaller. WebP ends at 16,383."""
+
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @run_option
@@ -61,9 +64,11 @@ def main(folder: Path, title: str | None, neighbours: Path | None, out: Path) ->
 
 def _opened(picture: Path) -> Image.Image:
     try:
-        with Image.open(picture) as image:
-            return image.convert("RGB")
-    except OSError:
+        with Image.open(picture) as opened:
+            image = opened.convert("RGB")
+        image.thumbnail((MAX_SIDE, MAX_SIDE))
+        return image
+    except Exception:  # decoders meet damaged bytes with OSError, SyntaxError, ValueError and more
         raise click.BadParameter(
             f"{picture} cannot be read as a picture; training.evaluate --neighbours writes one.",
             param_hint="--neighbours",

@@ -171,7 +171,7 @@ PRESETS = {
     ),
     # The best faces per CPU minute: DCGAN's shape with depth where it is cheap (networks/bottleneck.py), the logistic
     # loss, R1 and R2 on every 4th step only, SAN's last layer, batches of 32, Adam three times as fast at first as in
-    # the papers and then slower and slower, an average that begins short.
+    # the papers and a quarter as fast as there from 600 kimg on, an average that begins short.
     # What a search taught: Frechet distance to training photos in the attribute space, after 240,000 images, an average
     # of 0.5 to 7.5 kimg, mostly one seed: two of one method differed by 0.15 then, by up to 0.9 after 120,000. It was
     # made with a copy of the method in PyTorch on a GPU. The plain network has 2.71 there (recall 0.63), 2.98 here.

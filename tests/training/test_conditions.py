@@ -17,7 +17,6 @@ from training.data import labels
 from training.data.shards import find
 from training.evaluate import main as evaluate_command
 from training.features import main as features_command
-from training.metrics.attributes import network
 from training.presets import PRESETS
 from training.run import main as run_command
 from training.sample import main as sample_command
@@ -273,10 +272,11 @@ def test_the_judge_and_the_feature_space_are_two_networks(judged, data):
     assert "The feature space attributes is not in" in said
 
 
-def test_the_judge_alone_sees_photos_shifted_and_only_while_it_is_trained(judged, data):
+def test_the_judge_sees_photos_shifted_while_it_is_trained_and_only_then(judged, data):
     judge = keras.saving.load_model(data / "features/judge.keras", compile=False)
     [moves] = [layer for layer in judge.layers if isinstance(layer, keras.layers.RandomTranslation)]
     photo = np.random.default_rng(0).random((1, 16, 16, 1), np.float32)
     assert len({moves(photo, training=True).numpy().tobytes() for _ in range(8)}) == 8
     np.testing.assert_array_equal(moves(photo, training=False), photo)
-    assert not any(isinstance(layer, keras.layers.RandomTranslation) for layer in network((16, 16, 1), 2).layers)
+    assert (moves.height_factor, moves.width_factor, moves.fill_mode) == (1 / 32, 1 / 32, "nearest")
+    assert json.loads((data / "features/judge.json").read_text())["shift"] == 1 / 32

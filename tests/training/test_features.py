@@ -46,6 +46,8 @@ def test_it_learns_and_says_how_well(learnt):
     assert f"Accuracy {card['accuracy']:.1%} on the 10 valid photos" in output
     assert f"majority-class baseline {card['commonest']:.1%}" in output
     assert len(card["accuracies"]) == 40
+    assert card["shift"] == 0
+    assert not any(isinstance(layer, keras.layers.RandomTranslation) for layer in whole_network(place).layers)
     assert card["accuracy"] == pytest.approx(np.mean(card["accuracies"]), abs=1e-3)
 
 

@@ -1,5 +1,7 @@
 """The page: its arithmetic in V8 against Keras, and the page itself in a browser where there is one."""
 
+import base64
+import io
 import json
 import re
 import shutil
@@ -7,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.command import Command
 from tests.training.by_the_page import apart, drawn, engine
@@ -49,8 +52,6 @@ def test_base64_is_read_where_there_is_no_atob():
     context = engine()
     for count in (2, 3, 4, 256, 257):
         content = bytes(range(256)) * 2
-        import base64
-
         text = base64.b64encode(content[:count]).decode()
         assert json.loads(context.eval(f"JSON.stringify(Array.from(bytesOf('{text}')))")) == list(content[:count])
 
@@ -183,6 +184,10 @@ def test_what_is_wrong_is_one_message(run, tmp_path):
     asked = ("--run", run, "--out", tmp_path / "faces.html", "--neighbours")
     assert "config.json cannot be read as a picture" in page.is_refused(*asked, run / "config.json")
     assert "does not exist" in page.is_refused(*asked, tmp_path / "copies.png")
+    cut = tmp_path / "cut.png"
+    write_png(cut, np.random.default_rng(0).integers(0, 256, (32, 32, 1), np.uint8))
+    cut.write_bytes(cut.read_bytes()[:400])
+    assert "cut.png cannot be read as a picture" in page.is_refused(*asked, cut)
     import keras
 
     z = keras.Input((64,), name="z")
@@ -194,6 +199,14 @@ def test_what_is_wrong_is_one_message(run, tmp_path):
         "--run", tmp_path, "--out", tmp_path / "faces.html"
     )
     assert not (tmp_path / "faces.html").exists()
+
+
+def test_a_picture_that_is_too_wide_for_its_format_is_made_smaller(run, tmp_path):
+    write_png(tmp_path / "wide.png", np.full((4, 20_000, 1), 200, np.uint8))
+    page.succeeds("--run", run, "--out", tmp_path / "faces.html", "--neighbours", tmp_path / "wide.png")
+    picture = data_in((tmp_path / "faces.html").read_text(encoding="utf-8"))["report"]["photos"]
+    with Image.open(io.BytesIO(base64.b64decode(picture.partition(",")[2]))) as shown:
+        assert shown.size == (4096, 1)
 
 
 # In a browser: Debian's chromium and chromium-driver.
@@ -336,8 +349,8 @@ def test_real_photos_are_shown_when_the_reader_asks(browser, written, run, tmp_p
     browser.find_element(By.CSS_SELECTOR, "#photos summary").click()
     assert picture.is_displayed()
     assert browser.execute_script("return arguments[0].naturalWidth", picture) == 32
-    assert browser.find_element(By.CSS_SELECTOR, "#photos p").text.endswith(("this page.", "마세요."))
+    assert browser.find_element(By.CSS_SELECTOR, "#photos p").text.endswith(("publish this page.", "마세요."))
     page.succeeds("--run", run, "--out", tmp_path / "faces.html")
     opened(browser, tmp_path / "faces.html")
     assert browser.find_elements(By.CSS_SELECTOR, "#photos img") == []
-    assert browser.find_element(By.CSS_SELECTOR, "#photos p").text.endswith(("this page.", "않습니다."))
+    assert browser.find_element(By.CSS_SELECTOR, "#photos p").text.endswith(("be on this page.", "않습니다."))
