@@ -46,7 +46,7 @@ SHOWN = 12
 @click.option(
     "--keep-others",
     type=Number(0, 10),
-    default=2.0,
+    default=3.0,
     help="How much a change of all other attributes counts against one of the own; 0 where anything may change.",
 )
 @click.option(
