@@ -199,7 +199,8 @@ PRESETS = {
     # of 3,180 faces, one seed, after 240, 480, 720 and 1,080 kimg:
     # - Those: 1.82, 1.48, 1.34, 1.29. Rates that fall to 5e-5 over 600 kimg: 2.09, 1.29, 1.23 (1.53 after 360); over
     #   900: 2.14, 1.48, 1.18, 1.13. Gammas that rise to 2 over 900: 1.94, 1.51, 1.29, 1.25; together with rates over
-    #   900: 2.08, 1.40, 1.07. The preset has 600 for both, for runs of 20 minutes to an hour; 900 is better after that.
+    #   900: 2.08, 1.40, 1.07. The preset has 600 for both: here 1.62 after 345 kimg, where 900 has 2.02 after 322, but
+    #   1.12 after 934, the mean of five draws 1.09.
     # - Beside rates over 900 (1.18 after 720): to 2e-5 1.21, from 8e-4 to 3e-5 1.17, beta_2 rising to 0.999 1.16,
     #   batches of 64 from 500 kimg on 1.19, G half as wide again 1.11.
     # - Beside rates over 300: both networks half as wide again 1.88, 1.30, 1.19, 1.15; batches of 64 from 300 kimg on
