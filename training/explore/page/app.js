@@ -12,7 +12,7 @@ const TEXTS = {
     labels: "Attributes of the faces", any: "as in the photos", yes: "yes", no: "no", error: "Drawing failed",
     licence: "CelebA (Liu et al. 2015) is for non-commercial research only, and so is what was trained on it.",
     hidden: "Real photos are not shown: the people in them did not agree to be on this page.",
-    photos: "Show real photos", pairs: "Each face has the training photo nearest to it at its right.",
+    photos: "Show real photos", pairs: "To the right of each face is the training photo nearest to it.",
     reason: "They are here to check that no face is a copy of a photo. The people in the photos did not agree to be shown: do not publish this page.",
     space: "feature space",
     names: {
@@ -29,7 +29,7 @@ const TEXTS = {
     labels: "얼굴의 속성", any: "실제 사진의 비율대로", yes: "예", no: "아니요", error: "얼굴을 그리지 못했습니다",
     licence: "CelebA(Liu et al. 2015)는 비상업적 연구에만 쓸 수 있으며, CelebA로 학습한 결과물도 마찬가지입니다.",
     hidden: "사진 속 인물이 이 페이지에 실리는 데 동의하지 않았으므로 실제 사진은 보여 주지 않습니다.",
-    photos: "실제 사진 보기", pairs: "각 얼굴의 오른쪽에 가장 가까운 학습 사진이 있습니다.",
+    photos: "실제 사진 보기", pairs: "각 얼굴의 오른쪽은 그 얼굴과 가장 가까운 학습 사진입니다.",
     reason: "얼굴이 학습 사진을 베낀 것이 아닌지 확인하기 위한 사진입니다. 사진 속 인물이 공개에 동의하지 않았으므로 이 페이지를 공개하지 마세요.",
     space: "특징 공간",
     names: {
