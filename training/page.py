@@ -22,6 +22,7 @@ MAX_SIDE = 4096
 @click.option(
     "--title", help="Heading of the page.  [default: that these faces do not exist, in the reader's language]"
 )
+@click.option("--face", type=click.IntRange(1, 10**9), default=1, help="Number of the face that is chosen at first.")
 @click.option(
     "--neighbours",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
@@ -30,7 +31,7 @@ MAX_SIDE = 4096
 @click.option(
     "--out", type=click.Path(path_type=Path, dir_okay=False), default="faces.html", help="The HTML file to write."
 )
-def main(folder: Path, title: str | None, neighbours: Path | None, out: Path) -> None:
+def main(folder: Path, title: str | None, face: int, neighbours: Path | None, out: Path) -> None:
     """Write one HTML file in which the generator of a run draws faces: it needs no server and no network.
 
     A wall of faces, sliders for the directions of training.directions, a walk between two faces, and the report of the
@@ -50,7 +51,7 @@ def main(folder: Path, title: str | None, neighbours: Path | None, out: Path) ->
     frequencies = labels.load(folder) if config.conditions else None
     machine = configs.load(folder).machine
     text = page.build(
-        title, page.data_of(folder, config, machine, layers, found, frequencies, draw.digest(path), photos)
+        title, page.data_of(folder, config, machine, layers, found, frequencies, draw.digest(path), face, photos)
     )
     write_text(out, text)
     print(f"{out}: {len(text.encode()) / 1e6:.1f} MB. Open it in a browser.")

@@ -354,3 +354,10 @@ def test_real_photos_are_shown_when_the_reader_asks(browser, written, run, tmp_p
     opened(browser, tmp_path / "faces.html")
     assert browser.find_elements(By.CSS_SELECTOR, "#photos img") == []
     assert browser.find_element(By.CSS_SELECTOR, "#photos p").text.endswith(("be on this page.", "않습니다."))
+
+
+def test_the_page_opens_with_the_face_that_it_was_made_for_and_a_link_with_its_own(browser, run, tmp_path):
+    page.succeeds("--run", run, "--out", tmp_path / "faces.html", "--face", 4)
+    for fragment, face in (("", 4), ("#face=7", 7)):
+        opened(browser, tmp_path / "faces.html", fragment)
+        assert browser.execute_script("return state.chosen") == face

@@ -39,10 +39,12 @@ def data_of(
     directions: Directions | None,
     frequencies: LabelFrequencies | None,
     generator: str,
+    face: int,
     photos: Image.Image | None,
 ) -> dict[str, Any]:
     """Return what the page shows, as JSON has it. Scores of another generator than this digest's are left out.
 
+    `face` is the number of the one that is chosen at first.
     `photos` are real ones beside faces, which the page hides until its reader asks for them.
     """
     space, scores = _scores(folder / "evaluation.json", generator)
@@ -50,6 +52,7 @@ def data_of(
         "layers": layers,
         "shape": list(config.image_shape),
         "latent": config.method.latent,
+        "face": face,
         "distribution": config.method.latent_distribution,
         "conditions": list(config.conditions),
         "combinations": _combinations(frequencies),

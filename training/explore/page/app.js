@@ -54,7 +54,7 @@ const figure = value => Number.isFinite(value) ? Number(value.toPrecision(4)).to
 const faceNumber = value => Math.max(1, Math.min(1e9, Math.round(Number(value)) || 1));
 const [HEIGHT, WIDTH, CHANNELS] = DATA.shape;
 const FACES = 24, FRAMES = 48;
-const state = {first: 1, chosen: 1, second: null, psi: 1, strengths: {}, answers: {}};
+const state = {first: 1, chosen: DATA.face, second: null, psi: 1, strengths: {}, answers: {}};
 
 // Random numbers of a face: the same on every machine. mulberry32, and Box and Muller for normal ones.
 function randomsOf(seed) {
@@ -191,7 +191,7 @@ function remember() {
 function recall() {
   const parts = new URLSearchParams(location.hash.slice(1));
   const number = (name, otherwise) => Number.isFinite(parseFloat(parts.get(name))) ? parseFloat(parts.get(name)) : otherwise;
-  state.chosen = number("face", 1);
+  state.chosen = number("face", DATA.face);
   state.first = faceNumber(parts.get("wall"));
   state.second = parts.has("to") ? number("to", null) : null;
   state.psi = Math.max(0.3, Math.min(1, number("variety", 1)));
