@@ -13,9 +13,6 @@ from training.files import write_text
 from training.options import check_parent, run_option
 from training.quiet import startup_messages_hidden
 
-MAX_SIDE = 4096
-"""Of a picture of real photos, in pixels: larger ones are made smaller. WebP ends at 16,383."""
-
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @run_option
@@ -65,10 +62,8 @@ def main(folder: Path, title: str | None, face: int, neighbours: Path | None, ou
 
 def _opened(picture: Path) -> Image.Image:
     try:
-        with Image.open(picture) as opened:
-            image = opened.convert("RGB")
-        image.thumbnail((MAX_SIDE, MAX_SIDE))
-        return image
+        with Image.open(picture) as image:
+            return image.convert("RGB")
     except Exception:  # decoders meet damaged bytes with OSError, SyntaxError, ValueError and more
         raise click.BadParameter(
             f"{picture} cannot be read as a picture; training.evaluate --neighbours writes one.",

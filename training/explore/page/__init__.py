@@ -29,6 +29,8 @@ MAX_SAMPLES = 12
 """Grids of samples, spread over the training."""
 SAMPLE_PIXELS = 256
 """Side of what is shown of a grid: its upper left corner."""
+MAX_SIDE = 4096
+"""Of a picture, in pixels: larger ones are made smaller. WebP ends at 16,383."""
 
 
 def data_of(
@@ -148,6 +150,7 @@ def _corner(path: Path) -> Image.Image:
 
 
 def _picture(image: Image.Image) -> str:
+    image.thumbnail((MAX_SIDE, MAX_SIDE))
     buffer = io.BytesIO()
     image.save(buffer, "WEBP", quality=80)
     return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
