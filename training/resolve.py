@@ -108,17 +108,6 @@ def check_condition(shards: ShardSet, condition: str) -> None:
         raise UsageError(f"Conditions {condition}: the shards have no attribute {missing[0]!r}, but {there}.")
 
 
-def check_san(method: Preset, condition: str) -> None:
-    """Raise UsageError where SAN's layer cannot take the place of the discriminator's last one."""
-    is_conditional_r3gan = method.network == "r3gan" and condition
-    if method.san and (method.network == "sngan" or is_conditional_r3gan):
-        how = " with --condition" if is_conditional_r3gan else ""
-        raise UsageError(
-            f"--san cannot be used with {method.network}{how}: the discriminator must end in a Dense layer. "
-            "Use --no-san."
-        )
-
-
 def check_schedules(method: Preset) -> None:
     """Raise UsageError where a setting goes from one value to another, and nothing says over how many photos."""
     values = {"--" + field.name.replace("_", "-"): getattr(method, field.name) for field in fields(method)}

@@ -110,9 +110,8 @@ def run_here(job: Job) -> Outcome:
         from training.data.pipeline import read_images
         from training.data.shards import find
         from training.loop import status
-        from training.loop.engine import build_on, compile_steps, global_batches
+        from training.loop.engine import build_on, compile_steps, global_batches, means
         from training.loop.strategy import choose, self_test
-        from training.models.progress import means
         from training.presets import PRESETS
 
         devices = choose(job.strategy, job.split, job.deterministic)

@@ -43,9 +43,8 @@ def losses(preset: str, shards: Path, shrink: int, steps: int, batch_size: int, 
         from training.config import Config
         from training.data.pipeline import batches
         from training.data.shards import find
-        from training.loop.engine import build_on, compile_steps
+        from training.loop.engine import build_on, compile_steps, means
         from training.loop.strategy import choose
-        from training.models.progress import means
 
         over = choose("mirrored" if way.devices > 1 else "one", way.devices if way.devices > 1 else None)
     keras.config.set_floatx(way.floats)

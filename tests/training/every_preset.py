@@ -14,11 +14,10 @@ import tensorflow as tf
 
 from training.batch import Batch
 from training.config import Config
-from training.loop.engine import build_on, compile_steps
+from training.loop.engine import build_on, compile_steps, means
 from training.loop.machine import choose_precision
 from training.loop.strategy import Devices
-from training.models.networks import family
-from training.models.progress import means
+from training.models.networks import FAMILIES
 from training.models.step import phases
 from training.presets import PRESETS, Preset
 
@@ -38,7 +37,7 @@ def method_of(name: str) -> Preset:
 
 def take_two_rounds(method: Preset, condition: str = ""):
     """Build the networks, let each of the preset's turns happen twice; return the networks and the mean losses."""
-    side = 16 if method.network == "bottleneck" else 8  # at 8x8 it has no map that z scales
+    side = 16 if method.network == "lite" else 8  # at 8x8 it has no map that z scales
     config = config_of(method, side, condition=condition)
     gan, progress = build_on(OVER, config)
     before = [variable.numpy() for variable in variables(gan)]
@@ -54,7 +53,7 @@ def uneven_generator(preset: str, shape: tuple[int, int, int], conditions: int =
     """A small generator of this preset, of which every weight is something: what starts at 0 would hide faults."""
     method = PRESETS[preset]
     width = 0.0625 if preset == "r3gan" else 0.25
-    generator = family(method.network).generator(shape, method.latent, width, conditions)
+    generator = FAMILIES[method.network].generator(shape, method.latent, width, conditions)
     random = np.random.default_rng(0)
     for weight in generator.trainable_variables:
         weight.assign_add(0.05 * random.standard_normal(weight.shape).astype(np.float32))
@@ -65,7 +64,7 @@ def uneven_generator(preset: str, shape: tuple[int, int, int], conditions: int =
 
 
 def variables(gan):
-    return [v for network in (gan.generator, gan.discriminator) for v in network.network.trainable_weights]
+    return [v for network in (gan.generator, gan.discriminator) for v in network.trainable_weights]
 
 
 def main():

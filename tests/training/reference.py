@@ -119,7 +119,7 @@ def classic_discriminator(images, noises, weights):
     return x.reshape(len(x), -1) @ kernel + bias
 
 
-# Radford et al. 2016, section 4; lite and bottleneck are of its shape.
+# Radford et al. 2016, section 4; lite is of its shape.
 
 
 def dcgan_generator(z, weights, num_upsamplings, slope=0.0, epsilon=1e-5, modulated=False):

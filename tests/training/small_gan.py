@@ -2,12 +2,12 @@
 
 import math
 from dataclasses import replace
-from types import SimpleNamespace
 
 import keras
 import numpy as np
 
-from training.models.gan import GAN, OptimizedNetwork
+from training.models.networks import Family
+from training.models.networks.conditioning import logit
 from training.models.networks.layers import Dropout
 from training.presets import PRESETS
 
@@ -33,21 +33,19 @@ def dense_family():
         x = keras.layers.Dense(math.prod(image_shape), activation="sigmoid")(z)
         return keras.Model(z, keras.layers.Reshape(image_shape)(x))
 
-    def discriminator(image_shape, _width, _conditions):
+    def discriminator(image_shape, _width, _conditions, san):
         image, noise = keras.Input(image_shape), keras.Input((16,))
         x = keras.layers.Dense(16, activation="softplus")(keras.layers.Flatten()(image))
-        return keras.Model([image, noise], keras.layers.Dense(1)(Dropout(0.4)([x, noise])))
+        x = Dropout(0.4)([x, noise])
+        return keras.Model([image, noise], logit(lambda count: keras.layers.Dense(count)(x), x, [], san))
 
-    return SimpleNamespace(generator=generator, discriminator=discriminator)
+    return Family(generator, discriminator)
 
 
 def with_plain_descent(gan, learning_rate):
     """The same networks, updated by SGD, so that an update is the gradient."""
-    players = (gan.generator, gan.discriminator)
-    for player in players:
-        assert isinstance(player.optimizer, keras.optimizers.Adam)
-    descending = (OptimizedNetwork(player.network, keras.optimizers.SGD(learning_rate)) for player in players)
-    return GAN(*descending, gan.generator_ema)
+    g_descent, d_descent = (keras.optimizers.SGD(learning_rate) for _ in range(2))
+    return replace(gan, g_optimizer=g_descent, d_optimizer=d_descent)
 
 
 def flat(arrays):

@@ -16,7 +16,6 @@ from click import UsageError
 
 from training.files import replacing
 from training.models.networks.layers import native_groups
-from training.models.precision import layer_in_full_precision
 from training.options import check_parent
 
 SUFFIXES = {"onnx": ".onnx", "litert": ".tflite", "saved_model": ""}
@@ -51,7 +50,7 @@ def portable(generator: keras.Model) -> keras.Model:
             return _Doubled(name=layer.name)
         if isinstance(layer, keras.layers.EinsumDense):
             return _Patterns(layer.kernel.shape, name=layer.name)
-        new = layer_in_full_precision(layer)  # files of older versions compute in what they were trained in
+        new = type(layer).from_config(layer.get_config())
         return native_groups(new) if getattr(layer, "groups", 1) > 1 else new
 
     copy = keras.models.clone_model(generator, clone_function=replaced)

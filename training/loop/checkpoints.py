@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import shutil
+from dataclasses import fields
 from pathlib import Path
 
 import tensorflow as tf
 
 from training.files import publish, write_text
-from training.models.gan import GAN
-from training.models.progress import Progress
+from training.models.gan import GAN, Progress
 
 MAX_KEPT = 3
 
@@ -35,14 +35,7 @@ class Checkpoints:
         """
         self._folder, self._output_dir = folder / "checkpoints", (output_dir or folder) / "checkpoints"
         self._progress = progress
-        parts = {
-            "generator": gan.generator.network,
-            "generator_optimizer": gan.generator.optimizer,
-            "discriminator": gan.discriminator.network,
-            "discriminator_optimizer": gan.discriminator.optimizer,
-        }
-        if gan.generator_ema is not gan.generator.network:
-            parts["generator_ema"] = gan.generator_ema
+        parts = {field.name: getattr(gan, field.name) for field in fields(GAN)}
         self._state = tf.train.Checkpoint(**parts, progress=progress)
         variables = [variable for part in parts.values() for variable in part.variables]
         self._floats = [variable.value for variable in variables if tf.as_dtype(variable.dtype).is_floating]

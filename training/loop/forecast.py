@@ -54,7 +54,7 @@ def measure(config: Config, shards: ShardSet, devices: Devices) -> Forecast:
         began = time.monotonic()
         run_steps(iterator, tf.constant(count, tf.int64)).numpy()
         seconds = (time.monotonic() - began) / count
-    networks = [_describe(gan.generator.network), _describe(gan.discriminator.network)]
+    networks = [_describe(gan.generator), _describe(gan.discriminator)]
     return Forecast(networks, config.method.batch_size // devices.replicas, seconds, statuses.memory_mb())
 
 

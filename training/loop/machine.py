@@ -11,9 +11,9 @@ from pathlib import Path
 import tensorflow as tf
 from click import UsageError
 
-from training.models.networks import family
-from training.models.penalties import logits_and_squared_gradient
+from training.models.networks import FAMILIES
 from training.models.precision import computing_in
+from training.models.step import outputs_and_squared_gradient
 
 # Flags of /proc/cpuinfo, the widest first, as processors are described with them.
 _INSTRUCTIONS = {
@@ -151,15 +151,15 @@ def can_train(network: str, width: float, precision: str) -> bool:
     if precision == "bfloat16" and onednn and _onednn_limit() in _WITHOUT_BFLOAT16:
         return False  # TensorFlow does not know of the limit, and its process would be aborted
     with computing_in(precision):
-        generator = family(network).generator((8, 8, 1), 4, min(width, 0.125))
-        discriminator = family(network).discriminator((8, 8, 1), min(width, 0.125))
+        generator = FAMILIES[network].generator((8, 8, 1), 4, min(width, 0.125))
+        discriminator = FAMILIES[network].discriminator((8, 8, 1), min(width, 0.125))
 
     @tf.function(autograph=False)
     def gradients() -> list[tf.Tensor]:
         with tf.GradientTape() as tape:
             images = generator(tf.ones([2, 4]), training=True)
             noise = [tf.ones([2, *entry.shape[1:]]) for entry in discriminator.inputs[1:]]
-            logits, squared = logits_and_squared_gradient(
+            logits, squared = outputs_and_squared_gradient(
                 lambda images: discriminator([images, *noise], training=True), images
             )
             total = tf.reduce_sum(logits) + tf.reduce_sum(squared)

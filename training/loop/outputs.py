@@ -10,7 +10,6 @@ from training import draw
 from training.config import Config
 from training.files import replacing
 from training.models.gan import GAN
-from training.models.precision import in_full_precision
 
 NUM_SAMPLES = 64
 
@@ -29,4 +28,4 @@ def save_generator(path: Path, gan: GAN) -> None:
     It computes in float32, which every processor does, and which exported files and the page are held against.
     """
     with replacing(path) as partial:
-        in_full_precision(gan.generator_ema).save(partial)
+        gan.generator_ema.save(partial)

@@ -13,11 +13,11 @@ from tqdm import tqdm
 from training.config import Config
 from training.loop import status as statuses
 from training.loop.collapse import CollapseDetector
+from training.loop.engine import NUM_VALUES, means
 from training.loop.history import History, Row
 from training.loop.scores import Scores
 from training.loop.status import Status
-from training.models.losses import LOSSES
-from training.models.progress import NUM_VALUES, means
+from training.models.step import LOSSES
 from training.schedule import Timetable
 
 

@@ -18,7 +18,7 @@ from training.data.shards import ShardSet, are_unchanged
 from training.grid import tile, write_png
 from training.loop import collapse
 from training.loop.checkpoints import Checkpoints
-from training.loop.engine import StepsResult, build_on, compile_steps, global_batches
+from training.loop.engine import NUM_VALUES, StepsResult, build_on, compile_steps, global_batches, means
 from training.loop.failures import errors_reported
 from training.loop.outputs import NUM_SAMPLES, sample, save_generator
 from training.loop.reporter import Reporter
@@ -26,7 +26,6 @@ from training.loop.scores import best, score
 from training.loop.signals import StopRequest, stop_on_signal
 from training.loop.strategy import Devices, self_test
 from training.metrics.evaluator import Evaluator
-from training.models.progress import NUM_VALUES, means
 from training.schedule import Timetable
 
 MAX_ROLLBACKS = 3
@@ -210,7 +209,6 @@ class Trainer:
         if restored is None:
             raise ClickException(f"{trouble} Nothing has been saved to return to: start again with another --out.")
         self.progress.rollbacks.assign(rollbacks + 1)
-        self.progress.lr_scale.assign(0.5 ** (rollbacks + 1))
         # At once: a run that dies now must not begin again with the rates that failed.
         self.saved = self.checkpoints.save()
         self._resume()

@@ -1,4 +1,4 @@
-"""Both networks with their optimizers, and the exponential moving average (EMA) of the generator."""
+"""All that is trained: both networks with their optimizers, the moving average of the generator, and the counters."""
 
 from __future__ import annotations
 
@@ -6,80 +6,82 @@ import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import keras
 import tensorflow as tf
 
 import training.models.bias_gradient  # noqa: F401  # it replaces a gradient
-from training.models.networks import family
+from training.models.networks import FAMILIES
 from training.models.precision import computing_in, full_precision
-from training.models.progress import Progress
-from training.models.san import with_san
 from training.presets import Preset
 from training.schedule import CosineSchedule
 
 
 @dataclass(frozen=True)
-class OptimizedNetwork:
-    """A network and its optimizer."""
-
-    network: keras.Model
-    optimizer: keras.optimizers.Optimizer
-
-
-@dataclass(frozen=True)
 class GAN:
-    """The generator and the discriminator."""
+    """The networks and their optimizers."""
 
-    generator: OptimizedNetwork
-    discriminator: OptimizedNetwork
+    generator: keras.Model
+    g_optimizer: keras.optimizers.Optimizer
+    discriminator: keras.Model
+    d_optimizer: keras.optimizers.Optimizer
     generator_ema: keras.Model
-    """Samples, scores and generator.keras use it: the generator's EMA, or the generator where the preset has none."""
+    """The exponential moving average of the generator, in float32; samples, scores and generator.keras come from it."""
+
+
+class Progress(tf.Module):
+    """The counters of a run."""
+
+    def __init__(self, num_values: int):
+        super().__init__()
+        self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
+        # Sums of the step's values over the epoch, in float64: the same bits whether or not the run was interrupted.
+        self.sums = tf.Variable(tf.zeros(num_values, tf.float64), trainable=False)
+        self.epoch_seconds = tf.Variable(0.0, dtype=tf.float64, trainable=False)
+        self.rollbacks = tf.Variable(0, dtype=tf.int64, trainable=False)
 
 
 def build(method: Preset, image_shape: tuple[int, int, int], seed: int, progress: Progress, conditions: int = 0) -> GAN:
-    """Build both networks and their optimizers, initialised from `seed`. Call it within the strategy's scope.
+    """Build the networks and their optimizers, initialised from `seed`. Call it within the strategy's scope.
 
     `conditions` is the number of labels.
     """
-    # Keras takes its initialisers' seeds from Python's generator. `keras.utils.set_random_seed` would set TensorFlow's
-    # global seed too, which tf.data then mixes into its own: the order of photos would no longer be a function of
-    # (seed, epoch) alone.
+    # Keras takes the seeds of its initialisers from Python's generator. `keras.utils.set_random_seed` would also set
+    # TensorFlow's global seed, which tf.data mixes into its own: photos would come in another order.
     random.seed(seed)
-    networks = family(method.network)
-    new_generator = partial(networks.generator, image_shape, method.latent, method.width, conditions)
+    family = FAMILIES[method.network]
     with computing_in(method.precision):
-        generator = new_generator()
-        discriminator = networks.discriminator(image_shape, method.width, conditions)
-        if method.san:
-            discriminator = with_san(discriminator)
-    # The average is no part of a step: it costs nothing to draw faces in float32.
+        generator = family.generator(image_shape, method.latent, method.width, conditions)
+        discriminator = family.discriminator(image_shape, method.width, conditions, method.san)
     with computing_in("float32"):
-        generator_ema = generator if method.ema_kimg.is_zero else new_generator()
-    if generator_ema is not generator:
-        for copy, variable in zip(generator_ema.variables, generator.variables, strict=True):
-            copy.assign(variable)
+        generator_ema = family.generator(image_shape, method.latent, method.width, conditions)
+    for average, variable in zip(generator_ema.variables, generator.variables, strict=True):
+        average.assign(variable)
 
-    def optimized(network: keras.Model, rate: CosineSchedule) -> OptimizedNetwork:
-        optimizer = Adam(
-            lambda: rate.at(cosine_decay(method, progress.step)) * progress.lr_scale,
+    def optimizer(network: keras.Model, rate: CosineSchedule) -> keras.optimizers.Optimizer:
+        adam = Adam(
+            # Half as fast after each return to a checkpoint.
+            lambda: rate.at(cosine_decay(method, progress.step)) * 0.5 ** tf.cast(progress.rollbacks, full_precision()),
             method.beta_1,
             lambda: method.beta_2.at(cosine_decay(method, progress.step)),
             method.epsilon,
         )
-        optimizer.build(network.trainable_variables)  # before tracing: variables cannot be made inside a tf.function
-        return OptimizedNetwork(network, optimizer)
+        adam.build(network.trainable_variables)  # before tracing: a tf.function cannot make variables
+        return adam
 
-    return GAN(optimized(generator, method.lr_g), optimized(discriminator, method.lr_d), generator_ema)
+    g_optimizer, d_optimizer = optimizer(generator, method.lr_g), optimizer(discriminator, method.lr_d)
+    return GAN(generator, g_optimizer, discriminator, d_optimizer, generator_ema)
 
 
 class Adam(keras.optimizers.Adam):
-    """Keras's Adam with a beta_2 that may change at every step, as its learning rate may already.
+    """Adam (Kingma and Ba 2015, algorithm 1) of gradients that are summed over the replicas already.
 
-    With an `epsilon` it is the algorithm 1 of Kingma and Ba 2015, which PyTorch has: epsilon is added to the root of
-    the unbiased second moment. Keras's form adds it before the bias is corrected: with 1e-7 the first steps are small
-    where gradients are.
+    Args:
+        learning_rate: of the current step.
+        beta_1: decay of the first moment.
+        beta_2: of the second, at the current step.
+        epsilon: added to the root of the unbiased second moment, as in the paper and in PyTorch; None for Keras's form,
+            which adds 1e-7 before the bias is corrected.
     """
 
     def __init__(
@@ -87,19 +89,25 @@ class Adam(keras.optimizers.Adam):
         learning_rate: Callable[[], tf.Tensor],
         beta_1: float,
         beta_2: Callable[[], tf.Tensor],
-        epsilon: float,
+        epsilon: float | None,
     ):
         super().__init__(learning_rate, beta_1)
-        self._current_beta_2 = beta_2
-        self._unbiased_epsilon = epsilon
+        self._beta_2_of_step, self._unbiased_epsilon = beta_2, epsilon
 
-    def update_step(self, gradient: tf.Tensor, variable: keras.Variable, learning_rate: tf.Tensor) -> None:
+    def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
         """Update one variable."""
-        self.beta_2 = self._current_beta_2()
-        if self._unbiased_epsilon:
-            beta_2_power = tf.cast(self.beta_2, variable.dtype) ** tf.cast(self.iterations + 1, variable.dtype)
-            self.epsilon = self._unbiased_epsilon * tf.sqrt(1.0 - beta_2_power)
-        super().update_step(gradient, variable, learning_rate)
+        index = self._get_variable_index(variable)
+        m, v, beta_2 = self._momentums[index].value, self._velocities[index].value, self._beta_2_of_step()
+        step = tf.cast(self.iterations + 1, variable.dtype)
+        correction = tf.sqrt(1.0 - beta_2**step)
+        epsilon = self.epsilon if self._unbiased_epsilon is None else self._unbiased_epsilon * correction
+        m.assign_add((gradient - m) * (1.0 - self.beta_1))
+        v.assign_add((tf.square(gradient) - v) * (1.0 - beta_2))
+        rate = learning_rate * correction / (1.0 - self.beta_1**step)
+        variable.assign_sub(m * rate / (tf.sqrt(v) + epsilon))
+
+    def _all_reduce_sum_gradients(self, grads_and_vars: list) -> list:
+        return grads_and_vars  # Keras would sum them over the replicas a second time
 
 
 def cosine_decay(method: Preset, step: tf.Tensor) -> tf.Tensor:
@@ -116,10 +124,6 @@ def cosine_decay(method: Preset, step: tf.Tensor) -> tf.Tensor:
 def update_ema(strategy: tf.distribute.Strategy, gan: GAN, half_life: tf.Tensor, images: int) -> None:
     """Update `gan.generator_ema` after `images` more photos; call it in cross-replica context.
 
-    The statistics of normalisation are averaged too. Copied, as StyleGAN's code does it, they would be those of the
-    last few hundred images and of other weights: in a `lite` of 1,388 kimg the averages of the channels are then 1
-    percent of a deviation off, and FD is 1.28 in place of the 1.23 of statistics that many faces were drawn for.
-
     Args:
         strategy: where the networks are.
         gan: the networks.
@@ -127,7 +131,9 @@ def update_ema(strategy: tf.distribute.Strategy, gan: GAN, half_life: tf.Tensor,
         images: photos seen since the last call.
     """
     keep = 0.5 ** (images / tf.maximum(half_life, 1e-3))
-    for average, variable in zip(gan.generator_ema.variables, gan.generator.network.variables, strict=True):
+    # BatchNormalization's statistics are averaged too: copied, as in StyleGAN, they belong to other weights (FD 1.28
+    # against 1.23, a `lite` of 1,388 kimg).
+    for average, variable in zip(gan.generator_ema.variables, gan.generator.variables, strict=True):
         strategy.extended.update(
             average.value,
             lambda old, new, keep: old.assign(new + keep * (old - new)),

@@ -16,21 +16,6 @@ def full_precision() -> str:
     return keras.config.floatx()
 
 
-def in_full_precision(network: keras.Model) -> keras.Model:
-    """Return the network, or a copy of it that computes in `full_precision` where it does not."""
-    if all(layer.compute_dtype == full_precision() for layer in network.layers):
-        return network
-
-    copy = keras.models.clone_model(network, clone_function=layer_in_full_precision)
-    copy.set_weights(network.get_weights())
-    return copy
-
-
-def layer_in_full_precision(layer: keras.layers.Layer) -> keras.layers.Layer:
-    """Return a layer of the same settings, without its weights, that computes in `full_precision`."""
-    return type(layer).from_config({**layer.get_config(), "dtype": full_precision()})
-
-
 @contextmanager
 def computing_in(precision: str) -> Iterator[None]:
     """Build layers that compute in this precision, "float32" or "bfloat16"."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from training.loop.collapse import DISCRIMINATOR_WINS, DIVERGED, FACES_ALIKE, CollapseDetector, spread
-from training.models.losses import LOSSES
+from training.models.step import LOSSES
 
 
 def test_spread_is_the_deviation_over_images_and_not_over_pixels():

@@ -38,7 +38,7 @@ def test_the_saved_generator_computes_in_float32_whatever_the_run_does(tmp_path)
     save_generator(tmp_path / "generator.keras", gan)
     saved = keras.saving.load_model(tmp_path / "generator.keras", compile=False)
     assert {layer.compute_dtype for layer in saved.layers} == {"float32"}
-    for weight, trained in zip(saved.weights, gan.generator.network.weights, strict=True):
+    for weight, trained in zip(saved.weights, gan.generator.weights, strict=True):
         np.testing.assert_array_equal(weight, trained)
 
 
@@ -54,10 +54,10 @@ def test_every_preset_learns_as_it_stands(name, condition):
 
 
 def test_all_three_networks_are_of_the_width_that_was_asked_for():
-    gan, _ = build_on(OVER, config_of(replace(PRESETS["lite"], network="lite", width=0.5), side=16))
-    networks = (gan.generator.network, gan.generator_ema, gan.discriminator.network)
+    gan, _ = build_on(OVER, config_of(replace(PRESETS["lite"], width=0.5), side=16))
+    networks = (gan.generator, gan.generator_ema, gan.discriminator)
     filters = [[layer.filters for layer in network.layers if hasattr(layer, "filters")] for network in networks]
-    assert filters == [[16, 1], [16, 1], [16, 32]]
+    assert filters == [[16, 1], [16, 1], [16, 8, 8, 16, 32, 8, 8, 32]]
 
 
 @pytest.mark.parametrize(

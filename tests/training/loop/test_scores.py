@@ -8,8 +8,7 @@ import pytest
 from training.config import Config
 from training.loop.outputs import sample
 from training.loop.scores import Scores, best, score
-from training.models.gan import build
-from training.models.progress import Progress
+from training.models.gan import Progress, build
 from training.presets import PRESETS
 
 
@@ -31,7 +30,7 @@ def test_what_has_no_such_score_is_not_the_best():
 
 def test_the_faces_that_are_scored_begin_with_those_that_are_shown():
     config = Config("classic", replace(PRESETS["classic"], latent=4), 3, "train", 1000, "abc", (8, 8, 1), cache=True)
-    gan = build(config.method, config.image_shape, config.seed, Progress())
+    gan = build(config.method, config.image_shape, config.seed, Progress(5))
     scored = []
     evaluator = SimpleNamespace(
         count=300, labels=None, sample_of=lambda faces: faces, score=lambda faces: scored.append(faces) or {}
@@ -45,7 +44,7 @@ def test_the_faces_that_are_scored_begin_with_those_that_are_shown():
 
 def test_a_score_against_held_out_photos_stands_beside_that_against_the_training_photos():
     config = Config("classic", replace(PRESETS["classic"], latent=4), 3, "train", 1000, "abc", (8, 8, 1), cache=True)
-    gan = build(config.method, config.image_shape, config.seed, Progress())
+    gan = build(config.method, config.image_shape, config.seed, Progress(5))
     values = {"train/swd": 1.0, "train/kid_error": 2.0, "held_out/swd": 3.0, "held_out/kid_error": 4.0}
     evaluator = SimpleNamespace(count=8, labels=None, sample_of=lambda faces: faces, score=lambda faces: values)
     assert score(evaluator, gan, config, 1).values == {

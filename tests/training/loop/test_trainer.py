@@ -69,7 +69,7 @@ def trained(shards, tmp_path, monkeypatch):
 def test_a_weight_that_is_infinite_in_the_last_step_before_a_save_is_not_saved(trained, tmp_path, capsys):
     def poison(gan, progress):
         if progress.step.numpy() == 12 and progress.lr_scale.numpy() == 1.0:
-            gan.discriminator.network.trainable_variables[0].assign_add(tf.fill([3, 3, 1, 64], np.inf))
+            gan.discriminator.trainable_variables[0].assign_add(tf.fill([3, 3, 1, 64], np.inf))
 
     stats = trained(poison, replace(TIMETABLE, max_rollbacks=3))
     assert "Returned to step-6 (rollback 1 of at most 3); the learning rates are now 0.5" in capsys.readouterr().out
@@ -131,7 +131,7 @@ def test_a_run_is_taken_back_from_a_step_that_is_no_boundary(trained, monkeypatc
 def test_a_continued_run_that_stops_on_a_loss_names_the_checkpoint_that_it_continued_from(trained, tmp_path):
     def poison(gan, progress):
         if progress.step.numpy() > 6:
-            gan.discriminator.network.trainable_variables[0].assign(tf.fill([3, 3, 1, 64], np.nan))
+            gan.discriminator.trainable_variables[0].assign(tf.fill([3, 3, 1, 64], np.nan))
 
     trained(poison, replace(TIMETABLE, total_steps=6))
     with pytest.raises(ClickException) as stopped:
@@ -163,7 +163,7 @@ def test_a_generator_that_draws_one_face_is_warned_of(trained, tmp_path, monkeyp
     monkeypatch.setattr(collapse, "MIN_KIMG", 0.1)
 
     def flatten(gan, progress):
-        for variable in gan.generator.network.trainable_variables:
+        for variable in gan.generator.trainable_variables:
             variable.assign(tf.zeros_like(variable))
 
     stats = trained(flatten)
@@ -175,7 +175,7 @@ def test_a_generator_that_draws_one_face_is_warned_of(trained, tmp_path, monkeyp
 
 def test_losses_that_have_run_away_are_warned_of(trained, capsys):
     def outweigh(gan, progress):
-        gan.discriminator.network.trainable_variables[-1].assign([1e4])  # photos and fakes are real beyond doubt
+        gan.discriminator.trainable_variables[-1].assign([1e4])  # photos and fakes are real beyond doubt
 
     stats = trained(outweigh, timetable=replace(TIMETABLE, total_steps=12))
     assert [line["warning"] for line in stats] == [collapse.DIVERGED] * 2

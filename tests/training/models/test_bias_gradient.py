@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from training.loop.machine import can_train
 from training.models.gan import computing_in
-from training.models.networks import family
+from training.models.networks import FAMILIES
 from training.presets import PRESETS
 
 WIDTHS = {"r3gan": 0.125, "sngan": 0.5, "dcgan": 0.25, "wgan_gp": 0.25}
@@ -17,7 +17,7 @@ WIDTHS = {"r3gan": 0.125, "sngan": 0.5, "dcgan": 0.25, "wgan_gp": 0.25}
 def of_biases(network, precision):
     random.seed(0)
     with computing_in(precision):
-        discriminator = family(network).discriminator((64, 64, 1), WIDTHS.get(network, 1.0))
+        discriminator = FAMILIES[network].discriminator((64, 64, 1), WIDTHS.get(network, 1.0))
     rng = np.random.default_rng(0)
     images, *noise = (rng.uniform(0, 1, (4, *entry.shape[1:])).astype(np.float32) for entry in discriminator.inputs)
     for variable in discriminator.trainable_variables:

@@ -4,9 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from training.models.networks import family
+from training.models.networks import FAMILIES
 
-FAMILIES = ("classic", "dcgan", "wgan_gp", "sngan", "r3gan", "bottleneck")
 SHAPE, LATENT, WIDTH = (8, 8, 1), 6, 0.25
 RNG = np.random.default_rng(0)
 LABELS = np.float32([[1, -1, 1], [-1, -1, -1], [1, 1, -1], [-1, 1, 1]])
@@ -28,9 +27,9 @@ def with_random_ends(network):
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_generator_is_the_plain_one_with_an_embedding_of_its_labels_beside_z(name):
-    shape = (16, 16, 1)  # at 8x8 bottleneck has no map that z and labels scale
-    conditional = with_random_ends(family(name).generator(shape, LATENT, WIDTH, 3))
-    plain = family(name).generator(shape, 2 * LATENT, WIDTH)
+    shape = (16, 16, 1)  # at 8x8 lite has no map that z and labels scale
+    conditional = with_random_ends(FAMILIES[name].generator(shape, LATENT, WIDTH, 3))
+    plain = FAMILIES[name].generator(shape, 2 * LATENT, WIDTH)
     assert [entry.name for entry in conditional.inputs] == ["z", "labels"]
     embedding, *weights = conditional.get_weights()
     assert embedding.shape == (3, LATENT)
@@ -45,7 +44,7 @@ def test_a_generator_is_the_plain_one_with_an_embedding_of_its_labels_beside_z(n
 @pytest.mark.parametrize("name", [name for name in FAMILIES if name != "r3gan"])
 def test_a_logit_has_a_term_for_each_label_and_one_without(name):
     """Miyato and Koyama's projection: the logit is a(image) + the sum of label * b(image)."""
-    network = with_random_ends(family(name).discriminator(SHAPE, WIDTH, 3))
+    network = with_random_ends(FAMILIES[name].discriminator(SHAPE, WIDTH, 3))
     assert network.inputs[-1].name == "labels"
     without = discriminate(network, 0 * LABELS)
     terms = [discriminate(network, np.tile(row, (4, 1))) - without for row in np.eye(3, dtype=np.float32)]
@@ -55,7 +54,7 @@ def test_a_logit_has_a_term_for_each_label_and_one_without(name):
 
 
 def test_the_logit_of_r3gan_is_a_projection_alone():
-    network = with_random_ends(family("r3gan").discriminator(SHAPE, WIDTH, 3))
+    network = with_random_ends(FAMILIES["r3gan"].discriminator(SHAPE, WIDTH, 3))
     features, embedding = (
         keras.Model(network.inputs, tensor) for tensor in network.get_layer(index=-1).input
     )  # of the dot product at the end
@@ -69,14 +68,14 @@ def test_the_logit_of_r3gan_is_a_projection_alone():
 
 def test_the_embedding_of_r3gan_starts_at_the_scale_of_its_source():
     """N(0, 1 / (labels * width)) in D, so that logits start at power one; in G an eighth of z's deviation."""
-    embedding = family("r3gan").discriminator(SHAPE, 1.0, 8).get_weights()[-1]
+    embedding = FAMILIES["r3gan"].discriminator(SHAPE, 1.0, 8).get_weights()[-1]
     assert embedding.shape == (8, 768)
     assert embedding.std() == pytest.approx((8 * 768) ** -0.5, rel=0.05)
-    generator = family("r3gan").generator(SHAPE, 512, WIDTH, 8)
+    generator = FAMILIES["r3gan"].generator(SHAPE, 512, WIDTH, 8)
     assert generator.get_weights()[0].std() == pytest.approx(8**-0.5 / 8, rel=0.05)
 
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_without_conditions_there_is_no_input_for_labels(name):
-    assert [entry.name for entry in family(name).generator(SHAPE, LATENT, WIDTH).inputs] == ["z"]
-    assert "labels" not in [entry.name for entry in family(name).discriminator(SHAPE, WIDTH).inputs]
+    assert [entry.name for entry in FAMILIES[name].generator(SHAPE, LATENT, WIDTH).inputs] == ["z"]
+    assert "labels" not in [entry.name for entry in FAMILIES[name].discriminator(SHAPE, WIDTH).inputs]

@@ -7,8 +7,7 @@ import pytest
 import tensorflow as tf
 
 from tests.training.small_gan import METHOD, SHAPE
-from training.models.gan import build, cosine_decay, update_ema
-from training.models.progress import Progress
+from training.models.gan import Progress, build, cosine_decay, update_ema
 from training.schedule import CosineSchedule
 
 
@@ -22,39 +21,39 @@ def test_ramps_fall_along_half_a_cosine_over_ramp_kimg():
     assert CosineSchedule(0.3).at(0.5) == 0.3
 
 
-@pytest.mark.parametrize("epsilon", [0.0, 0.5])
+@pytest.mark.parametrize("epsilon", [None, 0.5])
 def test_adam_takes_rate_and_beta_2_of_the_step(epsilon):
     """Against Adam written out in float64, Kingma and Ba 2015, algorithm 1, with both changing."""
     rates, beta_2s = CosineSchedule(1e-2, 1e-3), CosineSchedule(0.5, 0.99)
     method = replace(METHOD, ramp_kimg=0.08, lr_d=rates, beta_2=beta_2s, beta_1=0.3, epsilon=epsilon)
-    progress = Progress()
-    player = build(method, SHAPE, 5, progress).discriminator
-    variable = player.network.trainable_variables[0]
+    progress = Progress(5)
+    gan = build(method, SHAPE, 5, progress)
+    variable, *others = gan.discriminator.trainable_variables
     weight, m, v = variable.numpy().astype(np.float64), 0.0, 0.0
     gradients = np.random.default_rng(0).normal(size=(4, *weight.shape))
-    progress.lr_scale.assign(0.5)
+    progress.rollbacks.assign(1)  # halves the rates
     for step, gradient in enumerate(gradients):
         progress.step.assign(step)
-        others = [tf.zeros_like(other) for other in player.network.trainable_variables[1:]]
-        player.optimizer.apply([tf.constant(gradient, tf.float32), *others], player.network.trainable_variables)
+        gradients_of_all = [tf.constant(gradient, tf.float32), *map(tf.zeros_like, others)]
+        gan.d_optimizer.apply(gradients_of_all, gan.discriminator.trainable_variables)
         part = (1 + np.cos(np.pi * step / 10)) / 2
         rate, beta_2 = 0.5 * (1e-3 + 9e-3 * part), 0.99 - 0.49 * part
         m, v = 0.3 * m + 0.7 * gradient, beta_2 * v + (1 - beta_2) * gradient**2
         corrected = m / (1 - 0.3 ** (step + 1)), v / (1 - beta_2 ** (step + 1))
-        weight -= rate * corrected[0] / (np.sqrt(corrected[1]) + epsilon)
+        weight -= rate * corrected[0] / (np.sqrt(corrected[1]) + (epsilon or 0))
     np.testing.assert_allclose(variable.numpy(), weight, rtol=1e-4)
 
 
 def test_the_moving_average_follows_with_the_half_life():
     method = replace(METHOD, ema_kimg=CosineSchedule(1.0))
-    gan = build(method, SHAPE, 5, Progress())
+    gan = build(method, SHAPE, 5, Progress(5))
     strategy = tf.distribute.get_strategy()
     start = [weight.numpy() for weight in gan.generator_ema.weights]
-    for weight in gan.generator.network.weights:
+    for weight in gan.generator.weights:
         weight.assign_add(tf.ones_like(weight))
     update_ema(strategy, gan, tf.constant(1000.0), 1000)
     for weight, before in zip(gan.generator_ema.weights, start, strict=True):  # statistics of normalisation too
         np.testing.assert_allclose(weight.numpy(), before + 0.5, rtol=1e-5)
     update_ema(strategy, gan, tf.constant(0.0), 8)
-    for shown, weight in zip(gan.generator_ema.weights, gan.generator.network.weights, strict=True):
+    for shown, weight in zip(gan.generator_ema.weights, gan.generator.weights, strict=True):
         np.testing.assert_allclose(shown.numpy(), weight.numpy(), rtol=1e-6)

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from training.models.penalties import gradient_penalty, logits_and_squared_gradient
+from training.models.step import gradient_penalty, outputs_and_squared_gradient
 
 RANDOM = np.random.default_rng(0)
 IMAGES = tf.constant(RANDOM.uniform(size=(3, 4, 4, 2)), tf.float32)
@@ -26,13 +26,13 @@ def logit(terms):
 
 
 def test_the_slope_of_a_linear_discriminator_is_its_weights():
-    logits, squared = logits_and_squared_gradient(linear, IMAGES)
+    logits, squared = outputs_and_squared_gradient(linear, IMAGES)
     np.testing.assert_allclose(logits[:, 0], np.sum(IMAGES * WEIGHTS, axis=(1, 2, 3)), rtol=1e-4)
     np.testing.assert_allclose(squared, np.full(3, np.sum(np.square(WEIGHTS / 2))), rtol=1e-5)
 
 
 def test_slopes_are_each_image_s_own():
-    _, squared = logits_and_squared_gradient(quadratic, IMAGES)
+    _, squared = outputs_and_squared_gradient(quadratic, IMAGES)
     np.testing.assert_allclose(squared, np.sum(np.square(IMAGES), axis=(1, 2, 3)), rtol=1e-5)
 
 
@@ -54,6 +54,6 @@ def test_the_penalty_s_own_gradient_reaches_the_weights():
     """d/dw of |w/2|^2 is w/2."""
     weights = tf.Variable(WEIGHTS, dtype=tf.float32)
     with tf.GradientTape() as tape:
-        _, squared = logits_and_squared_gradient(lambda images: logit(images * weights), IMAGES)
+        _, squared = outputs_and_squared_gradient(lambda images: logit(images * weights), IMAGES)
         mean = tf.reduce_mean(squared)
     np.testing.assert_allclose(tape.gradient(mean, weights), WEIGHTS / 2, rtol=1e-5)

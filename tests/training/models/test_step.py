@@ -9,42 +9,44 @@ import tensorflow as tf
 
 from tests.training.small_gan import METHOD, SHAPE, dense_family, flat, labels_of, photos, with_plain_descent
 from training.batch import Batch
-from training.models import gan as gan_module
 from training.models.augmentation import AUGMENTATIONS
-from training.models.gan import build
+from training.models.gan import Progress, build
+from training.models.networks import FAMILIES
 from training.models.noise import Noise, Purpose
-from training.models.progress import Progress
 from training.models.step import Phase, batches_per_step, phases, replica_step
 from training.schedule import CosineSchedule
 
 
 def one_descent(method, labels=None):
     """Trainable weights of D and G before and after one step of SGD with rate 1."""
-    gan = with_plain_descent(build(method, SHAPE, 5, Progress(), 0 if labels is None else labels.shape[1]), 1.0)
-    players = (gan.discriminator, gan.generator)
-    before = [[v.numpy() for v in player.network.trainable_variables] for player in players]
+    gan = with_plain_descent(build(method, SHAPE, 5, Progress(5), 0 if labels is None else labels.shape[1]), 1.0)
+    networks = (gan.discriminator, gan.generator)
+    before = [[v.numpy() for v in network.trainable_variables] for network in networks]
     batch = Batch(tf.constant(photos()[0]), labels)
-    losses = replica_step(gan, method, 5, 1)([batch], tf.constant(0, tf.int64)).numpy()
-    after = [[v.numpy() for v in player.network.trainable_variables] for player in players]
+    losses = replica_step(gan, method, 5, 1)([batch], tf.constant(0, tf.int64))
+    after = [[v.numpy() for v in network.trainable_variables] for network in networks]
     return before, after, losses
 
 
-@pytest.mark.parametrize("conditions", [0, 2])
-def test_one_step_is_keras_cross_entropy_with_labels_one_and_zero_then_one_for_the_generator(conditions):
+@pytest.mark.parametrize(("network", "conditions"), [("classic", 0), ("classic", 2), ("dcgan", 0)])
+def test_one_step_is_keras_cross_entropy_with_labels_one_and_zero_then_one_for_the_generator(network, conditions):
     """Against the tutorial's formulation: sigmoid, BinaryCrossentropy on labels, D first and G against the new D.
 
-    Conditions of the photos are asked of the generated images, and told to D with both.
+    Conditions of the photos are asked of the generated images, and told to D with both. BatchNormalization in dcgan's D
+    has the statistics of photos and of generated images apart.
     """
+    method = replace(METHOD, network=network)
     told = [tf.constant(labels_of(photos()[0]))] if conditions else []
-    before, after, losses = one_descent(METHOD, *told)
-    networks = build(METHOD, SHAPE, 5, Progress(), conditions)
-    generator, discriminator = networks.generator.network, networks.discriminator.network
+    before, after, losses = one_descent(method, *told)
+    networks = build(method, SHAPE, 5, Progress(5), conditions)
+    generator, discriminator = networks.generator, networks.discriminator
+    noises = [entry for entry in discriminator.inputs if entry.name.startswith("noise")]
     noise = Noise(5, tf.constant(0, tf.int64), 0, METHOD.batch_size)
     cross_entropy = keras.losses.BinaryCrossentropy()
     ones, zeros = np.ones((METHOD.batch_size, 1)), np.zeros((METHOD.batch_size, 1))
 
     def probability(images, purpose):
-        drawn = [noise.uniform(purpose, entry.shape[1:], n) for n, entry in enumerate(discriminator.inputs[1:3])]
+        drawn = [noise.uniform(purpose, entry.shape[1:], n) for n, entry in enumerate(noises)]
         return tf.sigmoid(discriminator([images, *drawn, *told], training=True))
 
     real = tf.constant(photos()[0] / np.float32(255))
@@ -80,14 +82,15 @@ PENALISED = replace(
 )
 
 
-@pytest.mark.parametrize("penalised", [True, False])
+@pytest.mark.parametrize(("penalised", "r2_gamma"), [(True, 5.0), (True, 0.0), (False, 5.0)])
 def test_one_step_has_the_penalties_of_the_images_before_augmentation_at_their_weights_of_the_step(
-    monkeypatch, penalised
+    monkeypatch, penalised, r2_gamma
 ):
     """Against R3GAN's and WGAN-GP's formulas, gradients through the augmentation; halfway along the ramps."""
-    monkeypatch.setattr(gan_module, "family", lambda name: dense_family())
-    gan = with_plain_descent(build(PENALISED, SHAPE, 5, Progress()), 1.0)
-    generator, discriminator = gan.generator.network, gan.discriminator.network
+    monkeypatch.setitem(FAMILIES, "classic", dense_family())
+    method = replace(PENALISED, r2_gamma=CosineSchedule(r2_gamma))
+    gan = with_plain_descent(build(method, SHAPE, 5, Progress(5)), 1.0)
+    generator, discriminator = gan.generator, gan.discriminator
     noise = Noise(5, tf.constant(5, tf.int64), 0, METHOD.batch_size)
     real = tf.constant(photos()[0] / np.float32(255))
     fake = generator(noise.latent(METHOD.latent, "uniform"))
@@ -108,7 +111,7 @@ def test_one_step_has_the_penalties_of_the_images_before_augmentation_at_their_w
         loss = tf.nn.softplus(logits(fake, Purpose.DISCRIMINATOR_FAKE) - logits(real, Purpose.DISCRIMINATOR_REAL))
         penalties = (
             2.0 / 2 * squared_slope(real, Purpose.DISCRIMINATOR_REAL)
-            + 5.0 / 2 * squared_slope(fake, Purpose.DISCRIMINATOR_FAKE)
+            + r2_gamma / 2 * squared_slope(fake, Purpose.DISCRIMINATOR_FAKE)
             + 0.7 * (tf.sqrt(squared_slope(mixed, Purpose.DISCRIMINATOR_BETWEEN)) - 1) ** 2
         )
         total = tf.reduce_mean(loss + 3 * penalties if penalised else loss)
@@ -116,8 +119,8 @@ def test_one_step_has_the_penalties_of_the_images_before_augmentation_at_their_w
     slopes = tape.gradient(total, discriminator.trainable_variables)
     moved = [weight - slope for weight, slope in zip(before, slopes, strict=True)]
 
-    step = replica_step(gan, PENALISED, 5, 1, Phase(penalised=penalised))
-    values = step([Batch(tf.constant(batch)) for batch in photos(2)], tf.constant(5, tf.int64)).numpy()
+    step = replica_step(gan, method, 5, 1, Phase(penalised=penalised))
+    values = step([Batch(tf.constant(batch)) for batch in photos(2)], tf.constant(5, tf.int64))
     np.testing.assert_allclose(values[0], tf.reduce_mean(loss), rtol=1e-5)
     np.testing.assert_allclose(flat(discriminator.trainable_variables), flat(moved), atol=1e-5)
     # G against the new D, beside photos of its own: the second batch.
@@ -147,12 +150,10 @@ def test_steps_take_turns():
 
 def test_the_generator_draws_once_a_step():
     """Its moving statistics go one step, from 0 at momentum 0.99 towards those of the batch (Keras's default)."""
-    progress = Progress()
+    progress = Progress(5)
     gan = build(METHOD, SHAPE, 5, progress)
-    [first, *_] = [
-        layer for layer in gan.generator.network.layers if isinstance(layer, keras.layers.BatchNormalization)
-    ]
-    before = keras.Model(gan.generator.network.inputs, first.input)
+    [first, *_] = [layer for layer in gan.generator.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    before = keras.Model(gan.generator.inputs, first.input)
     z = Noise(5, tf.constant(0, tf.int64), 0, METHOD.batch_size).latent(METHOD.latent, METHOD.latent_distribution)
     mean = before(z).numpy().astype(np.float64).mean(axis=(0, 1, 2))
     replica_step(gan, METHOD, 5, 1)([Batch(tf.constant(photos()[0]))], tf.constant(0, tf.int64))
@@ -160,11 +161,11 @@ def test_the_generator_draws_once_a_step():
 
 
 def test_only_the_generators_turns_change_the_generator_and_count():
-    gan = build(METHOD, SHAPE, 5, Progress())
+    gan = build(METHOD, SHAPE, 5, Progress(5))
     step = replica_step(gan, METHOD, 5, 1, Phase(updates_generator=False))
-    before = [weight.numpy() for weight in gan.generator.network.trainable_variables]
-    values = step([Batch(tf.constant(photos()[0]))], tf.constant(0, tf.int64)).numpy()
-    after = [weight.numpy() for weight in gan.generator.network.trainable_variables]
+    before = [weight.numpy() for weight in gan.generator.trainable_variables]
+    values = np.array(step([Batch(tf.constant(photos()[0]))], tf.constant(0, tf.int64)))
+    after = [weight.numpy() for weight in gan.generator.trainable_variables]
     assert all(np.array_equal(there, here) for there, here in zip(after, before, strict=True))
     assert values[[1, 3, 4]].tolist() == [0, 0, 0]
     assert values[0] > 0 < values[2]
@@ -176,3 +177,18 @@ def test_only_the_generators_turns_change_the_generator_and_count():
 )
 def test_the_generator_has_photos_of_its_own_where_its_loss_sees_photos(loss, is_conditional, batches):
     assert batches_per_step(replace(METHOD, loss=loss), is_conditional) == batches
+
+
+def test_flip_mirrors_the_photos_of_each_update_by_a_draw_of_their_own():
+    """Mirrored beforehand where the draw is 0.5 or more, photos train the same networks to the same losses."""
+    method = replace(METHOD, loss="relativistic")
+    batches, noise = photos(2), Noise(5, tf.constant(0, tf.int64), 0, METHOD.batch_size)
+    draws = np.stack([noise.uniform(Purpose.FLIP, (1, 1, 1), update) for update in (0, 1)])
+    assert 0 < (draws[0] >= 0.5).sum() < METHOD.batch_size
+    assert not np.array_equal(draws[0] < 0.5, draws[1] < 0.5)
+    mirrored = np.where(draws < 0.5, batches, batches[:, :, :, ::-1])
+    values = []
+    for flip, seen in ((True, batches), (False, mirrored)):
+        step = replica_step(build(method, SHAPE, 5, Progress(5)), replace(method, flip=flip), 5, 1)
+        values.append(step([Batch(tf.constant(batch)) for batch in seen], tf.constant(0, tf.int64)))
+    np.testing.assert_array_equal(*values)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-from training.models.networks.conditioning import discriminator_labels, generator_inputs, projection_logit
+from training.models.networks.conditioning import discriminator_labels, generator_inputs, logit
 from training.models.networks.layers import Dropout, num_upsamplings, scaled_channels
 from training.models.precision import full_precision
 
@@ -28,10 +28,12 @@ def generator(image_shape: tuple[int, int, int], latent: int, width: float = 1.0
     return keras.Model(inputs, image, name="generator")
 
 
-def discriminator(image_shape: tuple[int, int, int], width: float = 1.0, conditions: int = 0) -> keras.Model:
+def discriminator(
+    image_shape: tuple[int, int, int], width: float = 1.0, conditions: int = 0, san: bool = False
+) -> keras.Model:
     """Two Conv2D of 64 with LeakyReLU and dropout, then Dense to one logit.
 
-    The specification's sigmoid is part of the loss (`training.models.losses`), where it cannot overflow.
+    The specification's sigmoid is part of the loss (`training.models.step`), where it cannot overflow.
     """
     num_upsamplings(image_shape)
     x = image = keras.Input(image_shape, name="image")
@@ -43,5 +45,5 @@ def discriminator(image_shape: tuple[int, int, int], width: float = 1.0, conditi
         x = Dropout(0.4)([x, noises[-1]])
     x = layers.Flatten()(x)
     labels = discriminator_labels(conditions)
-    logit = projection_logit(lambda count: layers.Dense(count, dtype=full_precision())(x), labels)
-    return keras.Model([image, *noises, *labels], logit, name="discriminator")
+    end = logit(lambda count: layers.Dense(count, dtype=full_precision())(x), x, labels, san)
+    return keras.Model([image, *noises, *labels], end, name="discriminator")

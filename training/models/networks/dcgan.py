@@ -11,7 +11,7 @@ from collections.abc import Callable
 import keras
 from keras import layers
 
-from training.models.networks.conditioning import discriminator_labels, generator_inputs, projection_logit
+from training.models.networks.conditioning import discriminator_labels, generator_inputs, logit
 from training.models.networks.layers import num_upsamplings, scaled_channels
 from training.models.precision import full_precision
 
@@ -24,10 +24,10 @@ def generator(image_shape: tuple[int, int, int], latent: int, width: float = 1.0
     x = layers.Dense(4 * 4 * first, use_bias=False, kernel_initializer=_normal())(z)
     x = layers.ReLU()(_normalisation()(layers.Reshape((4, 4, first))(x)))
     for filters in others:
-        x = layers.Conv2DTranspose(filters, 4, strides=2, padding="same", use_bias=False, kernel_initializer=_normal())(
-            x
+        deconvolution = layers.Conv2DTranspose(
+            filters, 4, strides=2, padding="same", use_bias=False, kernel_initializer=_normal()
         )
-        x = layers.ReLU()(_normalisation()(x))
+        x = layers.ReLU()(_normalisation()(deconvolution(x)))
     image = layers.Conv2DTranspose(
         image_shape[-1],
         4,
@@ -46,54 +46,46 @@ def _normal() -> keras.initializers.Initializer:
 
 
 def discriminator(
-    image_shape: tuple[int, int, int],
-    width: float = 1.0,
-    conditions: int = 0,
-    normalised: bool = True,
-    initializer: Callable[[], keras.initializers.Initializer] = _normal,
-    bottlenecks: int = 0,
+    image_shape: tuple[int, int, int], width: float = 1.0, conditions: int = 0, san: bool = False
 ) -> keras.Model:
-    """4x4 convolutions of stride 2 with LeakyReLU, down to 4x4, then one logit.
+    """4x4 convolutions of stride 2 with BatchNormalization but at the image, LeakyReLU, down to 4x4, then one logit."""
+    return _discriminator(image_shape, width, conditions, san, normalised=True, initializer=_normal)
 
-    Args:
-        image_shape: height, width, channels.
-        width: multiplies the channels.
-        conditions: number of labels.
-        normalised: whether BatchNormalization follows every convolution but the first.
-        initializer: makes the initialiser of each layer's weights.
-        bottlenecks: how many maps, from the smallest on, have a bottleneck block of their own.
+
+def critic(
+    image_shape: tuple[int, int, int], width: float = 1.0, conditions: int = 0, san: bool = False
+) -> keras.Model:
+    """The discriminator of WGAN-GP (Gulrajani et al. 2017): without normalisation, of He's initialisation.
+
+    Its gradient penalty is on each image's own gradient, and BatchNormalization would mix the batch (their section 4).
     """
+    return _discriminator(
+        image_shape, width, conditions, san, normalised=False, initializer=keras.initializers.HeNormal
+    )
+
+
+def _discriminator(
+    image_shape: tuple[int, int, int],
+    width: float,
+    conditions: int,
+    san: bool,
+    normalised: bool,
+    initializer: Callable[[], keras.initializers.Initializer],
+) -> keras.Model:
     image = keras.Input(image_shape, name="image")
     x = layers.Rescaling(2.0, -1.0, dtype=full_precision())(image)
-    channels = widths(image_shape, width)
-    for index, filters in enumerate(channels):
+    for index, filters in enumerate(widths(image_shape, width)):
         normalise = normalised and index > 0
         x = layers.Conv2D(
             filters, 4, strides=2, padding="same", use_bias=not normalise, kernel_initializer=initializer()
         )(x)
-        if normalise:
-            x = _normalisation()(x)
-        x = layers.LeakyReLU(0.2)(x)
-        if index >= len(channels) - bottlenecks:
-            x = _bottleneck(x, initializer)
+        x = layers.LeakyReLU(0.2)(_normalisation()(x) if normalise else x)
     x = layers.Flatten()(x)
     labels = discriminator_labels(conditions)
-    logit = projection_logit(
-        lambda count: layers.Dense(count, kernel_initializer=initializer(), dtype=full_precision())(x), labels
+    end = logit(
+        lambda count: layers.Dense(count, kernel_initializer=initializer(), dtype=full_precision())(x), x, labels, san
     )
-    return keras.Model([image, *labels], logit, name="discriminator")
-
-
-def _bottleneck(x: keras.KerasTensor, initializer: Callable[[], keras.initializers.Initializer]) -> keras.KerasTensor:
-    """Add a 3x3 convolution between two of 1x1, in a quarter of the channels (He et al. 2016, figure 5).
-
-    For discriminators without normalisation: the blocks have none, and are linear after the sum.
-    """
-    channels = x.shape[-1]
-    inner = scaled_channels(channels, 0.25)
-    h = layers.LeakyReLU(0.2)(layers.Conv2D(inner, 1, kernel_initializer=initializer())(x))
-    h = layers.LeakyReLU(0.2)(layers.Conv2D(inner, 3, padding="same", kernel_initializer=initializer())(h))
-    return layers.Add()([x, layers.Conv2D(channels, 1, use_bias=False, kernel_initializer=initializer())(h)])
+    return keras.Model([image, *labels], end, name="discriminator")
 
 
 def widths(image_shape: tuple[int, int, int], width: float) -> list[int]:

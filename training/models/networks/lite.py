@@ -1,6 +1,7 @@
-"""The shape of DCGAN, 32 wide, without normalisation in D.
+"""This project's network for CPUs: DCGAN's shape, 32 channels next to the image, with depth where it is cheap.
 
-`bottleneck` took its place in the preset `lite`; runs that began with it still have it.
+G: z at every map (self-modulation). D: no normalisation, and a bottleneck block at 8x8 and at 4x4, which add a twelfth
+to its multiplications. What each brings: docs/presets.md, the ablation of lite.
 """
 
 from __future__ import annotations
@@ -9,48 +10,62 @@ import keras
 from keras import layers
 
 from training.models.networks import dcgan
-from training.models.networks.conditioning import generator_inputs
+from training.models.networks.conditioning import discriminator_labels, generator_inputs, logit
+from training.models.networks.layers import scaled_channels
 from training.models.precision import full_precision
 
-_OF_DCGAN = 0.5  # factor of its channels: 32 next to the image
 
+def generator(image_shape: tuple[int, int, int], latent: int, width: float = 1.0, conditions: int = 0) -> keras.Model:
+    """Dense to 4x4, then transposed convolutions of stride 2 whose channels z scales, by 1 at the start.
 
-def generator(
-    image_shape: tuple[int, int, int], latent: int, width: float = 1.0, conditions: int = 0, modulated: bool = False
-) -> keras.Model:
-    """Dense to 4x4, then transposed convolutions.
-
-    Where it is `modulated`, z (and the labels) also scale the channels of every map after 4x4, by 1 at the start
-    (self-modulation, Chen et al. 2019, "On Self Modulation for Generative Adversarial Networks", here linear and
-    without shift).
+    The scales are linear in z and its labels, without shift; Chen et al. 2019, "On Self Modulation for Generative
+    Adversarial Networks", have a small network for both.
     """
-    first, *others = reversed(dcgan.widths(image_shape, _OF_DCGAN * width))
+    first, *others = reversed(dcgan.widths(image_shape, width / 2))
     inputs, z = generator_inputs(latent, conditions)
-
-    def normalised(x: keras.KerasTensor) -> keras.KerasTensor:
-        # Keras's momentum of 0.99 leaves half of the start's statistics after 69 steps: what is drawn after a short
-        # first epoch is plain grey. Runs that began with it keep it.
-        return layers.BatchNormalization(momentum=0.9 if modulated else 0.99, synchronized=True)(x)
-
-    x = layers.Dense(4 * 4 * first, use_bias=False)(z)
-    x = layers.LeakyReLU(0.2)(normalised(layers.Reshape((4, 4, first))(x)))
+    x = layers.Reshape((4, 4, first))(layers.Dense(4 * 4 * first, use_bias=False)(z))
+    x = layers.LeakyReLU(0.2)(_normalisation()(x))
     for filters in others:
-        x = normalised(layers.Conv2DTranspose(filters, 4, strides=2, padding="same", use_bias=False)(x))
-        if modulated:  # in float32: in bfloat16 a product near 1 would be rounded once more
-            scales = layers.Dense(filters, kernel_initializer="zeros", bias_initializer="ones", dtype=full_precision())(
-                z
-            )
-            x = layers.Multiply()([x, layers.Reshape((1, 1, filters))(scales)])
-        x = layers.LeakyReLU(0.2)(x)
+        x = layers.Conv2DTranspose(filters, 4, strides=2, padding="same", use_bias=False)(x)
+        x = _normalisation()(x)
+        # In float32: in bfloat16 a product near 1 would be rounded once more.
+        scale = layers.Dense(filters, kernel_initializer="zeros", bias_initializer="ones", dtype=full_precision())(z)
+        x = layers.LeakyReLU(0.2)(layers.Multiply()([x, layers.Reshape((1, 1, filters))(scale)]))
     image = layers.Conv2DTranspose(
         image_shape[-1], 4, strides=2, padding="same", activation="sigmoid", dtype=full_precision()
     )(x)
     return keras.Model(inputs, image, name="generator")
 
 
+def _normalisation() -> layers.BatchNormalization:
+    # Momentum 0.99, Keras's default, leaves half of the initial statistics after 69 steps: the faces of a short first
+    # epoch are then plain grey.
+    return layers.BatchNormalization(momentum=0.9, synchronized=True)
+
+
 def discriminator(
-    image_shape: tuple[int, int, int], width: float = 1.0, conditions: int = 0, bottlenecks: int = 0
+    image_shape: tuple[int, int, int], width: float = 1.0, conditions: int = 0, san: bool = False
 ) -> keras.Model:
-    """DCGAN's, without normalisation and with Glorot's initialisation."""
-    initializer = keras.initializers.GlorotUniform
-    return dcgan.discriminator(image_shape, _OF_DCGAN * width, conditions, False, initializer, bottlenecks)
+    """4x4 convolutions of stride 2 with LeakyReLU, down to 4x4, then one logit."""
+    image = keras.Input(image_shape, name="image")
+    x = layers.Rescaling(2.0, -1.0, dtype=full_precision())(image)
+    for filters in dcgan.widths(image_shape, width / 2):
+        x = layers.LeakyReLU(0.2)(layers.Conv2D(filters, 4, strides=2, padding="same")(x))
+        if x.shape[1] <= 8:
+            x = _bottleneck(x)
+    x = layers.Flatten()(x)
+    labels = discriminator_labels(conditions)
+    end = logit(lambda count: layers.Dense(count, dtype=full_precision())(x), x, labels, san)
+    return keras.Model([image, *labels], end, name="discriminator")
+
+
+def _bottleneck(x: keras.KerasTensor) -> keras.KerasTensor:
+    """Add a 3x3 convolution between two of 1x1, in a quarter of the channels (He et al. 2016, figure 5).
+
+    Here without normalisation, and linear after the sum.
+    """
+    channels = x.shape[-1]
+    inner = scaled_channels(channels, 0.25)
+    h = layers.LeakyReLU(0.2)(layers.Conv2D(inner, 1)(x))
+    h = layers.LeakyReLU(0.2)(layers.Conv2D(inner, 3, padding="same")(h))
+    return layers.Add()([x, layers.Conv2D(channels, 1, use_bias=False)(h)])

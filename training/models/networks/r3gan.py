@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import keras
 from keras import layers
 
-from training.models.networks.conditioning import discriminator_labels, generator_inputs
+from training.models.networks.conditioning import SlicedLogit, discriminator_labels, generator_inputs
 from training.models.networks.layers import blur, native_groups, num_upsamplings, scaled_channels
 from training.models.precision import full_precision
 
@@ -25,9 +25,11 @@ def generator(image_shape: tuple[int, int, int], latent: int, width: float = 1.0
     return _generator(_widths(image_shape, width), image_shape[-1], latent, conditions)
 
 
-def discriminator(image_shape: tuple[int, int, int], width: float = 1.0, conditions: int = 0) -> keras.Model:
+def discriminator(
+    image_shape: tuple[int, int, int], width: float = 1.0, conditions: int = 0, san: bool = False
+) -> keras.Model:
     """From the image through the generator's stages backwards to one logit."""
-    return _discriminator(_widths(image_shape, width), image_shape, conditions)
+    return _discriminator(_widths(image_shape, width), image_shape, conditions, san)
 
 
 def _widths(image_shape: tuple[int, int, int], width: float) -> list[int]:
@@ -57,7 +59,9 @@ def _generator(widths: Sequence[int], channels: int, latent: int, conditions: in
     return keras.Model(inputs, image, name="generator")
 
 
-def _discriminator(widths: Sequence[int], image_shape: tuple[int, int, int], conditions: int = 0) -> keras.Model:
+def _discriminator(
+    widths: Sequence[int], image_shape: tuple[int, int, int], conditions: int = 0, san: bool = False
+) -> keras.Model:
     image = keras.Input(image_shape, name="image")
     x = _projection(widths[-1])(layers.Rescaling(2.0, -1.0, dtype=full_precision())(image))
     for width in reversed(widths[:-1]):
@@ -81,6 +85,8 @@ def _discriminator(widths: Sequence[int], image_shape: tuple[int, int, int], con
             outputs, use_bias=False, kernel_initializer=_normal(outputs**-0.5), dtype=full_precision()
         )(*labels)
         logit = layers.Dot(1, dtype=full_precision())([logit, embedding])
+    if san:
+        logit = SlicedLogit(dtype=full_precision())([x, *labels])
     return keras.Model([image, *labels], logit, name="discriminator")
 
 

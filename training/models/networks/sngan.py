@@ -9,7 +9,7 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-from training.models.networks.conditioning import discriminator_labels, generator_inputs, projection_logit
+from training.models.networks.conditioning import discriminator_labels, generator_inputs, logit
 from training.models.networks.layers import SpectralConv2D, num_upsamplings, scaled_channels
 from training.models.precision import full_precision
 
@@ -33,7 +33,9 @@ def generator(image_shape: tuple[int, int, int], latent: int, width: float = 1.0
     return keras.Model(inputs, image, name="generator")
 
 
-def discriminator(image_shape: tuple[int, int, int], width: float = 1.0, conditions: int = 0) -> keras.Model:
+def discriminator(
+    image_shape: tuple[int, int, int], width: float = 1.0, conditions: int = 0, san: bool = False
+) -> keras.Model:
     """Blocks that each halve the map, down to 2x2, ReLU, the sum over the map, then one logit."""
     first, *others = _widths(image_shape, width)
     image = keras.Input(image_shape, name="image")
@@ -45,11 +47,12 @@ def discriminator(image_shape: tuple[int, int, int], width: float = 1.0, conditi
     x = layers.GlobalAveragePooling2D(keepdims=True, dtype=full_precision())(x)
     x = layers.Rescaling(area, dtype=full_precision())(x)  # the mean times the area is the sum
     labels = discriminator_labels(conditions)
+    flat = layers.Flatten(dtype=full_precision())
 
-    def features(count: int) -> keras.KerasTensor:
-        return layers.Flatten(dtype=full_precision())(SpectralConv2D(count, 1, dtype=full_precision())(x))
+    def linear(count: int) -> keras.KerasTensor:
+        return flat(SpectralConv2D(count, 1, dtype=full_precision())(x))
 
-    return keras.Model([image, *labels], projection_logit(features, labels), name="discriminator")
+    return keras.Model([image, *labels], logit(linear, flat(x), labels, san), name="discriminator")
 
 
 def _widths(image_shape: tuple[int, int, int], width: float) -> list[int]:
