@@ -133,7 +133,6 @@ def records(place, readers):
     return images, attributes, ids
 
 
-@pytest.mark.skipif(sys.version_info < (3, 11), reason="tensorflow-datasets does not install beside this TensorFlow")
 def test_tfds_reads_what_tensorflow_reads(place, readers, records):
     [batch] = executed(readers["tfds"])["faces"].as_numpy_iterator()
     order, expected = np.argsort(batch["image_id"]), np.argsort(records[2])

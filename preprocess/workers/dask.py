@@ -113,7 +113,7 @@ class ClusterPool:
         """Hand out tasks until each worker has a few: all at once they would take gigabytes of a large source."""
         try:
             workers = sum((await asyncio.wait_for(self._client.nthreads(), _CONNECT_TIMEOUT_S)).values())
-        except (OSError, CancelledError, asyncio.TimeoutError):  # the scheduler is gone: what waits will say so
+        except (TimeoutError, OSError, CancelledError):  # the scheduler is gone: what waits will say so
             workers = 0
         room = _TASKS_PER_WORKER * max(workers, 1) - len(waiting)
         more = islice(ahead, max(room, 0 if waiting else 1))
@@ -148,7 +148,7 @@ class ClusterPool:
                 f"The cluster at {self._address} has had no workers for {_WORKERS_TIMEOUT_S} s. Start some with "
                 f"python -m dask worker {self._address}. {_CONTINUES}"
             ) from None
-        except (OSError, asyncio.TimeoutError):
+        except (TimeoutError, OSError):
             raise self._gone() from None
 
     def _gone(self) -> click.ClickException:

@@ -4,7 +4,6 @@ import io
 import json
 import subprocess
 import sys
-from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -109,7 +108,6 @@ def test_what_tfds_shows_names_the_size_and_the_color(made, shards):
     assert shown[shards] == ("progan_box_gray64", "Photos cropped to 64x64 grey pixels (progan, box).")
 
 
-@pytest.mark.skipif(find_spec("tensorflow_datasets") is None, reason="not on Python 3.10")
 def test_tfds_knows_it_by_its_name(made):
     import tensorflow_datasets as tfds
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from importlib.util import find_spec
 
 import pytest
 
@@ -22,10 +21,6 @@ def expected(photos) -> dict[str, dict[str, tuple[bytes, tuple[int, ...]]]]:
     return found
 
 
-@pytest.mark.skipif(
-    find_spec("tensorflow_datasets") is None,
-    reason="tensorflow-datasets does not install beside TensorFlow 2.21 on Python 3.10",
-)
 def test_tfds_reads_it_without_our_code(shards, expected):
     import tensorflow_datasets as tfds
 
