@@ -3,76 +3,106 @@ CELEBA ?= $(firstword $(wildcard data/img_align_celeba.zip data/img_align_celeba
 DATA ?= data
 PRESET ?= classic
 EPOCHS ?= 20
+RUN ?= runs/$(PRESET)-$(SOURCE_NAME)
 # More options: of training.run, and of preprocess.run (SHARD_ARGS="--crop center").
 ARGS ?=
 SHARD_ARGS ?=
 PYTHON ?= python3
 # Processes of `make test`, each of up to 2.4 GB.
 WORKERS ?= 2
+# VENV= (empty) uses the Python at hand, with what is installed there: on Colab, or in an environment of your own.
 VENV ?= .venv
+
+# Make knows no spaces within a name: only the shell handles a setting, as one word, whatever is in it. ~/ is the home.
+quoted = $(subst '~/,~/','$(subst ','\'',$1)')
 
 STAND_INS := $(DATA)/sample_photos
 # Shards that are there stay, where no photos are named: MADE_FROM is what they were made from.
-MADE_FROM := $(if $(CELEBA),,$(shell $(PYTHON) -c "import json; print(json.load(open('$(DATA)/manifest.json'))['source']['paths'][0])" 2>/dev/null))
-SOURCE := $(or $(CELEBA:~/%=$(HOME)/%),$(MADE_FROM),$(STAND_INS)/img_align_celeba)
-RUN ?= runs/$(PRESET)-$(if $(findstring $(STAND_INS),$(SOURCE)),sample_photos,$(basename $(notdir $(SOURCE:%/=%))))
+MANIFEST := $(call quoted,$(DATA)/manifest.json)
+FIRST_SOURCE := import json, os, sys; os.write(1, os.fsencode(json.load(open(sys.argv[1]))["source"]["paths"][0]))
+MADE_FROM := $(if $(CELEBA),,$(shell test ! -e $(MANIFEST) || \
+  $(call quoted,$(PYTHON)) -c '$(FIRST_SOURCE)' $(MANIFEST) 2>/dev/null || echo photos))
+SOURCE := $(or $(CELEBA),$(MADE_FROM),$(STAND_INS)/img_align_celeba)
+SOURCE_NAME = $(if $(findstring $(STAND_INS),$(SOURCE)),sample_photos,$(shell \
+  name=$$(basename $(call quoted,$(SOURCE))); printf '%s' "$${name%.*}"))
 
-# VENV= (empty) uses the Python at hand, with what is installed there: on Colab, or in an environment of your own.
-RUNNER := $(if $(VENV),$(VENV)/bin/python,$(PYTHON))
-RUN_READY := $(if $(VENV),$(VENV)/.ready)
-TEST_READY := $(if $(VENV),$(VENV)/.test-ready)
+RUNNER := $(call quoted,$(if $(VENV),$(VENV)/bin/python,$(PYTHON)))
 
 .DEFAULT_GOAL := help
-.PHONY: help shards train test lint coverage bench gpu-check clean
+.PHONY: help shards train test lint coverage bench gpu-check clean ready test-ready
 
 help: ## This list
-	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:[^#]*## /\t/' | awk -F '\t' '{printf "  make %-9s %s\n", $$1, $$2}'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
 
-shards: $(RUN_READY) ## Crop the photos of CELEBA=photos.zip|folder to shards in data/ (drawn stand-ins where there are none)
+shards: ready ## Crop the photos of CELEBA=photos.zip|folder to shards in data/ (drawn stand-ins where there are none)
 ifneq ($(MADE_FROM),)
-	@echo "The shards in $(DATA) are used, made from $(MADE_FROM). Others: make $(or $(MAKECMDGOALS),shards) CELEBA=photos.zip|folder"
+	@: $(info The shards in $(DATA) are used, made from $(MADE_FROM). \
+	  Others: make $(or $(MAKECMDGOALS),shards) CELEBA=photos.zip|folder)
 else
 ifeq ($(CELEBA),)
-	@echo "No CelebA found: stand-in photos are drawn. Your own: make $(or $(MAKECMDGOALS),shards) CELEBA=photos.zip|folder"
-	@$(RUNNER) -m preprocess.sample_photos --out $(STAND_INS) --count 3000
+	@: $(info No CelebA found: stand-in photos are drawn. \
+	  Your own: make $(or $(MAKECMDGOALS),shards) CELEBA=photos.zip|folder)
+	@$(RUNNER) -m preprocess.sample_photos --out $(call quoted,$(STAND_INS)) --count 3000
 endif
-	@$(RUNNER) -m preprocess.run --source "$(SOURCE)" --out "$(DATA)" --overwrite \
+	@$(RUNNER) -m preprocess.run --source $(call quoted,$(SOURCE)) --out $(call quoted,$(DATA)) --overwrite \
 	  --attributes auto --partitions auto $(SHARD_ARGS)
 endif
 
 train: shards ## Train PRESET=classic for EPOCHS=20 on the shards; resumes where it stopped
-	@$(RUNNER) -m training.run --shards $(DATA)/*.tfrecord --preset $(PRESET) --epochs $(EPOCHS) --out "$(RUN)" $(ARGS)
+	@$(RUNNER) -m training.run --shards $(call quoted,$(DATA))/*.tfrecord --preset $(call quoted,$(PRESET)) \
+	  --epochs $(call quoted,$(EPOCHS)) --out $(call quoted,$(RUN)) $(ARGS)
 
 # Files in their order: the plugin would begin with those of the most tests, and the longest tests are in files of few.
-test: $(TEST_READY) ## Run every test
+test: test-ready ## Run every test
 	@$(RUNNER) -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-lint: $(TEST_READY) ## Check style
+lint: test-ready ## Check style
 	@$(RUNNER) -m ruff check .
 	@$(RUNNER) -m ruff format --check .
 
 # Tests of full disks and of a command's first instants are left out: coverage writes files too.
-coverage: $(TEST_READY) ## Run every test and list the statements and branches that none executes
+coverage: test-ready ## Run every test and list the statements and branches that none executes
 	@rm -rf .coverage; mkdir .coverage
 	@$(RUNNER) -m coverage run -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder \
 	  -k "not a_disk_without_room and not ctrl_c_while_the_command_starts"; status=$$?; \
 	  $(RUNNER) -m coverage combine --quiet; $(RUNNER) -m coverage report; exit $$status
 
-bench: $(TEST_READY) ## Measure both stages on CELEBA=photos.zip: tables of speed and memory
-	@for benchmark in tests/benchmarks/*_speed.py tests/benchmarks/*_memory.py; do $(RUNNER) $$benchmark --source "$(SOURCE)" || exit 1; done
+bench: test-ready ## Measure both stages on CELEBA=photos.zip: tables of speed and memory
+	@for benchmark in tests/benchmarks/*_speed.py tests/benchmarks/*_memory.py; do \
+	  $(RUNNER) $$benchmark --source $(call quoted,$(SOURCE)) || exit 1; done
 
-gpu-check: $(TEST_READY) ## Hold everything that GPUs could do otherwise against the CPU: a report, in ten minutes
+gpu-check: test-ready ## Hold everything that GPUs could do otherwise against the CPU: a report, in ten minutes
 	@$(RUNNER) tests/benchmarks/gpu_check.py
 
-clean: ## Remove the environment, the shards, what was learned from them, the stand-ins; photos and runs stay
-	rm -rf .venv $(STAND_INS) $(DATA)/features/attributes.* $(DATA)/features/judge.* $(DATA)/features/*.npz $(DATA)/.unfinished $(DATA)/*.tfrecord $(DATA)/*.json $(DATA)/*.jsonl .pytest_cache .ruff_cache
+clean: ## Remove .venv, the shards, what was learned from them, the stand-ins; photos and runs stay
+	test ! -d $(call quoted,$(DATA)) || (cd $(call quoted,$(DATA)) && rm -rf sample_photos .unfinished \
+	  *-?????-of-?????.tfrecord manifest.json dataset_info.json features.json rejected.jsonl \
+	  features/attributes.keras features/attributes.json features/judge.keras features/judge.json features/*.npz)
+	rm -rf .venv .pytest_cache .ruff_cache
 	find preprocess training tests -name __pycache__ -prune -exec rm -rf {} +
 
-$(VENV)/.ready: requirements.txt
-	$(PYTHON) -m venv $(VENV)
-	$(RUNNER) -m pip install --quiet --disable-pip-version-check -r requirements.txt
-	@touch $@
+# pip would only say that it finds no TensorFlow. An environment that does not work is made again where it is.
+PYTHONS := 3.11 3.12 3.13
+IS_SUPPORTED := import sys; sys.exit("%d.%d" % sys.version_info[:2] not in "$(PYTHONS)".split())
+NAMED_PYTHON := $(call quoted,$(PYTHON))
+ENVIRONMENT := $(call quoted,$(VENV))
+# $(call installed,FILES): a copy of the requirements in the environment says that they are installed.
+STAMP = $(ENVIRONMENT)/.installed-$(lastword $1)
+installed = cat $1 | cmp -s - $(STAMP) || { \
+  $(RUNNER) -m pip install --quiet --disable-pip-version-check $(addprefix -r ,$1) && cat $1 > $(STAMP); }
 
-$(VENV)/.test-ready: requirements-dev.txt $(RUN_READY)
-	$(RUNNER) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
-	@touch $@
+ready:
+ifneq ($(VENV),)
+	@$(RUNNER) -c 'import pip; $(IS_SUPPORTED)' 2>/dev/null || { \
+	  $(NAMED_PYTHON) -c '$(IS_SUPPORTED)' 2>/dev/null || { \
+	    echo "TensorFlow 2.21 needs Python $(PYTHONS), and "$(NAMED_PYTHON)" is: $$($(NAMED_PYTHON) --version 2>&1 | head -n 1)." \
+	      "Name another: make $(MAKECMDGOALS) PYTHON=python$(lastword $(PYTHONS))"; exit 1; } >&2; \
+	  test ! -e $(ENVIRONMENT)/pyvenv.cfg || rm -f $(ENVIRONMENT)/bin/python* $(ENVIRONMENT)/.installed-*; \
+	  $(NAMED_PYTHON) -m venv $(ENVIRONMENT); }
+	@$(call installed,requirements.txt)
+endif
+
+test-ready: ready
+ifneq ($(VENV),)
+	@$(call installed,requirements.txt requirements-cluster.txt requirements-export.txt requirements-dev.txt)
+endif

@@ -1,42 +1,75 @@
-"""What `make` would do, as `make --dry-run` says."""
+"""What `make` does: as `make --dry-run` says, or with modules in place of the stages that say what they were given."""
 
 import json
 import os
+import re
+import shlex
 import shutil
 import subprocess
+import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
+REQUIREMENTS = sorted(path.name for path in ROOT.glob("requirements*.txt"))
 
 
 @pytest.fixture
 def place(tmp_path):
     """A folder as after a clone."""
-    for name in ("Makefile", "requirements.txt"):
-        shutil.copy(ROOT / name, tmp_path)
-    (tmp_path / "data").mkdir()
-    return tmp_path
+    place = tmp_path / "a [2021] clone 얼굴"
+    (place / "data").mkdir(parents=True)
+    (place / "tests").mkdir()
+    shutil.copy(ROOT / "Makefile", place)
+    for name in REQUIREMENTS:
+        (place / name).touch()
+    for module in ("preprocess.sample_photos", "preprocess.run", "training.run"):
+        path = place / f"{module.replace('.', '/')}.py"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"import json, sys; print(json.dumps([sys.prefix, {module!r}, *sys.argv[1:]]))")
+    return place
+
+
+def make(place, *arguments):
+    settings = {name: os.environ[name] for name in ("PATH", "HOME")}  # none of the `make test` that may be running this
+    command = ["make", *arguments]
+    done = subprocess.run(command, cwd=place, env=settings, capture_output=True, timeout=60, check=False)
+    return subprocess.CompletedProcess(command, done.returncode, os.fsdecode(done.stdout), os.fsdecode(done.stderr))
 
 
 def would_do(place, *arguments):
-    settings = {"PATH": os.environ["PATH"]}  # none of the `make test` that may be running this
-    command = ["make", "--dry-run", *arguments]
-    return subprocess.run(
-        command, cwd=place, env=settings, check=True, capture_output=True, text=True, timeout=60
-    ).stdout
+    done = make(place, "--dry-run", *arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
-def shards_from(place, photos):
-    (place / "data/manifest.json").write_text(json.dumps({"source": {"paths": [photos]}}))
+def stages(place, *arguments):
+    """The commands of the stages, each as its environment, its module and its options."""
+    done = make(place, *arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("[")]
+
+
+def options(output):
+    """The words of all commands."""
+    return shlex.split(output.replace("\\\n", ""))
+
+
+def value(words, option):
+    return words[words.index(option) + 1]
+
+
+def shards_from(place, photos, data="data"):
+    (place / data / "manifest.json").write_text(json.dumps({"source": {"paths": [photos]}}))
 
 
 def test_without_photos_and_shards_stand_ins_are_drawn(place):
     said = would_do(place, "train")
-    assert "preprocess.sample_photos --out data/sample_photos" in said
-    assert '--source "data/sample_photos/img_align_celeba" --out "data"' in said
-    assert '--out "runs/classic-sample_photos"' in said
+    assert "preprocess.sample_photos --out 'data/sample_photos'" in said
+    assert "--source 'data/sample_photos/img_align_celeba' --out 'data'" in said
+    assert "--out 'runs/classic-sample_photos'" in said
 
 
 def test_shards_that_are_there_are_never_replaced_by_stand_ins(place):
@@ -44,19 +77,25 @@ def test_shards_that_are_there_are_never_replaced_by_stand_ins(place):
     said = would_do(place, "train", "PRESET=lite")
     assert "preprocess" not in said
     assert "made from /photos/img_align_celeba.zip" in said
-    assert '--out "runs/lite-img_align_celeba"' in said
+    assert "--out 'runs/lite-img_align_celeba'" in said
+
+
+@pytest.mark.parametrize("manifest", ["{", '{"source": {}}', json.dumps({"source": {"paths": ["caf\udce9"]}})])
+def test_shards_whose_manifest_does_not_tell_their_photos_stay_too(place, manifest):
+    (place / "data/manifest.json").write_text(manifest)
+    assert [module for _, module, *_ in stages(place, "train", "VENV=", f"PYTHON={sys.executable}")] == ["training.run"]
 
 
 def test_a_run_on_stand_ins_is_continued_where_it_was(place):
     shards_from(place, "data/sample_photos/img_align_celeba")
     said = would_do(place, "train")
     assert "preprocess" not in said
-    assert '--out "runs/classic-sample_photos"' in said
+    assert "--out 'runs/classic-sample_photos'" in said
 
 
 def test_options_of_stage_1_are_handed_on(place):
     said = would_do(place, "shards", "CELEBA=own_photos", "SHARD_ARGS=--crop center --limit 100")
-    assert "--attributes auto --partitions auto --crop center --limit 100" in " ".join(said.replace("\\\n", "").split())
+    assert "--attributes auto --partitions auto --crop center --limit 100" in " ".join(options(said))
 
 
 @pytest.mark.parametrize("named", [True, False])
@@ -64,5 +103,98 @@ def test_photos_that_are_named_or_in_their_place_are_taken_whatever_shards_there
     shards_from(place, "data/sample_photos/img_align_celeba")
     (place / "data/img_align_celeba.zip").touch()
     said = would_do(place, "train", *(["CELEBA=data/img_align_celeba.zip"] if named else []))
-    assert '--source "data/img_align_celeba.zip" --out "data" --overwrite' in said
-    assert '--out "runs/classic-img_align_celeba"' in said
+    assert "--source 'data/img_align_celeba.zip' --out 'data' --overwrite" in said
+    assert "--out 'runs/classic-img_align_celeba'" in said
+
+
+NAMES = ["my data", "a [2021] copy", "얼굴 사진", 'it\'s "mine"', "two  spaces", "a, b) (c; d & e", "*", "`f` \\n"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_setting_takes_any_name(place, name):
+    shards = [place / name / f"{number} of {name}.tfrecord" for number in (1, 2)]
+    shards[0].parent.mkdir()
+    for shard in shards:
+        shard.touch()
+    (place / "python").mkdir()
+    python = place / "python" / name
+    python.symlink_to(sys.executable)
+    settings = [f"{setting}={name}" for setting in ("DATA", "PRESET", "EPOCHS")]
+    photos = f"photos of {name}/{name}.zip"
+    (_, _, *making), (_, _, *training) = stages(
+        place, "train", "VENV=", f"PYTHON={python}", f"CELEBA={photos}", *settings, "ARGS=--seed 1 --note 'a  b'"
+    )
+    assert value(making, "--source") == photos
+    assert value(making, "--out") == name
+    assert training[:3] == ["--shards", *(str(shard.relative_to(place)) for shard in shards)]
+    assert value(training, "--preset") == value(training, "--epochs") == name
+    assert value(training, "--out") == f"runs/{name}-{name}"
+    assert training[-4:] == ["--seed", "1", "--note", "a  b"]
+
+    shards_from(place, f"/old {name}", name)
+    [(_, module, *training)] = stages(place, "train", "VENV=", f"PYTHON={python}", f"DATA={name}", f"RUN=~/{name}")
+    assert module == "training.run"
+    assert value(training, "--out") == str(Path.home() / name)
+
+
+def test_clean_removes_from_a_folder_with_a_space_what_the_stages_wrote_there(place):
+    kept = ["my/photo.jpg", "data/manifest.json", "my data/labels.json", "my data/own.zip", "my data/features/own.json"]
+    removed = [f"my data/{name}" for name in (
+        "manifest.json", "features.json", "dataset_info.json", "rejected.jsonl", "train-00000-of-00001.tfrecord",
+        ".unfinished/settings.json", "sample_photos/1.jpg", "features/attributes.keras", "features/a-10-of-0.npz",
+    )]  # fmt: skip
+    for name in kept + removed:
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).touch()
+    done = make(place, "clean", "DATA=my data")
+    assert done.returncode == 0, done.stderr
+    assert [name for name in kept + removed if (place / name).exists()] == kept
+
+
+def test_an_environment_of_any_name_is_made_once_and_again_where_its_python_is_gone_or_requirements_change(place):
+    venv = place / "my venv's"
+
+    def prefix():
+        return {command[0] for command in stages(place, "shards", f"VENV={venv.name}", f"PYTHON={sys.executable}")}
+
+    def made():
+        return (venv / "pyvenv.cfg").stat().st_mtime_ns
+
+    assert prefix() == {str(venv)}
+    first = made()
+    assert prefix() == {str(venv)}
+    assert made() == first
+    for python in (venv / "bin").glob("python*"):
+        python.unlink()
+        python.symlink_to("/no/longer/there")
+    assert prefix() == {str(venv)}
+    assert made() > first
+    (place / "requirements.txt").write_text("./no-such-package\n")
+    done = make(place, "shards", f"VENV={venv.name}")
+    assert done.returncode == 2
+    assert "no-such-package" in done.stderr
+
+
+@pytest.mark.parametrize("version", ["3.10.13", "3.14.0", None])
+def test_a_python_that_tensorflow_does_not_support_is_named_before_anything_is_made(place, version):
+    python = place / "my python"
+    if version:
+        python.write_text(f"#!/bin/sh\ncase $1 in --version) echo Python {version};; *) exit 1;; esac\n")
+        python.chmod(0o755)
+    done = make(place, "train", f"PYTHON={python}")
+    assert done.returncode == 2
+    line, _ = done.stderr.splitlines()  # and make's own
+    assert (f"Python {version}" if version else "not found") in line
+    assert str(python) in line
+    assert "make train PYTHON=python3.13" in line
+    assert not (place / ".venv").exists()
+
+
+def test_the_pythons_are_the_same_everywhere():
+    [listed] = re.findall(r"^PYTHONS := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    first, *_, last = listed.split()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert project["project"]["requires-python"] == f">={first},<3.{int(last.split('.')[1]) + 1}"
+    assert project["tool"]["ruff"]["target-version"] == f"py{first.replace('.', '')}"
+    workflow = (ROOT / ".github/workflows/test.yml").read_text()
+    assert f"python: {json.dumps(listed.split())}" in workflow
