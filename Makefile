@@ -56,9 +56,10 @@ train: shards ## Train PRESET=classic for EPOCHS=20 on the shards; resumes where
 test: test-ready ## Run every test
 	@$(RUNNER) -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-lint: test-ready ## Check style
+lint: test-ready ## Check style, and who imports whom
 	@$(RUNNER) -m ruff check .
 	@$(RUNNER) -m ruff format --check .
+	@$(RUNNER) -c 'from importlinter.cli import lint_imports_command; lint_imports_command()' --no-cache --no-logo
 
 # Tests of full disks and of a command's first instants are left out: coverage writes files too.
 coverage: test-ready ## Run every test and list the statements and branches that none executes
