@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 from click import ClickException, UsageError
 
-from training.loop.hosts import cluster_of_slurm, hosts_in_tf_config, own_gpus, tasks_of_slurm
+from training.loop.hosts import cluster, own_gpus
 
 LOGICAL_GPU_MB = 2048  # of each part of a divided GPU: the largest network here takes a quarter of it
 
@@ -138,7 +138,7 @@ def choose(name: str, logical_devices: int | None = None, deterministic: bool = 
     if name == "tpu":
         return _tpu()
     if name == "multi-worker":
-        return _multi_worker()
+        return _multi_worker(logical_devices if gpus and logical_devices else len(gpus))
     devices = [device.name for device in tf.config.list_logical_devices("GPU" if gpus else "CPU")]
     if name == "one":
         return Devices(name, tf.distribute.OneDeviceStrategy(devices[0]))
@@ -211,31 +211,31 @@ def _divide(gpus: list, count: int) -> None:
 def _detect(gpus: int, logical_devices: int | None) -> str:
     if any(variable in os.environ for variable in ("TPU_NAME", "COLAB_TPU_ADDR")):
         return "tpu"
-    if len(hosts_in_tf_config()) > 1 or tasks_of_slurm() > 1:
+    if (found := cluster()) and len(found.hosts) > 1:
         return "multi-worker"
     return "mirrored" if max(gpus, logical_devices or 1) > 1 else "one"
 
 
-def _multi_worker() -> Devices:
-    if hosts := hosts_in_tf_config():
-        resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
-        host = hosts.index((resolver.task_type, resolver.task_id))
-        return Devices("multi-worker", _over_hosts(resolver), host, len(hosts))
-    if (tasks := tasks_of_slurm()) > 1:
-        task = int(os.environ["SLURM_PROCID"])
-        gpus = len(tf.config.get_visible_devices("GPU"))
-        resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
-            cluster_of_slurm(tasks),
-            task_type="worker",
-            task_id=task,
-            num_accelerators={"GPU": gpus},
-            rpc_layer="grpc",
+def _multi_worker(num_gpus: int) -> Devices:
+    here = cluster()
+    if not here:
+        raise UsageError(
+            "--strategy multi-worker needs TF_CONFIG, or srun with several tasks in a SLURM job, to say which hosts "
+            "there are."
         )
-        return Devices("multi-worker", _over_hosts(resolver), task, tasks)
-    raise UsageError(
-        "--strategy multi-worker needs TF_CONFIG, or srun with several tasks in a SLURM job, to say which hosts "
-        "there are."
+    resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
+        tf.train.ClusterSpec(here.addresses),
+        task_type=here.role,
+        task_id=here.index,
+        num_accelerators={"GPU": num_gpus},
+        rpc_layer="grpc",
     )
+    try:
+        over_hosts = _over_hosts(resolver)
+    except tf.errors.OpError as error:
+        address = here.addresses[here.role][here.index]
+        raise UsageError(f"This host cannot join the others as {address} ({error.message.splitlines()[0]}).") from None
+    return Devices("multi-worker", over_hosts, here.hosts.index((here.role, here.index)), len(here.hosts))
 
 
 def _over_hosts(resolver: tf.distribute.cluster_resolver.ClusterResolver) -> tf.distribute.Strategy:

@@ -48,7 +48,7 @@ CHIEF = {"chief": ["a:1"], "worker": ["b:1", "c:1"], "evaluator": ["d:1"]}
 def test_a_chief_is_the_first_host_and_workers_follow(monkeypatch, task, host):
     """Vertex AI and Kubeflow name a chief: counted apart, it and the workers would be two runs in one folder."""
     monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": CHIEF, "task": {"type": task[0], "index": task[1]}}))
-    assert hosts.hosts_in_tf_config().index(task) == host
+    assert hosts.cluster().hosts.index(task) == host
     assert strategy._detect(gpus=0, logical_devices=None) == "multi-worker"
     monkeypatch.setattr(strategy, "_over_hosts", lambda resolver: None)
     devices = strategy.choose("multi-worker")
@@ -69,9 +69,56 @@ def test_a_slurm_job_without_srun_is_one_process(monkeypatch):
     assert strategy._detect(gpus=0, logical_devices=None) == "one"
     with pytest.raises(UsageError, match="srun"):
         strategy.choose("multi-worker")
-    for name, value in {"SLURM_STEP_NUM_TASKS": "2", "SLURM_PROCID": "1"}.items():
-        monkeypatch.setenv(name, value)
+    set_step(monkeypatch)
     assert strategy._detect(gpus=0, logical_devices=None) == "multi-worker"
+
+
+STEP = {
+    "SLURM_JOB_ID": "1234567",
+    "SLURM_STEP_ID": "0",
+    "SLURM_STEP_NUM_TASKS": "3",
+    "SLURM_STEP_NODELIST": "node[08-09]",
+    "SLURM_STEP_TASKS_PER_NODE": "2,1",
+    "SLURM_PROCID": "1",
+    "SLURM_LOCALID": "1",
+}
+
+
+def set_step(monkeypatch, **changes):
+    """Set SLURM's variables as srun does, with these changed; None: without it."""
+    for name, value in {**STEP, **changes}.items():
+        monkeypatch.delenv(name, raising=False) if value is None else monkeypatch.setenv(name, value)
+
+
+def test_steps_of_slurm_that_share_a_node_have_ports_of_their_own(monkeypatch):
+    ports = set()
+    for job in range(1234567, 1234577):
+        set_step(monkeypatch, SLURM_JOB_ID=str(job))
+        addresses = hosts.cluster().addresses["worker"]
+        assert [address.partition(":")[0] for address in addresses] == ["node08", "node08", "node09"]
+        ports |= {address.partition(":")[2] for address in addresses}
+    assert len(ports) == 2 * 10
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SLURM_PROCID", "x"),
+        ("SLURM_PROCID", "3"),
+        ("SLURM_STEP_NUM_TASKS", "many"),
+        ("SLURM_STEP_NUM_TASKS", None),
+        ("SLURM_STEP_NODELIST", None),
+        ("SLURM_STEP_NODELIST", "node[08-"),
+        ("SLURM_STEP_TASKS_PER_NODE", None),
+        ("SLURM_STEP_TASKS_PER_NODE", "2(y2)"),
+        ("SLURM_STEP_TASKS_PER_NODE", "1"),
+        ("SLURM_JOB_ID", "?"),
+    ],
+)
+def test_a_variable_of_slurm_that_is_wrong_is_named(monkeypatch, name, value):
+    set_step(monkeypatch, **{name: value})
+    with pytest.raises(UsageError, match=name):
+        strategy.choose("auto")
 
 
 def test_tasks_of_a_slurm_node_share_its_gpus(monkeypatch):
@@ -98,11 +145,32 @@ def test_one_host_agrees_with_itself(two):
     assert two.least(7) == 7
 
 
-@pytest.mark.parametrize("content", ["{", "[]"])
-def test_a_tf_config_of_rubbish_is_named(monkeypatch, content):
-    monkeypatch.setenv("TF_CONFIG", content)
-    with pytest.raises(UsageError, match="TF_CONFIG"):
-        strategy.choose("multi-worker")
+TASK = {"type": "worker", "index": 0}
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        ("{", "not JSON"),
+        ("[]", "not a JSON object"),
+        ({"cluster": ["a:1", "b:1"], "task": TASK}, "list of hosts"),
+        ({"cluster": {"worker": "a:1"}, "task": TASK}, "list of hosts"),
+        ({"cluster": {"worker": ["a", "b"]}, "task": TASK}, "'a', which is not host:port"),
+        ({"cluster": {"worker": ["a:1", "b:port"]}, "task": TASK}, "'b:port', which is not host:port"),
+        ({"cluster": {"worker": ["a:1", 2]}, "task": TASK}, "'2', which is not host:port"),
+        ({"cluster": {"worker": ["a:1", "b:99999"]}, "task": TASK}, "'b:99999', which is not host:port"),
+        ({"cluster": {"chief": ["a:1"], "worker": ["a:1"]}, "task": TASK}, "a:1 twice"),
+        ({"cluster": {"chief": ["a:1", "b:1"]}, "task": TASK}, "more than one chief"),
+        ({"cluster": {"worker": ["a:1", "b:1"]}}, "no task"),
+        ({"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker"}}, "no task"),
+        ({"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": -1}}, "no task"),
+        ({"cluster": {"worker": ["a:1", "b:1"]}, "task": "worker"}, "no task"),
+    ],
+)
+def test_what_is_wrong_in_tf_config_is_named(monkeypatch, content, fault):
+    monkeypatch.setenv("TF_CONFIG", content if isinstance(content, str) else json.dumps(content))
+    with pytest.raises(UsageError, match=f"TF_CONFIG.*{fault}"):
+        strategy.choose("auto")
 
 
 def test_multi_worker_without_a_cluster_says_what_is_missing(monkeypatch):
