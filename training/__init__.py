@@ -10,7 +10,15 @@ import signal
 import sys
 
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+os.environ["ONEDNN_DEFAULT_FPMATH_MODE"] = "STRICT"  # float32 is float32: BF16 rounds it before it multiplies
+os.environ.pop("TF_SET_ONEDNN_FPMATH_MODE", None)  # TensorFlow's own name for the same
+
+# Keras has its own defaults, on which this package relies, whatever its variables and the user's keras.json say.
+for _name in [name for name in os.environ if name.startswith("KERAS_")]:
+    del os.environ[_name]
+os.environ.update(KERAS_BACKEND="tensorflow", KERAS_HOME=os.devnull)  # a folder that has no keras.json
 
 if sys.argv[:1] == ["-m"]:  # a command of this package is being started
     # Until it listens to Ctrl-C itself there is nothing to lose, and no traceback of half an import to be read.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    os.environ["MPLBACKEND"] = "agg"  # commands open no window, and Matplotlib cannot be imported with a wrong name

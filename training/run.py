@@ -159,7 +159,7 @@ def main(
         from training.loop import trainer
         from training.loop.failures import errors_reported, file_errors_reported, lost_hosts_reported
         from training.loop.forecast import measure
-        from training.loop.machine import this_machine
+        from training.loop.machine import onednn_advice, this_machine
         from training.metrics.evaluator import open_evaluator
 
         devices = strategies.choose(strategy, logical_devices, deterministic)
@@ -204,7 +204,8 @@ def main(
         print(describe_photos(train_shards, held_out, config))
         print(f"Computed on {machine}.")
         print(strategies.describe(devices, method.batch_size))
-        for line in (remark, configs.machine_changes(saved.machine, asdict(machine)) if saved else ""):
+        advice = "" if machine.gpus else onednn_advice()
+        for line in (advice, remark, configs.machine_changes(saved.machine, asdict(machine)) if saved else ""):
             if line:
                 print(line)
         sys.stdout.flush()

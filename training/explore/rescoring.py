@@ -97,17 +97,19 @@ def load_own(path: Path) -> dict[str, float]:
 
 def draw(path: Path, rescoring: Rescoring) -> None:
     """Draw the matrix as a PNG: a row for each direction, a column for each attribute."""
+    from matplotlib import style
     from matplotlib.figure import Figure
 
     side = 2.5 + 0.22 * len(rescoring.names)
-    figure = Figure((side + 1, side), layout="constrained")
-    axes = figure.add_subplot()
-    image = axes.imshow(rescoring.changed, vmin=0, vmax=1, cmap="magma")
-    places = range(len(rescoring.names))
-    axes.set_xticks(places, rescoring.names, rotation=90, fontsize=7)
-    axes.set_yticks(places, rescoring.names, fontsize=7)
-    axes.set_xlabel("share of faces whose answer changes")
-    axes.set_ylabel("moved along")
-    figure.colorbar(image, shrink=0.6)
-    with replacing(path) as partial:
-        figure.savefig(partial, format="png", dpi=110)
+    with style.context("default"):  # whatever the user's matplotlibrc says
+        figure = Figure((side + 1, side), layout="constrained")
+        axes = figure.add_subplot()
+        image = axes.imshow(rescoring.changed, vmin=0, vmax=1, cmap="magma")
+        places = range(len(rescoring.names))
+        axes.set_xticks(places, rescoring.names, rotation=90, fontsize=7)
+        axes.set_yticks(places, rescoring.names, fontsize=7)
+        axes.set_xlabel("share of faces whose answer changes")
+        axes.set_ylabel("moved along")
+        figure.colorbar(image, shrink=0.6)
+        with replacing(path) as partial:
+            figure.savefig(partial, format="png", dpi=110)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from matplotlib import style
 from matplotlib.figure import Figure
 
 from training.files import replacing, write_text
@@ -163,6 +164,7 @@ def _read_statuses(path: Path) -> list[Status]:
     return found
 
 
+@style.context("default")  # whatever the user's matplotlibrc says
 def _draw_losses(path: Path, rows: list[Row]) -> None:
     figure = Figure(figsize=(7, 3.5), layout="constrained")
     axes = figure.add_subplot(xlabel="images seen (thousands)", ylabel="loss, mean over the epoch")
