@@ -36,8 +36,6 @@ CENTER = "center"
 
 # A larger photo is a decompression bomb or a mistake: decoding it would take more memory than everything else.
 MAX_PIXELS = 64_000_000
-# Pillow's own limit is higher, and it prints a warning where we reject the photo by name.
-Image.MAX_IMAGE_PIXELS = None
 
 _FORMATS = ("JPEG", "PNG", "WEBP")  # hostile files must not reach rarely used decoders
 _EXIF_ORIENTATION = 0x0112
@@ -133,6 +131,12 @@ def versions() -> dict[str, str | None]:
 def _open(photo: bytes) -> Image.Image:
     if not photo:
         raise UnusablePhoto("empty file")
+    from PIL import ImageFile  # which opening a photo imports anyway
+
+    # Other code in this process may have set both. Pillow's own limit is higher than MAX_PIXELS, and it prints a
+    # warning where we reject the photo by name; what is missing of a truncated photo it would fill with grey.
+    Image.MAX_IMAGE_PIXELS = None
+    ImageFile.LOAD_TRUNCATED_IMAGES = False
     try:
         return Image.open(io.BytesIO(photo), formats=_FORMATS)
     except Exception:  # see pixels

@@ -31,6 +31,8 @@ def startup_messages_hidden() -> Iterator[None]:
         try:
             settle()
             yield
+        except OSError as error:  # of Matplotlib, for one, where it finds no folder to write to
+            raise ClickException(str(error)) from None
         finally:
             if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # as `training` has it for a command that starts
                 signal.signal(signal.SIGINT, _stop)

@@ -6,7 +6,7 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
 
 from preprocess.crop import CELEBA_BOXES, CELEBA_PHOTO, FILTERS, MAX_PIXELS, SIZE, Crop, UnusablePhoto, parse, pixels
 
@@ -33,6 +33,15 @@ def the_slow_way(photo: bytes, box, filter_name: str) -> bytes:
 def differences(ours: bytes, theirs: bytes) -> list[int]:
     assert len(ours) == len(theirs) == 64 * 64
     return [abs(a - b) for a, b in zip(ours, theirs, strict=True)]
+
+
+def test_what_other_code_has_set_in_pillow_does_not_count(monkeypatch):
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    whole = encoded(Image.effect_noise((80, 80), 9), "JPEG")
+    assert len(pixels(whole, ANY)) == SIZE * SIZE
+    with pytest.raises(UnusablePhoto, match="truncated"):
+        pixels(whole[: len(whole) // 2], ANY)
 
 
 @pytest.mark.parametrize("name", CELEBA_BOXES)

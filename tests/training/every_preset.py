@@ -4,6 +4,7 @@ python -m tests.training.every_preset PRESET ... prints a line of JSON for each:
 is refused.
 """
 
+import training  # noqa: F401  # isort: skip  # before TensorFlow, as every command has it
 import json
 import sys
 from dataclasses import replace

@@ -69,7 +69,10 @@ def _write_mp4(path: Path, pictures: Sequence[np.ndarray], fps: float) -> None:
     # H.264 for every player wants halved colors, which want even sides.
     target = ["-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2", "-pix_fmt", "yuv420p", "-f", "mp4", str(path)]
     command = ["ffmpeg", "-y", "-loglevel", "error", *source, *target]
-    with tempfile.TemporaryFile() as said, subprocess.Popen(command, stdin=subprocess.PIPE, stderr=said) as ffmpeg:
+    with (
+        tempfile.TemporaryFile(dir=path.parent) as said,
+        subprocess.Popen(command, stdin=subprocess.PIPE, stderr=said) as ffmpeg,
+    ):
         with suppress(BrokenPipeError):  # it has ended, and says why
             for picture in pictures:
                 ffmpeg.stdin.write(picture.tobytes())

@@ -82,7 +82,7 @@ def write(generator: keras.Model, form: str, out: Path, described: dict[str, Any
             if form == "onnx":
                 model.export(partial, format="onnx", verbose=False)
             else:
-                partial.write_bytes(_litert(model))
+                partial.write_bytes(_litert(model, out.parent))
         return
     place = Path(tempfile.mkdtemp(prefix=f"{out.name}.partial-", dir=out.parent))
     try:
@@ -106,9 +106,12 @@ def _save(model: keras.Model, about: str, place: Path) -> None:
     archive.write_out(place, verbose=False)
 
 
-def _litert(model: keras.Model) -> bytes:
-    """Return a model as LiteRT has it, by TensorFlow's own converter: Keras's `export` has it since 3.13 only."""
-    with tempfile.TemporaryDirectory() as place:
+def _litert(model: keras.Model, folder: Path) -> bytes:
+    """Return a model as LiteRT has it, by TensorFlow's own converter: Keras's `export` has it since 3.13 only.
+
+    Its SavedModel lies in this folder meanwhile.
+    """
+    with tempfile.TemporaryDirectory(prefix="litert.partial-", dir=folder) as place:
         model.export(place, format="tf_saved_model", verbose=False)
         return tf.lite.TFLiteConverter.from_saved_model(place).convert()
 

@@ -234,7 +234,10 @@ def _multi_worker(num_gpus: int) -> Devices:
         over_hosts = _over_hosts(resolver)
     except tf.errors.OpError as error:
         address = here.addresses[here.role][here.index]
-        raise UsageError(f"This host cannot join the others as {address} ({error.message.splitlines()[0]}).") from None
+        raise UsageError(
+            f"This host cannot join the others as {address} ({error.message.splitlines()[0]}): "
+            "another process may have this port."
+        ) from None
     return Devices("multi-worker", over_hosts, here.hosts.index((here.role, here.index)), len(here.hosts))
 
 

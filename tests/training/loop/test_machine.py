@@ -74,18 +74,18 @@ def test_a_precision_of_the_preset_stays_where_the_machine_is_fast_in_it(monkeyp
 @pytest.mark.parametrize(
     ("flags", "limit", "onednn", "is_fast"),
     [
-        ("avx2 avx512f avx512_bf16", "", "1", True),
-        ("avx2 avx512f amx_bf16", "ALL", "1", True),
-        ("avx2 avx512f avx512_bf16", "avx512_core_vnni", "1", False),
-        ("avx2 avx512f avx512_bf16", "", "0", False),
-        ("avx2 avx512f", "", "1", False),
-        ("avx2", "", "1", False),
+        ("avx2 avx512f avx512_bf16", "", True, True),
+        ("avx2 avx512f amx_bf16", "ALL", True, True),
+        ("avx2 avx512f avx512_bf16", "avx512_core_vnni", True, False),
+        ("avx2 avx512f avx512_bf16", "", False, False),
+        ("avx2 avx512f", "", True, False),
+        ("avx2", "", True, False),
     ],
 )
 def test_a_processor_is_fast_in_bfloat16_where_it_has_instructions_for_it(monkeypatch, flags, limit, onednn, is_fast):
     monkeypatch.setattr(machine, "_read", lambda path: f"flags\t\t: fpu {flags}\n")
     monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: [])
-    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", onednn)
+    monkeypatch.setattr(machine, "IsMklEnabled", lambda: onednn)
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
     assert machine.has_fast_bfloat16() == is_fast
 
@@ -100,12 +100,30 @@ def test_a_gpu_is_fast_in_bfloat16_from_8_0_on(monkeypatch, capability, is_fast)
     assert machine.has_fast_bfloat16() == is_fast
 
 
-def test_onednn_is_on_unless_the_environment_says_otherwise():
-    ask = "import training, os; print(os.environ['TF_ENABLE_ONEDNN_OPTS'])"
+@pytest.mark.parametrize(
+    ("first", "setting", "is_on", "advice"),
+    [
+        ("", {}, True, ""),
+        ("", {"TF_ENABLE_ONEDNN_OPTS": "0"}, False, "unset TF_ENABLE_ONEDNN_OPTS"),
+        # As on a processor without AVX512-VNNI, where it is off by default.
+        (
+            "import os, tensorflow; del os.environ['TF_ENABLE_ONEDNN_OPTS']",
+            {"TF_ENABLE_ONEDNN_OPTS": "0"}, False, "import training before tensorflow",
+        ),
+    ],
+    ids=["by default", "turned off", "TensorFlow first"],
+)  # fmt: skip
+def test_onednn_is_what_tensorflow_says_and_where_it_is_off_it_is_said_what_to_do(first, setting, is_on, advice):
+    ask = "import training; from training.loop import machine as m; print(m.this_machine().onednn, m.onednn_advice())"
     environment = {name: value for name, value in os.environ.items() if name != "TF_ENABLE_ONEDNN_OPTS"}
-    for setting, expected in (({}, "1"), ({"TF_ENABLE_ONEDNN_OPTS": "0"}, "0")):
-        said = subprocess.run([sys.executable, "-c", ask], env={**environment, **setting}, capture_output=True)
-        assert said.stdout.decode().strip() == expected
+    ended = subprocess.run(
+        [sys.executable, "-c", f"{first}\n{ask}"],
+        env={**environment, **setting}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.startswith(str(is_on))
+    assert advice in ended.stdout
+    assert bool(advice) == ("oneDNN" in ended.stdout)
 
 
 def test_the_machine_is_described_as_linux_describes_it(monkeypatch):
@@ -115,8 +133,6 @@ def test_the_machine_is_described_as_linux_describes_it(monkeypatch):
     assert (this_machine().processor, this_machine().instructions) == (
         "Some CPU @ 2 GHz", "AVX-512 (oneDNN: AVX2 at most)"
     )  # fmt: skip
-    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
-    assert not this_machine().onednn
 
 
 def test_a_run_says_that_another_machine_continues_it():

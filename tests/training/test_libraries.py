@@ -1,0 +1,79 @@
+"""What files, variables and other code set in the libraries decides nothing: the command is given where it is so."""
+
+import json
+import os
+import subprocess
+import sys
+
+import keras
+import pytest
+
+from tests.training.runs import history
+from tests.training.shards_by_tensorflow import numbered_images, write_shards
+
+# A notebook that used the libraries for something else before.
+NOTEBOOK = """
+import keras, matplotlib, numpy
+keras.config.set_floatx("float16")
+keras.config.set_dtype_policy("mixed_float16")
+keras.config.set_epsilon(0.1)
+keras.config.set_image_data_format("channels_first")
+matplotlib.rcParams["savefig.dpi"] = 300
+numpy.seterr(all="raise")
+import sys
+from training.run import main
+main(sys.argv[1:])
+"""
+MATPLOTLIBRC = "lines.linewidth: 9\nsavefig.bbox: tight\nsavefig.facecolor: red\n"
+
+
+def losses(folder):
+    return [(row["d_loss"], row["g_loss"]) for row in history(folder)]
+
+
+@pytest.fixture(scope="module")
+def command(tmp_path_factory):
+    """Start a short run, in this folder under module-wide shards, with these variables."""
+    data = tmp_path_factory.mktemp("libraries") / "data"
+    write_shards(data, numbered_images(20), (20,))
+
+    def start(out, *python, **variables):
+        options = ["--shards", data, "--batch-size", 10, "--epochs", 1, "--strategy", "one", "--out", out]
+        return subprocess.Popen(
+            [sys.executable, *python, *map(str, options)],
+            env={**os.environ, **variables}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+
+    return start
+
+
+def test_a_run_is_the_same_whatever_the_libraries_were_told(command, tmp_path):
+    settings = {"floatx": "float16", "epsilon": 0.1, "backend": "torch", "image_data_format": "channels_first"}
+    (tmp_path / "keras.json").write_text(json.dumps(settings))
+    (tmp_path / "matplotlibrc").write_text(MATPLOTLIBRC)
+    processes = {
+        "undisturbed": command(tmp_path / "undisturbed", "-m", "training.run"),
+        "variables": command(
+            tmp_path / "variables", "-m", "training.run",
+            KERAS_HOME=str(tmp_path), KERAS_BACKEND="jax", KERAS_MAX_EPOCHS="many", MPLBACKEND="nonsense",
+            MATPLOTLIBRC=str(tmp_path), ONEDNN_DEFAULT_FPMATH_MODE="BF16", TF_SET_ONEDNN_FPMATH_MODE="BF16",
+        ),
+        "notebook": command(tmp_path / "notebook", "-c", NOTEBOOK, KERAS_HOME=str(tmp_path / "none")),
+    }  # fmt: skip
+    for process in processes.values():
+        output, _ = process.communicate(timeout=300)
+        assert process.returncode == 0, output
+    for name in processes:
+        assert losses(tmp_path / name) == losses(tmp_path / "undisturbed")
+        assert (tmp_path / name / "losses.png").read_bytes() == (tmp_path / "undisturbed" / "losses.png").read_bytes()
+        generator = keras.saving.load_model(tmp_path / name / "generator.keras", compile=False)
+        assert {layer.compute_dtype for layer in generator.layers} == {"float32"}
+
+
+def test_keras_with_another_backend_is_refused_in_a_sentence(command, tmp_path):
+    notebook = "import keras, sys\nfrom training.run import main\nmain(sys.argv[1:])"
+    process = command(tmp_path / "run", "-c", notebook, KERAS_BACKEND="numpy", KERAS_HOME=str(tmp_path / "none"))
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 2, output
+    assert "Error: Keras has been imported with the backend numpy" in output
+    assert "Traceback" not in output
