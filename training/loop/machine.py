@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import sys
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -81,8 +80,8 @@ def this_machine() -> Machine:
 
 
 def onednn_advice() -> str:
-    """Return what to do where oneDNN is off and could be on, else ""."""
-    if IsMklEnabled() or sys.platform == "darwin":  # TensorFlow is built without it there
+    """Return what to do where oneDNN is off, else ""."""
+    if IsMklEnabled():
         return ""
     if os.environ.get("TF_ENABLE_ONEDNN_OPTS", "").lower() in ("0", "false"):
         return "oneDNN, which trains up to three times as fast, is off: unset TF_ENABLE_ONEDNN_OPTS."
