@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from training.metrics.space import FeatureSpace
 
 FILE_NAME = "evaluation.json"
-FLOOR = "floor"
+HELD_OUT_TRAIN, FLOOR = "held_out_train", "floor"
+"""Columns without faces: held-out photos against training photos, and training photos against others of them."""
 PAIRS = 32
 """Faces that --neighbours shows, each with its nearest training photo."""
 
@@ -62,9 +63,14 @@ def main(
 ) -> None:
     """Measure the faces of a run against its training photos and against held-out photos.
 
-    The floor is the same metric between held-out and training photos. Faces that are nearer to the training photos by
-    more than the floor are partly memorised. All figures use equal numbers of faces, training photos and held-out
-    photos: the smallest decides. Except for KID, figures of different counts are not comparable.
+    train:train is the floor, the figure of a perfect generator: the training photos against as many other training
+    photos. What the Frechet distance and KID are above it stands below them. The network of the feature space knows the
+    training photos, so it sees them apart from held-out ones: held-out:train is above the floor, and faces that copy
+    nothing are about as near to held-out photos as to training photos, or nearer. Copies of training photos would have
+    the floor in faces:train and held-out:train in faces:held-out.
+
+    All figures use equal numbers of faces, held-out photos, and training photos of each half: the smallest decides.
+    Except for KID, figures of different counts are not comparable.
     """
     names = tuple(metrics.split(",") if metrics else METRICS)
     config, path = configs.load_with_generator(folder)
@@ -142,7 +148,7 @@ def describe(folder: Path, count: int, photos: dict[str, ShardSet], config: Conf
 
 
 def score(evaluator: Evaluator, fake: Sample) -> dict[str, dict[str, float]]:
-    """Return the figures by column: faces against each split, and the floor where there are held-out photos."""
+    """Return the figures by column: faces against each split, then photos against photos."""
 
     def log(line: str) -> None:
         print(f"  {line} ...", flush=True)
@@ -151,9 +157,18 @@ def score(evaluator: Evaluator, fake: Sample) -> dict[str, dict[str, float]]:
     for name, value in evaluator.score(fake, log).items():
         split, figure = name.split("/")
         columns[split][figure] = value
+    photos = evaluator.real[TRAIN]
     if HELD_OUT in evaluator.real:
-        columns[FLOOR] = evaluator.floor(TRAIN, HELD_OUT, log)
-    return columns
+        columns[HELD_OUT_TRAIN] = evaluator.figures(photos, evaluator.real[HELD_OUT], f"{TRAIN}, of {HELD_OUT}", log)
+    floor = evaluator.figures(photos, evaluator.floor_photos, f"{TRAIN}, of {TRAIN}", log)
+    for figures in columns.values():
+        figures |= {above(name): figures[name] - floor[name] for name in evaluator.names if METRICS[name].adds_up}
+    return {**columns, FLOOR: floor}
+
+
+def above(name: str) -> str:
+    """Return what a figure less its floor is called."""
+    return f"{name}_above_floor"
 
 
 def open_judge(shards: ShardSet, config: Config) -> Callable[[np.ndarray], np.ndarray] | None:
@@ -173,17 +188,17 @@ def judge(
     """Return the figures of each condition."""
     from training.metrics import conditions
 
-    return conditions.judge(config.conditions, evaluator.labels, fake, evaluator.real[TRAIN], answers)
+    return conditions.judge(config.conditions, fake, evaluator.real[TRAIN], evaluator.floor_photos, answers)
 
 
 def table_of_conditions(judged: dict[str, dict[str, float]]) -> str:
     """Return an aligned table: a condition per row."""
-    rows = [["recognised by the judge", "faces:photos", "with", "without", "FD with", "without"]]
+    rows = [["recognised by the judge", "faces:photos", "with", "without", "FD:floor with", "without"]]
     for name, figures in judged.items():
         pairs_of_rates = [(figures[f"faces{part}"], figures[f"photos{part}"]) for part in ("", "_with", "_without")]
         rates = [":".join(_figure(rate, ".3f") for rate in of_part) for of_part in pairs_of_rates]
-        distances = [_figure(figures.get(f"frechet{part}"), ".4g") for part in ("_with", "_without")]
-        rows.append([name, *rates, *distances])
+        distances = [(f"frechet{part}", f"frechet{part}_floor") for part in ("_with", "_without")]
+        rows.append([name, *rates, *(":".join(_figure(figures.get(key), ".4g") for key in pair) for pair in distances)])
     return "\n".join(aligned(rows))
 
 
@@ -199,20 +214,20 @@ def aligned(rows: list[list[str]]) -> list[str]:
 
 def table(columns: dict[str, dict[str, float]], names: tuple[str, ...]) -> str:
     """Return an aligned table: a metric per row, which direction is better, the figure of each column."""
-    titles = {TRAIN: "faces:train", HELD_OUT: "faces:held-out", FLOOR: "held-out:train"}
+    titles = {TRAIN: "faces:train", HELD_OUT: "faces:held-out", HELD_OUT_TRAIN: "held-out:train", FLOOR: "train:train"}
     rows = [["", "better", *(titles[column] for column in columns)]]
     for name in names:
         better = "lower" if METRICS[name].lower_is_better else "higher"
         rows.append([name, better, *(_cell(figures, name) for figures in columns.values())])
-    lines = aligned(rows)
-    if FLOOR in columns:
-        lines.append(f"{titles[FLOOR]} is the floor: held-out photos scored as if they were generated.")
-    return "\n".join(lines)
+        if METRICS[name].adds_up:
+            rows.append([above(name), better, *(_cell(figures, above(name)) for figures in columns.values())])
+    floor = f"{titles[FLOOR]} is the floor, the figure of a perfect generator: two halves of the training photos."
+    return "\n".join([*aligned(rows), floor])
 
 
 def _cell(figures: dict[str, float], name: str) -> str:
     error = figures.get(f"{name}_error")
-    return f"{figures[name]:.4g}" + (f" ± {error:.1g}" if error is not None else "")
+    return _figure(figures.get(name), ".4g") + (f" ± {error:.1g}" if error is not None else "")
 
 
 def pairs(faces: np.ndarray, photos: ShardSet, space: FeatureSpace) -> np.ndarray:

@@ -54,19 +54,34 @@ def evaluated(place):
     return evaluate.succeeds("--run", place / "run", "--shards", *sorted((place / "data").glob("*.tfrecord")))
 
 
-def test_the_table_has_every_metric_against_train_held_out_and_the_floor(place, evaluated):
+def test_the_table_has_every_metric_of_faces_and_of_photos_and_what_is_above_the_floor(place, evaluated):
     lines = evaluated.splitlines()
     head = next(line for line in lines if "faces:train" in line)
-    assert head.split() == ["better", "faces:train", "faces:held-out", "held-out:train"]
-    rows = {line.split()[0]: line for line in lines[lines.index(head) + 1 :][:7]}
-    assert list(rows) == ["swd", "frechet", "kid", "precision", "recall", "density", "coverage"]
-    assert rows["kid"].count("±") == 3
+    assert head.split() == ["better", "faces:train", "faces:held-out", "held-out:train", "train:train"]
+    rows = {line.split()[0]: line for line in lines[lines.index(head) + 1 :][:9]}
+    names = [
+        "swd",
+        "frechet",
+        "frechet_above_floor",
+        "kid",
+        "kid_above_floor",
+        "precision",
+        "recall",
+        "density",
+        "coverage",
+    ]
+    assert list(rows) == names
+    assert rows["kid"].count("±") == 4
     assert len({len(line) for line in (head, *rows.values())}) == 1, "aligned"
     assert "20 faces of" in evaluated
     assert "40 train and 20 held-out photos" in evaluated
     scores = json.loads((place / "run/evaluation.json").read_text())["scores"]
-    assert list(scores) == ["train", "held_out", "floor"]
-    assert f"{scores['floor']['frechet']:.4g}" in rows["frechet"]
+    assert list(scores) == ["train", "held_out", "held_out_train", "floor"]
+    assert rows["frechet"].split()[2:] == [f"{figures['frechet']:.4g}" for figures in scores.values()]
+    for column in ("train", "held_out", "held_out_train"):
+        less_floor = scores[column]["frechet"] - scores["floor"]["frechet"]
+        assert scores[column]["frechet_above_floor"] == pytest.approx(less_floor)
+        assert f"{less_floor:.4g}" in rows["frechet_above_floor"]
 
 
 def test_the_same_seed_gives_the_same_figures_and_another_gives_others(place, evaluated, tmp_path):
@@ -116,7 +131,7 @@ def test_swd_alone_needs_no_network_of_attributes(place, tmp_path):
         *("--out", tmp_path / "scores.json"),
     )
     assert "No photos were held out" in output
-    assert list(json.loads((tmp_path / "scores.json").read_text())["scores"]) == ["train"]
+    assert list(json.loads((tmp_path / "scores.json").read_text())["scores"]) == ["train", "floor"]
     message = evaluate.is_refused("--run", place / "run", "--shards", tmp_path / "data", "--metrics", "kid")
     assert f"python -m training.features --shards {tmp_path / 'data'}" in message
 

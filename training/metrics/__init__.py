@@ -24,6 +24,8 @@ class Sample:
     """uint8 [count, height, width, channels]."""
     features: np.ndarray | None
     """float32 [count, width], or None where only metrics of the images are asked for."""
+    labels: np.ndarray | None = None
+    """Of photos: float32 [count, conditions], -1 or 1; None where there are no conditions."""
 
     @cached_property
     def gaussian(self) -> frechet.Gaussian:
@@ -55,6 +57,8 @@ class Metric:
     """(real, fake) -> figures by name. The first has the metric's own name."""
     lower_is_better: bool
     needs_features: bool = True
+    adds_up: bool = False
+    """Whether the figure is a distance plus a bias of the count, so that what is above the floor is the distance."""
 
 
 def _swd(real: Sample, fake: Sample) -> dict[str, float]:
@@ -90,8 +94,8 @@ def _coverage(real: Sample, fake: Sample) -> dict[str, float]:
 
 METRICS = {
     "swd": Metric(_swd, lower_is_better=True, needs_features=False),
-    "frechet": Metric(_frechet, lower_is_better=True),
-    "kid": Metric(_kid, lower_is_better=True),
+    "frechet": Metric(_frechet, lower_is_better=True, adds_up=True),
+    "kid": Metric(_kid, lower_is_better=True, adds_up=True),
     "precision": Metric(_precision, lower_is_better=False),
     "recall": Metric(_recall, lower_is_better=False),
     "density": Metric(_density, lower_is_better=False),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +64,8 @@ class Evaluator:
     """Scores faces against each split's photos.
 
     One protocol for all figures: as many faces as photos, and as many photos of each split, because most metrics
-    depend on the count. The photos are a random choice that is always the same.
+    depend on the count. The photos are a random choice that is always the same. It is of half of the training photos
+    at most, so that `floor_photos` are as many others.
     """
 
     def __init__(
@@ -80,23 +82,37 @@ class Evaluator:
             shards_by_split: the real photos, by the name of their split in the scores.
             space: the feature space of the metrics; None where no metric needs one.
             names: entries of METRICS.
-            count: photos per split at most; the smallest split decides.
+            count: photos per split at most; the smallest split decides, or half of the training photos.
             conditions: the labels of the generator.
 
         Raises:
             UsageError: a split has too few photos.
         """
-        self.space, self.names = space, tuple(names)
-        self.count = min(count, *(shards.count for shards in shards_by_split.values()))
+        self.space, self.names, self._conditions = space, tuple(names), conditions
+        self._train_shards = shards_by_split[TRAIN]
+        self.count = min(count, self._train_shards.count // 2, *(shards.count for shards in shards_by_split.values()))
         """How many faces `score` takes."""
         if self.count < MIN_IMAGES:
             raise UsageError(
-                f"{self.count} photos are too few to measure anything: at least {MIN_IMAGES} of each split."
+                f"{self.count} photos are too few to measure anything: at least {MIN_IMAGES} of each split, and "
+                f"{2 * MIN_IMAGES} to train on."
             )
-        self.real = {split: self._choose(shards) for split, shards in shards_by_split.items()}
-        self.labels = self._labels(shards_by_split[TRAIN], conditions) if conditions else None
+        self.real = {
+            split: self._sample(shards, self._choose(shards.count)) for split, shards in shards_by_split.items()
+        }
+        self.labels = self.real[TRAIN].labels
         """Of the faces that `score` takes, float32 [count, conditions], -1 or 1: those of the training photos that they
         are compared with, in the same order. None where there are no conditions."""
+
+    @cached_property
+    def floor_photos(self) -> Sample:
+        """As many training photos that faces are not compared with.
+
+        Scored as if they were generated, they show how good a perfect generator is: of the same distribution, and as
+        well known to the network of the feature space.
+        """
+        rest = np.delete(np.arange(self._train_shards.count), self._choose(self._train_shards.count))
+        return self._sample(self._train_shards, rest[self._choose(len(rest))])
 
     def sample_of(self, faces: np.ndarray) -> Sample:
         """Return faces, uint8 [self.count, height, width, channels], and their features where there is a space."""
@@ -113,28 +129,25 @@ class Evaluator:
         """
         scores = {}
         for split, real in self.real.items():
-            for figure, value in self._figures(real, fake, split, log).items():
+            for figure, value in self.figures(real, fake, split, log).items():
                 scores[f"{split}/{figure}"] = value
         return scores
 
-    def floor(self, real: str, other: str, log: Callable[[str], object] = lambda line: None) -> dict[str, float]:
-        """Score the photos of one split as if they were generated: no generator is expected to beat that."""
-        return self._figures(self.real[real], self.real[other], f"{real}, of {other} photos", log)
-
-    def _figures(self, real: Sample, fake: Sample, what: str, log: Callable[[str], object]) -> dict[str, float]:
+    def figures(
+        self, real: Sample, fake: Sample, what: str = "", log: Callable[[str], object] = lambda line: None
+    ) -> dict[str, float]:
+        """Return every figure of one sample against another; `what` is how the log calls the real one."""
         figures = {}
         for name in self.names:
             log(f"{name} against {what}")
             figures.update(METRICS[name].compute(real, fake))
         return figures
 
-    def _labels(self, shards: ShardSet, conditions: Sequence[str]) -> np.ndarray:
-        return 2.0 * read_attributes(shards, conditions)[self._rows(shards)] - 1.0
+    def _choose(self, photos: int) -> np.ndarray:
+        return np.sort(np.random.default_rng(0).choice(photos, self.count, replace=False))
 
-    def _rows(self, shards: ShardSet) -> np.ndarray:
-        return np.sort(np.random.default_rng(0).choice(shards.count, self.count, replace=False))
-
-    def _choose(self, shards: ShardSet) -> Sample:
-        rows = self._rows(shards)
+    def _sample(self, shards: ShardSet, rows: np.ndarray) -> Sample:
         features = features_of_photos(shards, rows, self.space) if self.space else None
-        return Sample(read_rows(shards, rows), features)
+        is_labelled = self._conditions and shards is self._train_shards
+        labels = 2.0 * read_attributes(shards, self._conditions)[rows] - 1.0 if is_labelled else None
+        return Sample(read_rows(shards, rows), features, labels)

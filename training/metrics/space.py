@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -50,15 +51,16 @@ def features_dir(shards: ShardSet) -> Path:
 def features_of_photos(shards: ShardSet, rows: np.ndarray, space: FeatureSpace) -> np.ndarray:
     """Return the features of these photos, by their index in the order of the shards: float32 [len(rows), width].
 
-    They are computed once and cached as features/SPACE-COUNT-of-PHOTOS.npz, and again where the rows or the space have
-    changed. Where the file cannot be written they are computed every time.
+    They are computed once and cached as features/SPACE-COUNT-of-PHOTOS-ROWS.npz, ROWS being a checksum, and again where
+    the space has changed. Where the file cannot be written they are computed every time.
 
     Args:
         shards: the photos.
         rows: int64, ascending, each once.
         space: what computes them.
     """
-    path = features_dir(shards) / f"{space.name}-{len(rows)}-of-{shards.fingerprint}.npz"
+    checksum = f"{zlib.crc32(rows.tobytes()):08x}"
+    path = features_dir(shards) / f"{space.name}-{len(rows)}-of-{shards.fingerprint}-{checksum}.npz"
     cached = _read(path, rows, space.digest)
     if cached is not None:
         return cached

@@ -31,7 +31,7 @@ SPACE = FeatureSpace("statistics", "0", statistics)
 
 @pytest.fixture
 def photos(tmp_path):
-    write_shards(tmp_path / "data", faces(90, 0), (50, 40))
+    write_shards(tmp_path / "data", faces(130, 0), (70, 60))
     write_shards(tmp_path / "data", faces(60, 1), (60,), split="valid")
     found = find([str(tmp_path / "data")])
     return {"train": found.only({"train"}), "held_out": found.only({"valid"})}
@@ -47,6 +47,7 @@ def test_every_metric_is_scored_against_every_split(photos):
 
 def test_the_smallest_split_decides_the_count(photos):
     assert Evaluator(photos, SPACE).count == 60
+    assert Evaluator({"train": photos["train"].first(90), "held_out": photos["held_out"]}, SPACE).count == 45
     assert Evaluator(photos, SPACE, count=30).count == 30
     assert {len(sample.images) for sample in Evaluator(photos, SPACE).real.values()} == {60}
     with pytest.raises(ValueError, match="60 faces"):
@@ -79,11 +80,18 @@ def test_every_metric_prefers_good_faces_to_bad_ones(photos):
             assert better != worse, name
 
 
-def test_the_floor_is_the_held_out_photos_taken_for_faces(photos):
-    evaluator = Evaluator(photos, SPACE, names=("frechet", "recall"))
-    scores = evaluator.score(evaluator.real["held_out"])
-    floor = evaluator.floor("train", "held_out")
-    assert floor == {name: scores[f"train/{name}"] for name in ("frechet", "recall")}
+def test_the_floor_is_of_as_many_training_photos_that_faces_are_not_compared_with(photos):
+    first, again = (Evaluator(photos, SPACE) for _ in range(2))
+    compared, others = first.real["train"], first.floor_photos
+    assert len(others.images) == 60
+    together = np.concatenate([compared.images, others.images]).reshape(120, -1)
+    assert len(np.unique(together, axis=0)) == 120, "no photo is in both"
+    assert np.array_equal(others.images, again.floor_photos.images)
+    assert np.array_equal(others.features, statistics(others.images))
+    copies = first.score(others)
+    assert first.figures(compared, others) == {
+        figure.removeprefix("train/"): value for figure, value in copies.items() if figure.startswith("train/")
+    }
 
 
 def test_swd_needs_no_feature_space(photos, tmp_path):
@@ -123,5 +131,5 @@ def test_no_photo_is_chosen_twice(photos):
 
 def test_the_photos_of_every_figure_ever_taken_are_chosen_by_seed_zero(photos):
     """Another choice would give other figures for the same generator: those of the docs would not compare."""
-    rows = np.sort(np.random.default_rng(0).choice(90, 30, replace=False))
-    assert np.array_equal(Evaluator(photos, SPACE, count=30).real["train"].images, faces(90, 0)[rows])
+    rows = np.sort(np.random.default_rng(0).choice(130, 30, replace=False))
+    assert np.array_equal(Evaluator(photos, SPACE, count=30).real["train"].images, faces(130, 0)[rows])
