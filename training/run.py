@@ -85,8 +85,8 @@ METHOD_OPTIONS = [field.name for field in fields(Preset)]
     type=Names(tuple(METRICS)),
     default="",
     show_default="none",
-    help=f"Metrics to compute during training, separated by commas; the first one chooses the best generator: "
-    f"{', '.join(METRICS)}.",
+    help=f"Metrics to compute during training, separated by commas; the first one chooses the best generator, "
+    f"by held-out photos where there are any: {', '.join(METRICS)}.",
 )
 @click.option("--metrics-kimg", type=Number(0, min_open=True), default=50.0, help="Thousands of photos between scores.")
 @feature_options
@@ -226,7 +226,7 @@ def main(
         if stopped_by:
             print(f"Stopped and saved. The same command with --out {folder} continues.")
             sys.exit(128 + stopped_by)
-        print(describe_results(folder, metric_names))
+        print(describe_results(folder, metric_names, held_out.count > 0))
 
 
 def describe_run(folder: Path, config: Config, timetable: Timetable) -> str:
@@ -246,11 +246,12 @@ def describe_photos(train_shards: ShardSet, held_out: ShardSet, config: Config) 
     )
 
 
-def describe_results(folder: Path, metric_names: Sequence[str]) -> str:
+def describe_results(folder: Path, metric_names: Sequence[str], has_held_out: bool) -> str:
     """Return what a finished run has left, and the command that draws more faces."""
     lines = [f"Done, in {folder}: final.png has faces, losses.png the losses, generator.keras is the generator."]
     if metric_names:
-        lines.append(f"generator-best.keras is the best by {metric_names[0]}, of those in metrics.csv.")
+        photos = "held-out" if has_held_out else "training"
+        lines.append(f"generator-best.keras is the best by {metric_names[0]} against {photos} photos, in metrics.csv.")
     lines.append(f"More faces: python -m training.sample --run {folder} --count 64 --seed 1 --out faces.png")
     return "\n".join(lines)
 

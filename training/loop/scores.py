@@ -36,7 +36,13 @@ def score(evaluator: Evaluator, gan: GAN, config: Config, step: int) -> Scores:
 
 
 def best(scores: Sequence[Scores], metric: str) -> Scores | None:
-    """Return the first of the scores that none surpasses in this metric; None where none has the metric."""
+    """Return the first of the scores that none surpasses in this metric; None where none has the metric.
+
+    The figures against held-out photos count where the newest scores have them: a generator that copies training photos
+    would win against these.
+    """
     sign = 1.0 if METRICS[metric].lower_is_better else -1.0
-    scored = [entry for entry in scores if math.isfinite(entry.values.get(metric, math.nan))]
-    return min(scored, key=lambda entry: sign * entry.values[metric], default=None)
+    held_out = f"{metric}_{HELD_OUT}"
+    figure = held_out if scores and held_out in scores[-1].values else metric
+    scored = [entry for entry in scores if math.isfinite(entry.values.get(figure, math.nan))]
+    return min(scored, key=lambda entry: sign * entry.values[figure], default=None)

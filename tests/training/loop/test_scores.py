@@ -28,6 +28,16 @@ def test_what_has_no_such_score_is_not_the_best():
     assert best([other, *scores("swd", math.nan, 5.0)], "swd").values == {"swd": 5.0}
 
 
+def test_a_copyist_is_not_the_best_where_there_are_held_out_photos():
+    honest, copyist = (
+        Scores(step, step * 0.1, {"swd": against_train, "swd_held_out": against_held_out})
+        for step, (against_train, against_held_out) in enumerate([(5.0, 5.0), (0.0, 7.0)])
+    )
+    assert best([honest, copyist], "swd") == honest
+    without = Scores(2, 0.2, {"swd": 3.0})  # continued without the held-out shards
+    assert best([honest, replace(copyist, values={"swd": 6.0}), without], "swd") == without
+
+
 def test_the_faces_that_are_scored_begin_with_those_that_are_shown():
     config = Config("classic", replace(PRESETS["classic"], latent=4), 3, "train", 1000, "abc", (8, 8, 1), cache=True)
     gan = build(config.method, config.image_shape, config.seed, Progress(5))
