@@ -57,9 +57,9 @@ class Preset:
     gradient_penalty: float = setting(
         LOSS, "Weight of WGAN-GP's gradient penalty, pixels taken as [-1, 1].", 0.0, at_least=0
     )
-    # StyleGAN2's lazy regularisation.
+    # StyleGAN2's lazy regularisation has a step of its own and adjusts Adam's constants: not this.
     penalty_every: int = setting(
-        LOSS, "Discriminator updates per penalty, which is weighted by as much.", 1, at_least=1
+        LOSS, "Penalties in every n-th update of the discriminator only, weighted by n.", 1, at_least=1
     )
 
     batch_size: int = setting(OPTIMIZERS, "Photos per step, over all devices together.", 64, at_least=1)
