@@ -110,7 +110,9 @@ class Scored:
     images: float
     """How many photos D has seen."""
     figures: dict[str, dict[str, float]]
-    """By column: train, held_out, floor."""
+    """By column: train, held_out, held_out_train, floor."""
+    features: str = ""
+    """Digest of the feature space: distances in two of them do not compare."""
 
 
 @dataclass(frozen=True)
@@ -189,18 +191,30 @@ def score(run: Run, shards: tuple[str, ...], minutes: float) -> None:
         return
     python("-m", "training.evaluate", "--run", run.folder, "--features", "attributes", "--shards", *shards)
     images = 1000 * json.loads((run.folder / "stats.jsonl").read_text().splitlines()[-1])["kimg"]
-    figures = json.loads((run.folder / "evaluation.json").read_text())["scores"]
-    scored = sorted([*before, Scored(minutes, run.spent(), images, figures)], key=lambda one: one.minutes)
+    evaluation = json.loads((run.folder / "evaluation.json").read_text())
+    now = Scored(minutes, run.spent(), images, evaluation["scores"], evaluation["features"]["digest"])
+    scored = sorted([*before, now], key=lambda one: one.minutes)
     write_text(run.scores, json.dumps([asdict(one) for one in scored], indent=1) + "\n")
     for count, name in ((64, run.name), (4, f"{run.name}-4")):
         picture = run.out / f"{name}.png"
         python("-m", "training.sample", "--run", run.folder, "--count", count, "--seed", 0, "--out", picture)
 
 
-def learn_features(shards: tuple[str, ...]) -> None:
-    """Learn the feature space; nothing where it was before."""
-    if not (find(shards).shards[0].path.parent / "features" / "attributes.json").exists():
+def learn_features(shards: tuple[str, ...]) -> str:
+    """Learn the feature space where it was not before; return its digest."""
+    card = find(shards).shards[0].path.parent / "features" / "attributes.json"
+    if not card.exists():
         python("-m", "training.features", "--shards", *shards)
+    return json.loads(card.read_text())["digest"]
+
+
+def check_features(run: Run, features: str) -> None:
+    """Refuse a run that was scored in another feature space than this one."""
+    if others := {scored.features for scored in run.scored()} - {features}:
+        raise click.UsageError(
+            f"{run.scores} has scores of another feature space ({', '.join(others)}) than that beside the shards "
+            f"({features}), and their distances do not compare: remove this file, or choose another --out."
+        )
 
 
 def row(run: Run, scored: Scored) -> tuple[str, ...]:
@@ -211,9 +225,9 @@ def row(run: Run, scored: Scored) -> tuple[str, ...]:
     return (f"`{run.method}`", f"{scored.minutes:g}", f"{scored.images:,.0f}", f"{speed:,.0f}", *paired)
 
 
-def floor(figures: dict[str, float]) -> tuple[str, ...]:
-    """The line of held-out photos taken for faces, the same for every run."""
-    return ("held-out photos", "", "", "", *cells(figures))
+def row_of_photos(name: str, figures: dict[str, float]) -> tuple[str, ...]:
+    """A line of photos taken for faces, the same for every run."""
+    return (name, "", "", "", *cells(figures))
 
 
 def cells(figures: dict[str, float]) -> list[str]:
@@ -231,8 +245,8 @@ def lay_out(runs: list[Run], minutes: list[float], seed: int) -> str:
     asked = [(run, scored) for run in runs for scored in run.scored() if scored.minutes in minutes]
     rows = [row(run, scored) for run, scored in asked]
     _, last = asked[-1]
-    if "floor" in last.figures:
-        rows.append(floor(last.figures["floor"]))
+    names = {"held_out_train": "held-out photos", "floor": "other training photos: the floor"}
+    rows += [row_of_photos(name, last.figures[column]) for column, name in names.items() if column in last.figures]
     return (
         f"Minutes of {CORES} cores, of CPU time; {this_machine()}; seed {seed}. Figures are against training photos / "
         f"against held-out photos.\n\n{table(HEAD, rows)}\n"
@@ -252,11 +266,11 @@ def draw_curve(runs: list[Run], path: Path) -> None:
         distances = [one.figures["train"]["frechet"] for one in scored]
         axes[0].plot([one.cpu_seconds / CORES / 60 for one in scored], distances, marker="o", label=run.method)
         axes[1].plot([one.images for one in scored], distances, marker="o")
-    floors = [one.figures["floor"]["frechet"] for run in runs for one in run.scored() if "floor" in one.figures]
+    floors = [one.figures["floor"]["frechet"] for run in runs for one in run.scored()]
     for axis, what in zip(axes, (f"minutes of {CORES} cores (CPU time)", "images seen"), strict=True):
         axis.set(xscale="log", yscale="log", xlabel=what)
         if floors:
-            axis.axhline(floors[-1], color="grey", linestyle=":", label="held-out photos")
+            axis.axhline(floors[-1], color="grey", linestyle=":", label="the floor: other training photos")
     axes[0].set_ylabel("Frechet distance, lower is better")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower left", fontsize="small")  # names are long
     figure.savefig(path, dpi=100)
@@ -291,7 +305,9 @@ def main(
     photos = find(shards).only({"train"}).fingerprint
     for run in runs:
         check(run, seed, photos, minutes[-1])
-    learn_features(shards)
+    features = learn_features(shards)
+    for run in runs:
+        check_features(run, features)
     for run in runs:
         for until in minutes:
             if run.spent() <= CORES * 60 * until + GRACE:  # else it is older than that
