@@ -29,7 +29,7 @@ JUDGED = 1_000
 SCORED = 4_000
 """Faces in memory at a time."""
 SHOWN = 12
-"""Directions that the printed table has, those with the most changes of their own attribute first."""
+"""Directions that the printed table has: the calibrated ones first, with the most changes of their own attribute."""
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 110})
@@ -98,7 +98,7 @@ def main(
         print(f"No judge says what else changes along them. {error.message}")
         return
     matrix, picture = (folder / name for name in JUDGEMENT)
-    rescoring.write_csv(matrix, result)
+    rescoring.write_csv(matrix, directions, result)
     rescoring.draw(picture, result)
     print(table(directions, result, strength))
     print(f"{matrix} and {picture}: how often each answer changes along each direction.")
@@ -186,13 +186,15 @@ def judge(
 
 
 def table(directions: Directions, result: rescoring.Rescoring, strength: float) -> str:
-    """Return the directions that change their own attribute most, a line each."""
-    own = np.diag(result.changed)
+    """Return the calibrated directions that change their own attribute most, then the others, a line each."""
+    own, is_calibrated = np.diag(result.changed), directions.is_calibrated
     lines = [f"Moved by a strength of {strength:g}; answers of a judge that was trained on other photos:"]
-    lines.append(f"{'':<20} told by z  changes  others change  same face")
-    for index in np.argsort(-own)[:SHOWN]:
-        shares = f"{directions.accuracies[index]:9.1%} {own[index]:8.1%} {result.others[index]:14.1%}"
+    lines.append(f"{'':<20} AUC (0.5 is chance)  changes  others change  same face")
+    for index in np.lexsort((-own, ~is_calibrated))[:SHOWN]:
+        shares = f"{directions.auc[index]:19.2f} {own[index]:8.1%} {result.others[index]:14.1%}"
         lines.append(f"{result.names[index]:<20} {shares} {result.sameness[index]:10.2f}")
+    if weak := [name for name, is_so in zip(result.names, is_calibrated, strict=True) if not is_so]:
+        lines.append(f"Not calibrated, so that a strength of 3 need not change most faces: {', '.join(weak)}.")
     return "\n".join(lines)
 
 

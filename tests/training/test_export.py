@@ -89,7 +89,7 @@ def test_the_faces_are_those_of_keras_for_any_number_at_once(tmp_path, preset, c
 
 def test_the_card_says_what_goes_in_and_what_comes_out(tmp_path):
     run_of(tmp_path / "run", "lite", 2)
-    moves = Directions(("Smiling",), np.eye(1, 64, dtype=np.float32), np.ones(1, np.float32))
+    moves = Directions(("Smiling",), np.eye(1, 64, dtype=np.float32), np.ones(1, np.float32), np.ones(1, bool))
     directions.save(tmp_path / "run", moves)
     export.succeeds("--run", tmp_path / "run", "--format", "saved_model", "--out", tmp_path / "faces")
     card = json.loads((tmp_path / "faces.json").read_text())

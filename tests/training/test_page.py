@@ -77,13 +77,13 @@ def run(tmp_path_factory):
         folder,
         LabelFrequencies(("Male", "Smiling"), np.float32([[-1, -1], [1, 1]]), np.array([3, 1], np.int64)),
     )
-    vectors = np.random.default_rng(0).standard_normal((2, 64)).astype(np.float32)
+    vectors = np.random.default_rng(0).standard_normal((3, 64)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     digest = draw.digest(folder / "generator.keras")
-    directions.save(folder, Directions(("Young", "Bald"), vectors, np.float32([0.9, 0.8]), digest))
-    rescoring.write_csv(
-        folder / "directions.csv", Rescoring(("Young", "Bald"), np.array([[0.5, 0.1], [0.2, 0.9]]), np.ones(2))
-    )
+    names, is_calibrated = ("Young", "Blurry", "Bald"), np.array([True, False, True])
+    found = Directions(names, vectors, np.float32([0.9, 0.6, 0.8]), is_calibrated, digest)
+    directions.save(folder, found)
+    rescoring.write_csv(folder / "directions.csv", found, Rescoring(names, np.diag([0.5, 0.95, 0.9]), np.ones(3)))
     history = History(folder, 0)
     for epoch in range(1, 21):
         history.add(Row(epoch, 10 * epoch, 640 * epoch, 1.0 / epoch, 2.0 / epoch, 1.0, ""))
@@ -121,7 +121,8 @@ def test_it_holds_the_report_of_the_run(written):
     data = data_in(written[0].read_text(encoding="utf-8"))
     assert (data["shape"], data["latent"], data["distribution"]) == ([8, 8, 1], 64, "normal")
     assert (data["conditions"], data["combinations"][0]) == (["Male", "Smiling"], {"labels": [-1, -1], "photos": 3})
-    assert [entry["name"] for entry in data["directions"]] == ["Bald", "Young"], "what a judge sees change comes first"
+    assert [entry["name"] for entry in data["directions"]] == ["Bald", "Young", "Blurry"], "calibrated, then changed"
+    assert [entry["calibrated"] for entry in data["directions"]] == [True, True, False]
     report = data["report"]
     losses, frechet, kid = report["charts"]
     assert (losses["of"], losses["names"], losses["rows"][3]) == ("losses", ["D", "G"], [4, 0.25, 0.5])
@@ -171,7 +172,7 @@ def test_damaged_records_are_left_out(run, tmp_path, name, content):
     (other / name).write_text(content)
     page.succeeds("--run", other, "--out", tmp_path / "faces.html")
     data = data_in((tmp_path / "faces.html").read_text(encoding="utf-8"))
-    assert len(data["directions"]) == 2
+    assert len(data["directions"]) == 3
     assert (data["report"]["scores"] == {}) == (name == "evaluation.json")
     shown = {chart["of"] for chart in data["report"]["charts"]}
     damaged = {"history.csv": {"losses"}, "metrics.csv": {"frechet", "kid"}}.get(name, set())

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 from click import UsageError
+from scipy.stats import rankdata
 
 from training.files import replacing
 
@@ -32,10 +33,14 @@ class Directions:
     names: tuple[str, ...]
     vectors: np.ndarray
     """float32 [names, length of z], in standard deviations of z: the step of strength 1. Found by `find` or
-    `factorise` they are of length 1; `refining` makes them such that the same strength changes as many faces."""
-    accuracies: np.ndarray
-    """float32 [names]: how often the place along the direction of `find` tells the answer, for z that it was not found
-    from; NaN where no attributes were scored."""
+    `factorise` they are of length 1."""
+    auc: np.ndarray
+    """float32 [names]: area under the ROC curve of the place along the direction of `find`, for z that it was not found
+    from: 1 where z decides the answer, 0.5 by chance. NaN where all answers are the same or no attributes were
+    scored."""
+    is_calibrated: np.ndarray
+    """bool [names]: whether `refining` has made the vector such that the same strength changes as many faces; not where
+    it would have to be longer than it may be."""
     generator: str = ""
     """`training.draw.digest` of the generator that they were found for."""
 
@@ -69,19 +74,22 @@ def find(names: Sequence[str], z: np.ndarray, logits: np.ndarray) -> Directions:
     slopes = np.linalg.lstsq(centred[fitted], scores[fitted], rcond=None)[0].T  # [attributes, length]
     vectors = slopes / np.maximum(np.linalg.norm(slopes, axis=1, keepdims=True), 1e-12)
     places = centred @ slopes.T
-    accuracies = [
-        _accuracy(
-            places[fitted, index], places[fitted.stop :, index], logits[fitted, index], logits[fitted.stop :, index]
-        )
-        for index in range(len(names))
-    ]
-    return Directions(tuple(names), vectors.astype(np.float32), np.array(accuracies, np.float32))
+    tested = slice(fitted.stop, None)
+    auc = [area_under_curve(places[tested, index], logits[tested, index] > 0) for index in range(len(names))]
+    return _uncalibrated(names, vectors, auc)
 
 
-def _accuracy(places: np.ndarray, tested: np.ndarray, logits: np.ndarray, tested_logits: np.ndarray) -> float:
-    """Return how often a threshold tells the answer, which leaves as many on each side as there are answers."""
-    threshold = np.quantile(places, 1 - np.mean(logits > 0))
-    return float(np.mean((tested > threshold) == (tested_logits > 0)))
+def area_under_curve(places: np.ndarray, answers: np.ndarray) -> float:
+    """Return how often a yes lies above a no: the area under the ROC curve. NaN without a yes or without a no."""
+    yes = int(answers.sum())
+    if yes in (0, len(answers)):
+        return float("nan")
+    return float((rankdata(places)[answers].mean() - (yes + 1) / 2) / (len(answers) - yes))
+
+
+def _uncalibrated(names: Sequence[str], vectors: np.ndarray, auc: Sequence[float]) -> Directions:
+    arrays = vectors.astype(np.float32), np.array(auc, np.float32), np.zeros(len(names), bool)
+    return Directions(tuple(names), *arrays)
 
 
 def factorise(kernel: np.ndarray, count: int) -> Directions:
@@ -94,14 +102,13 @@ def factorise(kernel: np.ndarray, count: int) -> Directions:
     _, vectors = np.linalg.eigh(np.asarray(kernel, np.float64) @ np.asarray(kernel, np.float64).T)
     strongest = vectors.T[::-1][:count]
     names = tuple(f"direction_{number}" for number in range(1, len(strongest) + 1))
-    return Directions(names, strongest.astype(np.float32), np.full(len(strongest), np.nan, np.float32))
+    return _uncalibrated(names, strongest, [np.nan] * len(strongest))
 
 
 def save(folder: Path, directions: Directions) -> None:
-    """Write directions.npz into a run's folder: names, vectors, accuracies and generator, for `numpy.load`."""
+    """Write directions.npz into a run's folder: the fields of `Directions`, for `numpy.load`."""
     with replacing(folder / FILE_NAME) as partial, partial.open("wb") as file:
-        values = {"vectors": directions.vectors, "accuracies": directions.accuracies}
-        np.savez(file, names=np.array(directions.names), generator=directions.generator, **values)
+        np.savez(file, **vars(directions))
 
 
 def outdated(folder: Path, directions: Directions, generator: str) -> str:
@@ -125,7 +132,7 @@ def load(folder: Path) -> Directions:
     try:
         with np.load(path) as saved:
             names, generator = tuple(map(str, saved["names"])), str(saved["generator"])
-            return Directions(names, saved["vectors"], saved["accuracies"], generator)
+            return Directions(names, saved["vectors"], saved["auc"], saved["is_calibrated"], generator)
     except FileNotFoundError:
         raise UsageError(f"{path} is not there yet. {how}") from None
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:

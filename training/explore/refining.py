@@ -42,7 +42,8 @@ def refine(
 ) -> Directions:
     """Return directions of the same names that start from these and move `CHANGED` of the faces over at `STRENGTH`.
 
-    The accuracies stay those of the directions that were given.
+    Those that would have to be longer than a normal z for it are not calibrated. The areas under the curve stay those
+    of the directions that were given.
 
     Args:
         found: by `directions.find`, each of length 1.
@@ -88,7 +89,9 @@ def refine(
     for _ in range(STEPS):
         chosen = random.integers(0, len(z), FACES)
         step(tf.constant(z[chosen]), tf.constant(labels[chosen]), tf.constant(logits[chosen] > 0))
-    return replace(found, vectors=vectors.numpy() / np.float32(STRENGTH))
+    lengths = np.linalg.norm(vectors.numpy(), axis=1)
+    is_calibrated = (lengths > 0) & (lengths < 0.999 * longest)  # what is as long as it may be would have become longer
+    return replace(found, vectors=vectors.numpy() / np.float32(STRENGTH), is_calibrated=is_calibrated)
 
 
 def move(z: tf.Tensor, steps: tf.Tensor, distribution: str) -> tf.Tensor:

@@ -10,10 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
+from training.explore.directions import Directions
 from training.files import replacing, write_text
 
 Render = Callable[[np.ndarray], np.ndarray]
 """z float32 [count, length] -> faces uint8 [count, height, width, channels]."""
+
+_COLUMNS = ("direction", "calibrated", "auc", "same_face")
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,13 +75,14 @@ def _unit(rows: np.ndarray) -> np.ndarray:
     return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
 
 
-def write_csv(path: Path, rescoring: Rescoring) -> None:
-    """Write a line for each direction: its name, how much a face stays the same, the share of each answer."""
+def write_csv(path: Path, directions: Directions, rescoring: Rescoring) -> None:
+    """Write a line for each direction: its name, what `_COLUMNS` are, the share of each answer."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["direction", "same_face", *rescoring.names])
-    for name, same, shares in zip(rescoring.names, rescoring.sameness, rescoring.changed, strict=True):
-        writer.writerow([name, f"{same:.4f}", *(f"{share:.4f}" for share in shares)])
+    writer.writerow([*_COLUMNS, *rescoring.names])
+    columns = (directions.names, directions.is_calibrated, directions.auc, rescoring.sameness, rescoring.changed)
+    for name, is_calibrated, auc, same, shares in zip(*columns, strict=True):
+        writer.writerow([name, int(is_calibrated), *(f"{figure:.4f}" for figure in (auc, same, *shares))])
     write_text(path, text.getvalue())
 
 
@@ -90,7 +94,7 @@ def load_own(path: Path) -> dict[str, float]:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             _, *rows = csv.reader(file)
-        return {row[0]: float(row[2 + index]) for index, row in enumerate(rows)}
+        return {row[0]: float(row[len(_COLUMNS) + index]) for index, row in enumerate(rows)}
     except (OSError, ValueError, IndexError):
         return {}
 

@@ -1,11 +1,13 @@
 """On faces that are known: attributes that are linear in z."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from click import UsageError
 
 from training.explore import directions
-from training.explore.directions import Directions, factorise, find
+from training.explore.directions import Directions, area_under_curve, factorise, find
 
 RNG = np.random.default_rng(0)
 Z = RNG.standard_normal((4_000, 16)).astype(np.float32)
@@ -31,18 +33,35 @@ def test_the_direction_of_an_attribute_is_the_one_that_it_is_made_of():
     np.testing.assert_allclose(np.linalg.norm(found.vectors, axis=1), 1, rtol=1e-5)
 
 
-def test_the_accuracy_is_of_faces_that_the_direction_was_not_found_from():
-    clear, noisy = find(NAMES, Z, logits(noise=0.0)).accuracies, find(NAMES, Z, logits(noise=20.0)).accuracies
+def test_the_area_under_the_curve_is_of_faces_that_the_direction_was_not_found_from():
+    clear, noisy = find(NAMES, Z, logits(noise=0.0)).auc, find(NAMES, Z, logits(noise=20.0)).auc
     assert clear.min() > 0.97
     assert 0.4 < noisy[0] < 0.7
     # 64 z for 16 numbers: what fits these by chance says nothing of others.
     chance = np.random.default_rng(2).standard_normal((40, 1))
-    assert find(("none",), Z[:40], chance).accuracies[0] < 0.95
+    assert find(("none",), Z[:40], chance).auc[0] < 0.95
+
+
+def test_what_z_says_nothing_of_is_at_chance_however_rare_it_is():
+    """A rare attribute: the answer no is right for 98 of 100 faces."""
+    chance = np.random.default_rng(2).standard_normal((len(Z), 2)) - 2
+    auc = find(("rare", "never"), Z, chance - [0, 100]).auc
+    assert 0.3 < auc[0] < 0.7
+    assert np.isnan(auc[1]), "no face has it"
+
+
+@pytest.mark.parametrize(
+    ("places", "answers", "area"),
+    [([1, 2, 3, 4], [0, 0, 1, 1], 1.0), ([4, 3, 2, 1], [0, 0, 1, 1], 0.0), ([1, 3, 2, 4], [0, 0, 1, 1], 0.75),
+     ([1, 1, 1, 1], [0, 1, 0, 1], 0.5)],
+)  # fmt: skip
+def test_the_area_is_how_often_a_yes_lies_above_a_no(places, answers, area):
+    assert area_under_curve(np.array(places), np.array(answers) > 0) == area
 
 
 @pytest.mark.parametrize("strength", [2.0, -3.0])
 def test_an_edit_moves_by_standard_deviations(strength):
-    found = Directions(NAMES, unit(TRUE).astype(np.float32), np.ones(3, np.float32))
+    found = Directions(NAMES, unit(TRUE).astype(np.float32), np.ones(3, np.float32), np.ones(3, bool))
     moved = found.edit(Z[:50], {"Smiling": strength}, "normal")
     assert (moved.dtype, moved.shape) == (np.float32, (50, 16))
     np.testing.assert_allclose(np.linalg.norm(moved, axis=1), np.linalg.norm(Z[:50], axis=1), rtol=1e-5)
@@ -55,7 +74,7 @@ def test_an_edit_moves_by_standard_deviations(strength):
 
 
 def test_several_edits_add_up():
-    found = Directions(NAMES, unit(TRUE).astype(np.float32), np.ones(3, np.float32))
+    found = Directions(NAMES, unit(TRUE).astype(np.float32), np.ones(3, np.float32), np.ones(3, bool))
     cube = 0.1 * RNG.uniform(-1, 1, (5, 16)).astype(np.float32)
     both = found.edit(cube, {"Smiling": 0.2, "Male": -0.1}, "uniform")
     one_after_the_other = found.edit(found.edit(cube, {"Male": -0.1}, "uniform"), {"Smiling": 0.2}, "uniform")
@@ -70,16 +89,17 @@ def test_without_attributes_the_strongest_directions_of_the_first_layer_come_fir
     np.testing.assert_allclose(np.abs((found.vectors @ left[:, :5]).diagonal()), 1, rtol=1e-4)
     moved = np.linalg.norm(found.vectors @ kernel, axis=1)
     np.testing.assert_allclose(moved, sizes[:5], rtol=1e-4)
-    assert np.isnan(found.accuracies).all()
+    assert np.isnan(found.auc).all()
+    assert not found.is_calibrated.any()
 
 
 def test_they_are_the_same_after_loading_and_numpy_alone_reads_them(tmp_path):
-    found = find(NAMES, Z, logits())
+    found = replace(find(NAMES, Z, logits()), is_calibrated=np.array([True, False, True]), generator="abc")
     directions.save(tmp_path, found)
     loaded = directions.load(tmp_path)
-    assert loaded.names == NAMES
-    np.testing.assert_array_equal(loaded.vectors, found.vectors)
-    np.testing.assert_array_equal(loaded.accuracies, found.accuracies)
+    assert (loaded.names, loaded.generator) == (NAMES, "abc")
+    for name in ("vectors", "auc", "is_calibrated"):
+        np.testing.assert_array_equal(getattr(loaded, name), getattr(found, name))
     with np.load(tmp_path / "directions.npz") as file:
         assert list(file["names"]) == list(NAMES)
 

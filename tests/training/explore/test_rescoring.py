@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from training.explore.directions import Directions
 from training.explore.rescoring import Rescoring, draw, load_own, rescore, write_csv
 
 NAMES = ("first", "second")
@@ -26,6 +27,10 @@ def rescored(leak=0.0):
     return result
 
 
+def found(names):
+    return Directions(names, np.eye(2, 3), np.float32([0.9, np.nan]), np.array([True, False]))
+
+
 def test_a_face_without_it_is_moved_towards_it_and_one_with_it_away():
     result = rescored()
     np.testing.assert_array_equal(result.changed, np.eye(2))
@@ -42,7 +47,7 @@ def test_what_else_changes_is_in_the_row_of_the_direction():
 
 def test_names_of_any_kind_are_read_back_and_one_attribute_alone_has_no_others(tmp_path):
     names = ("direction", 'a "b", c')
-    write_csv(tmp_path / "a.csv", Rescoring(names, np.array([[0.5, 0.1], [0.2, 0.9]]), np.ones(2)))
+    write_csv(tmp_path / "a.csv", found(names), Rescoring(names, np.array([[0.5, 0.1], [0.2, 0.9]]), np.ones(2)))
     assert load_own(tmp_path / "a.csv") == dict(zip(names, (0.5, 0.9), strict=True))
     assert load_own(tmp_path / "none.csv") == {}
     np.testing.assert_array_equal(Rescoring(("only",), np.ones((1, 1)), np.ones(1)).others, [0])
@@ -62,9 +67,10 @@ def test_a_face_that_is_hardly_moved_stays_the_same():
 
 def test_the_matrix_is_written_and_drawn(tmp_path):
     result = rescored(leak=1.0)
-    write_csv(tmp_path / "directions.csv", result)
+    write_csv(tmp_path / "directions.csv", found(NAMES), result)
     rows = list(csv.DictReader((tmp_path / "directions.csv").open()))
     assert [row["direction"] for row in rows] == list(NAMES)
+    assert [(row["calibrated"], row["auc"]) for row in rows] == [("1", "0.9000"), ("0", "nan")]
     assert float(rows[0]["second"]) == pytest.approx(result.changed[0, 1], abs=1e-4)
     assert float(rows[1]["same_face"]) == pytest.approx(result.sameness[1], abs=1e-4)
     draw(tmp_path / "directions.png", result)

@@ -24,7 +24,8 @@ from training.explore.directions import Directions
 from training.explore.layers import Layer
 from training.metrics import HELD_OUT, METRICS, TRAIN
 
-MAX_SLIDERS = 16
+MAX_SLIDERS = 28
+"""Of `lite` 21 directions are calibrated; the best of the others, as Male, come after them."""
 MAX_SAMPLES = 12
 """Grids of samples, spread over the training."""
 SAMPLE_PIXELS = 256
@@ -101,10 +102,10 @@ def _combinations(frequencies: LabelFrequencies | None) -> list[dict[str, Any]]:
 
 
 def _best(directions: Directions, own: Mapping[str, float]) -> list[dict[str, Any]]:
-    """The directions that change their own attribute most, in that order; all alike where no judge has said."""
-    vectors = dict(zip(directions.names, directions.vectors.round(5).tolist(), strict=True))
-    names = sorted(directions.names, key=lambda name: -own.get(name, 0.0))[:MAX_SLIDERS]
-    return [{"name": name, "vector": vectors[name]} for name in names]
+    """Calibrated directions before others, by how often they change their own attribute where a judge has said."""
+    fields = zip(directions.names, directions.vectors.round(5).tolist(), directions.is_calibrated.tolist(), strict=True)
+    rows = [{"name": name, "vector": vector, "calibrated": is_calibrated} for name, vector, is_calibrated in fields]
+    return sorted(rows, key=lambda row: (not row["calibrated"], -own.get(row["name"], 0.0)))[:MAX_SLIDERS]
 
 
 def _charts(folder: Path) -> list[dict[str, Any]]:

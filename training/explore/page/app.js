@@ -14,9 +14,9 @@ const TEXTS = {
     hidden: "Real photos are not shown: the people in them did not agree to be on this page.",
     photos: "Show real photos", pairs: "To the right of each face is the training photo nearest to it.",
     reason: "They are here to check that no face is a copy of a photo. The people in the photos did not agree to be shown: do not publish this page.",
-    space: "feature space",
+    space: "feature space", uncalibrated: "Not calibrated: the same strength changes fewer faces than elsewhere, or more.",
     names: {
-      frechet: "Fréchet distance", kid: "KID", swd: "SWD", floor: "held-out photos", train: "faces against training photos", held_out: "faces against held-out photos",
+      frechet: "Fréchet distance", kid: "KID", swd: "SWD", floor: "training photos against others of them: the floor", held_out_train: "held-out photos against training photos", train: "faces against training photos", held_out: "faces against held-out photos",
     },
   },
   ko: {
@@ -31,9 +31,9 @@ const TEXTS = {
     hidden: "사진 속 인물이 이 페이지에 실리는 데 동의하지 않았으므로 실제 사진은 보여 주지 않습니다.",
     photos: "실제 사진 보기", pairs: "각 얼굴의 오른쪽은 그 얼굴과 가장 가까운 학습 사진입니다.",
     reason: "얼굴이 학습 사진을 베낀 것이 아닌지 확인하기 위한 사진입니다. 사진 속 인물이 공개에 동의하지 않았으므로 이 페이지를 공개하지 마세요.",
-    space: "특징 공간",
+    space: "특징 공간", uncalibrated: "보정되지 않은 방향: 같은 세기에서 바뀌는 얼굴의 비율이 다른 방향과 다릅니다.",
     names: {
-      floor: "학습에 쓰지 않은 사진", train: "얼굴을 학습 사진과 비교", held_out: "얼굴을 학습에 쓰지 않은 사진과 비교",
+      floor: "학습 사진끼리 비교(하한)", held_out_train: "학습에 쓰지 않은 사진을 학습 사진과 비교", train: "얼굴을 학습 사진과 비교", held_out: "얼굴을 학습에 쓰지 않은 사진과 비교",
       frechet: "프레셰 거리", kid: "KID", swd: "SWD", precision: "정밀도", recall: "재현율", density: "밀도", coverage: "커버리지",
       "5_o_Clock_Shadow": "수염 자국", Arched_Eyebrows: "아치형 눈썹", Attractive: "매력적인 얼굴", Bags_Under_Eyes: "불룩한 눈 밑", Bald: "대머리", Bangs: "앞머리", Big_Lips: "두꺼운 입술", Big_Nose: "큰 코",
       Black_Hair: "검은 머리", Blond_Hair: "금발", Blurry: "흐릿한 사진", Brown_Hair: "갈색 머리", Bushy_Eyebrows: "짙은 눈썹", Chubby: "통통한 얼굴", Double_Chin: "이중 턱", Eyeglasses: "안경", Goatee: "염소수염",
@@ -247,15 +247,16 @@ for (let i = 0; i < FACES; i++) {
   };
   $("wall").append(button);
 }
-function slider(name) {
+function slider({name, calibrated}) {
   const label = document.createElement("label"), output = document.createElement("output"), input = document.createElement("input");
   Object.assign(input, {type: "range", min: -4, max: 4, step: 0.1});
+  if (!calibrated) label.title = TEXT.uncalibrated;
   input.dataset.name = name;
   input.oninput = () => { state.strengths[name] = Number(input.value); output.textContent = input.value; drawFace().catch(complain); };
   label.append(nameOf(name), output, input);
   $("sliders").append(label);
 }
-DATA.directions.forEach(({name}) => slider(name));
+DATA.directions.forEach(slider);
 for (const name of DATA.conditions) {
   const label = document.createElement("label"), select = document.createElement("select");
   select.dataset.name = name;
