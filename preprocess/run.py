@@ -13,7 +13,7 @@ import click
 from preprocess import annotations, staging
 from preprocess import crop as crops
 from preprocess import manifest as manifests
-from preprocess.command import disk_errors_reported, signals_reported
+from preprocess.command import Command
 from preprocess.crop import Rejection
 from preprocess.lock import locked
 from preprocess.manifest import Document
@@ -26,7 +26,7 @@ from preprocess.workers.local import WorkerPool
 OpenPool = Callable[[], WorkerPool]
 
 
-@click.command(context_settings={"max_content_width": 120, "show_default": True})
+@click.command(cls=Command, context_settings={"max_content_width": 120, "show_default": True})
 @click.option(
     "--source",
     "places",
@@ -140,7 +140,7 @@ def main(
         partitions = found_list(annotations.PARTITIONS, places, "every photo is in train, none is held out")
     crop = crops.parse(crop_text, filter_name, size, color)
     settings = Settings(attributes, partitions, crop, shard_images, limit, seed, ids, dataset_name)
-    with signals_reported(), disk_errors_reported(), ExitStack() as stack:
+    with ExitStack() as stack:
         open_pool = pool_opener(workers, cluster, stack)
         manifest = produce(open_source(places), settings, out, open_pool, max_rejected, overwrite)
     click.echo(summary(manifest, out, perf_counter() - began))

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
-from preprocess.command import disk_errors_reported, signals_reported
+from preprocess.command import Command, os_errors_reported
 from preprocess.drawn_face import Face, draw, random_face
 from preprocess.files import read_json, write_json, write_text
 from preprocess.workers.local import WorkerPool, usable_cores
@@ -31,7 +31,7 @@ _NAMES_LINE = (
 NAMES = tuple(_NAMES_LINE.split())
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="The folder to draw into.")
 @click.option("--count", required=True, type=click.IntRange(1, 999_999), help="How many photos to draw.")
 @click.option("--seed", default=0, show_default=True, help="Another seed draws other faces.")
@@ -41,17 +41,16 @@ def main(out: Path, count: int, seed: int) -> None:
     OUT will hold img_align_celeba/000001.jpg and so on (178x218, eyes and mouth where CelebA's alignment puts them),
     list_attr_celeba.txt and list_eval_partition.txt. Cut short, the same command continues.
     """
-    with signals_reported(), disk_errors_reported():
-        if _is_whole(out, count, seed):
-            click.echo(f"Nothing to do: the {count} drawn photos of seed {seed} are already in {out / PHOTOS}.")
-            return
-        write_json(out / RECORD, {"count": count, "seed": seed, "drawing": DRAWING})
-        (out / PHOTOS).mkdir(exist_ok=True)
-        _draw_all(out / PHOTOS, count, seed, _missing(out / PHOTOS, count))
-        os.sync()  # once for all photos: syncing each would take longer than drawing it
-        write_text(out / ATTRIBUTES, attribute_list(seed, count))
-        write_text(out / PARTITIONS, partition_list(count))
-        click.echo(f"{count} drawn photos are in {out / PHOTOS}, {ATTRIBUTES} and {PARTITIONS} in {out}.")
+    if _is_whole(out, count, seed):
+        click.echo(f"Nothing to do: the {count} drawn photos of seed {seed} are already in {out / PHOTOS}.")
+        return
+    write_json(out / RECORD, {"count": count, "seed": seed, "drawing": DRAWING})
+    (out / PHOTOS).mkdir(exist_ok=True)
+    _draw_all(out / PHOTOS, count, seed, _missing(out / PHOTOS, count))
+    os.sync()  # once for all photos: syncing each would take longer than drawing it
+    write_text(out / ATTRIBUTES, attribute_list(seed, count))
+    write_text(out / PARTITIONS, partition_list(count))
+    click.echo(f"{count} drawn photos are in {out / PHOTOS}, {ATTRIBUTES} and {PARTITIONS} in {out}.")
 
 
 def face_of(seed: int, number: int) -> Face:
@@ -125,7 +124,7 @@ def _draw_all(folder: Path, count: int, seed: int, numbers: Sequence[int]) -> No
 
 
 def _draw_batch(folder: Path, seed: int, numbers: Sequence[int]) -> None:
-    with disk_errors_reported():
+    with os_errors_reported():
         draw_photos(folder, seed, numbers)
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import click
 
+from preprocess.command import os_errors_reported
 from preprocess.crop import Crop, Rejection, UnusablePhoto, pixels
 from preprocess.files import read_json, replacing, write_json
 from preprocess.plan import ShardSpec
@@ -61,7 +62,7 @@ def write_shard(task: Task) -> Shard:
     path = task.folder / task.spec.name
     rejected = []
     digest = sha256()
-    try:
+    with os_errors_reported():
         with task.source.opened() as read, replacing(path) as file:
             for photo in task.photos:
                 try:
@@ -78,11 +79,6 @@ def write_shard(task: Task) -> Shard:
         count = len(task.photos) - len(rejected)
         shard = Shard(task.spec.name, task.spec.split, count, size, digest.hexdigest(), tuple(rejected))
         write_json(_record_path(path), asdict(shard))
-    except OSError as error:
-        raise click.ClickException(
-            f"Cannot write {path}: {error.strerror}. Make room or choose another --out; "
-            "finished work is kept, and the same command continues."
-        ) from None
     return shard
 
 

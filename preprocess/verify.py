@@ -13,7 +13,7 @@ import click
 
 from preprocess import manifest as manifests
 from preprocess import staging
-from preprocess.command import disk_errors_reported, signals_reported
+from preprocess.command import Command
 from preprocess.files import read_json, sha256_of
 from preprocess.lock import locked
 from preprocess.manifest import Document
@@ -55,7 +55,7 @@ class Report(NamedTuple):
     damaged: list[str]
 
 
-@click.command(context_settings={"max_content_width": 120, "show_default": True})
+@click.command(cls=Command, context_settings={"max_content_width": 120, "show_default": True})
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @workers_option
 @click.option(
@@ -70,7 +70,7 @@ def main(folder: Path, workers: int, repair: bool) -> None:
     Damage is reported by file, index of the record (from 0) and byte offset. Only --repair changes anything.
     """
     began = perf_counter()
-    with signals_reported(), disk_errors_reported(), locked(folder) if repair else nullcontext():
+    with locked(folder) if repair else nullcontext():
         manifest = staging.finished(folder)
         if manifest is None:
             raise click.UsageError(

@@ -57,7 +57,7 @@ class Archive:
         """See Container."""
         try:
             file = self.path.open("rb", buffering=0)
-        except OSError:
+        except FileNotFoundError:
             raise vanished(self.path) from None
         with file:
             self._refuse_another(file)

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from errno import EMFILE, ENFILE
 from pathlib import Path, PurePath
 from stat import S_ISREG
 from typing import NoReturn
@@ -55,7 +56,9 @@ class Folder:
                 data = file.read(photo.MAX_PHOTO_BYTES + 1)
         except FileNotFoundError:  # it was there when the folder was listed
             raise vanished(path) from None
-        except OSError:
+        except OSError as error:
+            if error.errno in (EMFILE, ENFILE):  # too many open files: that is not this photo's fault
+                raise
             if not self.path.is_dir():
                 raise vanished(self.path) from None
             raise UnusablePhoto(photo.UNREADABLE) from None

@@ -21,6 +21,7 @@ from distributed import CancelledError, Client, KilledWorker
 from distributed.exceptions import WorkerStartTimeoutError
 
 from preprocess import crop
+from preprocess.command import stop_signals
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -98,7 +99,7 @@ class ClusterPool:
             caught.append(number)
             self._loop.call_soon_threadsafe(waiting.cancel)  # which also wakes the loop
 
-        before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: signal.signal(number, end) for number in stop_signals()}
         try:
             return self._loop.run_until_complete(waiting)
         finally:

@@ -20,6 +20,8 @@ import click
 T = TypeVar("T")
 R = TypeVar("R")
 
+_STOPS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+
 
 def usable_cores() -> int:
     """Return how many cores this process may use, which in a container can be fewer than the machine has."""
@@ -96,11 +98,11 @@ def _start() -> Worker:
     # The new process inherits what is blocked, so from its first instant on Ctrl-C concerns the parent alone. There it
     # is put off, not lost, until the process has all that it needs to begin; or it would end with a traceback.
     resource_tracker.ensure_running()  # or process.start() would start it, which ends the blocking
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
     try:
         process.start()
     finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
     there.close()  # or the pipe would stay open here when the worker dies
     return Worker(process, here)
 

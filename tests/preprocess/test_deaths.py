@@ -112,6 +112,13 @@ def interrupt_all(run: subprocess.Popen) -> None:
     os.killpg(run.pid, signal.SIGINT)
 
 
+def hang_up_all(run: subprocess.Popen) -> None:
+    """What a terminal does that is closed, and its shell again."""
+    for _ in range(2):
+        with suppress(ProcessLookupError):
+            os.killpg(run.pid, signal.SIGHUP)
+
+
 # With the exit status that shells see; the death of a worker is none of the command.
 DEATHS = {
     kill: -signal.SIGKILL,
@@ -120,6 +127,7 @@ DEATHS = {
     terminate: 143,
     terminate_all: 143,
     interrupt_all: 130,
+    hang_up_all: 129,
 }
 
 
@@ -163,7 +171,7 @@ def stopped(start, arguments, out: Path, death: Callable[[subprocess.Popen], Non
     return run.returncode, said
 
 
-@pytest.mark.parametrize("death", [terminate, terminate_all, interrupt_all])
+@pytest.mark.parametrize("death", [terminate, terminate_all, interrupt_all, hang_up_all])
 def test_stopped_it_says_how_to_go_on(start, small, tmp_path, death):
     status, said = stopped(start, small, tmp_path, death, 1)
     assert status == DEATHS[death]

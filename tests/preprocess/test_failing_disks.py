@@ -56,7 +56,7 @@ def test_a_disk_without_room_for_some_shards(run_under, preprocess, photos, list
     assert sizes[0] < sizes[-1]
     status, said = run_under(files_up_to(sizes[-1] - 1), *same, "--workers", 1)
     assert status == 1
-    assert f"Cannot write {tmp_path}/.unfinished/" in said
+    assert f"Error: {tmp_path}/.unfinished/" in said
     assert "File too large. Make room" in said
     assert "the same command continues" in said
     before = made(tmp_path)
@@ -83,7 +83,7 @@ def test_a_disk_without_room_for_the_manifest(run_under, preprocess, photos, tmp
 def test_a_disk_without_room_for_anything(run_under, photos, tmp_path):
     status, said = run_under(files_up_to(0), "--source", photos.zip, "--out", tmp_path / "out")
     assert status == 1
-    assert f"{tmp_path}/out/.lock: File too large. Correct that" in said
+    assert f"{tmp_path}/out/.lock: File too large. Make room" in said
     assert list(tmp_path.iterdir()) == []
 
 
@@ -100,6 +100,17 @@ def test_a_folder_that_may_not_be_written(run_under, photos, listed, shards, tmp
     (tmp_path / "done").chmod(0o500)
     status, said = run_under(as_a_user, *same, "--out", tmp_path / "done")
     assert (status, "is up to date" in said) == (0, True)
+
+
+@pytest.mark.parametrize("files", [8, 14])
+def test_too_many_open_files_are_no_fault_of_the_disk_or_of_the_photos(run_under, photos, tmp_path, files):
+    def with_few_files():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+
+    status, said = run_under(with_few_files, "--source", photos.folder, "--out", tmp_path / "out", "--workers", 3)
+    assert status == 1, said
+    assert "Too many open files" in said
+    assert "ulimit -n" in said
 
 
 def test_what_may_not_be_read(run_under, photos, tmp_path):
