@@ -9,8 +9,6 @@ import os
 import signal
 import sys
 
-from training.console import secure_streams
-
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 os.environ["ONEDNN_DEFAULT_FPMATH_MODE"] = "STRICT"  # float32 is float32: BF16 rounds it before it multiplies
 os.environ.pop("TF_SET_ONEDNN_FPMATH_MODE", None)  # TensorFlow's own name for the same
@@ -24,4 +22,7 @@ if sys.argv[:1] == ["-m"]:  # a command of this package is being started
     # Until it listens to Ctrl-C itself there is nothing to lose, and no traceback of half an import to be read.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.environ["MPLBACKEND"] = "agg"  # commands open no window, and Matplotlib cannot be imported with a wrong name
+
+    from training.console import secure_streams
+
     secure_streams()

@@ -11,13 +11,14 @@ import numpy as np
 from click import UsageError
 
 from training import config as configs
+from training.command import Command
 from training.config import Config
 from training.data.shards import ShardSet, attribute_names
 from training.data.shards import find as find_shards
 from training.explore import directions as found
 from training.explore import rescoring
 from training.explore.directions import Directions
-from training.options import SEED, Number, run_option, shards_options
+from training.options import SEED, Number, check_writable, run_option, shards_options
 from training.quiet import startup_messages_hidden
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ SHOWN = 12
 """Directions that the printed table has: the calibrated ones first, with the most changes of their own attribute."""
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 110})
+@click.command(cls=Command)
 @run_option
 @shards_options
 @click.option("--count", type=click.IntRange(min=1000), default=40_000, help="Faces to score.")
@@ -75,6 +76,8 @@ def main(
     photos = None if is_factorised else find_shards([*shards, *more_shards] or ["data"])
     if photos:
         configs.check_image_shape(config, photos.image_shape)
+    for name in (found.FILE_NAME, *JUDGEMENT):
+        check_writable(folder / name, f"copy {folder} to where it can be, and name the copy")
     with startup_messages_hidden():
         from training import draw
 

@@ -12,12 +12,13 @@ import numpy as np
 from click import UsageError
 
 from training import config as configs
+from training.command import Command
 from training.config import Config
 from training.data.shards import ShardSet, find
 from training.files import write_text
 from training.grid import tile, write_png
 from training.metrics import HELD_OUT, METRICS, TRAIN, Sample
-from training.options import SEED, Names, check_parent, feature_options, run_option, shards_options
+from training.options import SEED, Names, check_writable, feature_options, run_option, shards_options
 from training.quiet import startup_messages_hidden
 from training.resolve import check_condition
 
@@ -32,7 +33,7 @@ PAIRS = 32
 """Faces that --neighbours shows, each with its nearest training photo."""
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 110})
+@click.command(cls=Command)
 @run_option
 @shards_options
 @feature_options
@@ -75,8 +76,9 @@ def main(
     names = tuple(metrics.split(",") if metrics else METRICS)
     config, path = configs.load_with_generator(folder)
     out = out or folder / FILE_NAME
-    for file in (out, neighbours or out):
-        check_parent(file)
+    check_writable(out)
+    if neighbours:
+        check_writable(neighbours, "choose another path for --neighbours")
     photos = split_photos(find([*shards, *more_shards] or ["data"]), config)
     check_condition(photos[TRAIN], config.condition)
 

@@ -8,13 +8,14 @@ from pathlib import Path
 import click
 
 from training import config as configs
+from training.command import Command, os_errors_reported
 from training.explore import directions
 from training.files import write_text
-from training.options import run_option
+from training.options import check_writable, run_option
 from training.quiet import startup_messages_hidden
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.command(cls=Command)
 @run_option
 @click.option(
     "--format",
@@ -34,12 +35,14 @@ def main(folder: Path, form: str, out: Path | None) -> None:
     The JSON names the inputs, how z is distributed, the range of the output, and the directions of training.directions.
     """
     config, path = configs.load_with_generator(folder)
-    with startup_messages_hidden():
+    with startup_messages_hidden(), os_errors_reported():
         from training import draw
         from training.explore import portable
 
         out = out or folder / f"generator{portable.SUFFIXES[form]}"
         portable.check(form, out)
+        described = out.with_name(out.name + ".json")
+        check_writable(described)
         generator = draw.load(path)
         moves = {}
         if (folder / directions.FILE_NAME).exists():
@@ -49,7 +52,6 @@ def main(folder: Path, form: str, out: Path | None) -> None:
             moves = dict(zip(found.names, found.vectors.round(6).tolist(), strict=True))
         card = portable.card(generator, config.method.latent_distribution, config.conditions, moves)
         portable.write(generator, form, out, card)
-    described = out.with_name(out.name + ".json")
     write_text(described, json.dumps(card) + "\n")
     print(f"{out}: the generator; {described}: its inputs and its output.")
 

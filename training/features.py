@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 from click import UsageError
 
+from training.command import Command
 from training.data.shards import ShardSet, attribute_names, find
 from training.options import SEED, Number, shards_options
 from training.quiet import startup_messages_hidden
@@ -13,7 +14,7 @@ MAX_CHECKED = 20_000
 """Training photos that a judge is checked on."""
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.command(cls=Command)
 @shards_options
 @click.option(
     "--kimg",

@@ -10,6 +10,8 @@ from typing import Literal, get_args, get_origin, get_type_hints
 
 import click
 
+from training.command import Command
+from training.files import try_to_write
 from training.presets import AUGMENTATION, LOSS, NETWORKS, OPTIMIZERS, Augmentation, Preset
 from training.schedule import CosineSchedule
 
@@ -120,7 +122,7 @@ class GroupedOption(click.Option):
         self.group = group
 
 
-class GroupedCommand(click.Command):
+class GroupedCommand(Command):
     """A command whose --help lists options under their groups."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -155,10 +157,16 @@ run_option = click.option(
 )
 
 
-def check_parent(out: Path) -> None:
-    """Raise UsageError where the folder that a file is to be written into is not there."""
+def check_writable(out: Path, instead: str = "choose another --out") -> None:
+    """Raise UsageError where a file cannot be written, before there is something to write."""
     if not out.parent.is_dir():
         raise click.UsageError(f"{out.parent} is not a folder: make it first, or choose another path.")
+    if out.is_dir():
+        raise click.UsageError(f"{out} is a folder: {instead}.")
+    try:
+        try_to_write(out)
+    except OSError as error:
+        raise click.UsageError(f"{out} cannot be written ({error.strerror}): {instead}.") from None
 
 
 def feature_options(command: Callable) -> Callable:

@@ -8,13 +8,14 @@ import click
 from PIL import Image
 
 from training import config as configs
+from training.command import Command
 from training.explore import directions
 from training.files import write_text
-from training.options import check_parent, run_option
+from training.options import check_writable, run_option
 from training.quiet import startup_messages_hidden
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.command(cls=Command)
 @run_option
 @click.option(
     "--title", help="Heading of the page.  [default: that these faces do not exist, in the reader's language]"
@@ -35,7 +36,7 @@ def main(folder: Path, title: str | None, face: int, neighbours: Path | None, ou
     run. It is in English or Korean, by the reader's browser.
     """
     config, path = configs.load_with_generator(folder)
-    check_parent(out)
+    check_writable(out)
     photos = _opened(neighbours) if neighbours else None
     found = directions.load(folder) if (folder / directions.FILE_NAME).exists() else None
     with startup_messages_hidden():

@@ -35,10 +35,7 @@ RUNS = Path("runs")
 METHOD_OPTIONS = [field.name for field in fields(Preset)]
 
 
-@click.command(
-    cls=GroupedCommand,
-    context_settings={"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 110},
-)
+@click.command(cls=GroupedCommand)
 @shards_options
 @click.option(
     "--train-on",
@@ -157,7 +154,7 @@ def main(
     with startup_messages_hidden():
         from training.loop import strategy as strategies
         from training.loop import trainer
-        from training.loop.failures import errors_reported, file_errors_reported, lost_hosts_reported
+        from training.loop.failures import errors_reported, lost_hosts_reported
         from training.loop.forecast import measure
         from training.loop.machine import onednn_advice, this_machine
         from training.metrics.evaluator import open_evaluator
@@ -172,7 +169,6 @@ def main(
         # 3. The run's folder and its settings: those of a run that is continued, or new ones.
         stack.enter_context(devices.speaking())
         stack.enter_context(lost_hosts_reported(devices))
-        stack.enter_context(file_errors_reported())
         if devices.host == 0 and not dry_run:
             folder = stack.enter_context(locked_run_folder(out, RUNS, preset))
         else:

@@ -12,10 +12,11 @@ import numpy as np
 from click import UsageError
 
 from training import config as configs
+from training.command import Command
 from training.explore import directions
 from training.explore.directions import Directions
 from training.grid import captioned, tile, write_png
-from training.options import SEED, Answers, NameList, Strengths, check_parent, run_option
+from training.options import SEED, Answers, NameList, Strengths, check_writable, run_option
 from training.quiet import startup_messages_hidden
 
 FACES, ROWS = 64, 8
@@ -35,7 +36,7 @@ class Column(NamedTuple):
     """float32 [faces, conditions], -1 or 1."""
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 110})
+@click.command(cls=Command)
 @run_option
 @click.option(
     "--count",
@@ -93,7 +94,7 @@ def main(
         raise UsageError(f"--each takes {MAX_EACH} attributes at most: {len(names)} make {2 ** len(names):,} columns.")
     if names and strip:
         raise UsageError("--each and --strip both make the columns: choose one.")
-    check_parent(out)
+    check_writable(out)
     moves = open_directions(folder, [*edit, *([strip] if strip else [])])
 
     with startup_messages_hidden():

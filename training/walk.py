@@ -11,6 +11,7 @@ from click import UsageError
 from PIL import Image
 
 from training import config as configs
+from training.command import Command
 from training.config import Config
 from training.explore import animation, paths
 from training.grid import tile
@@ -31,7 +32,7 @@ class Seeds(click.ParamType):
         return seeds
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 110})
+@click.command(cls=Command)
 @run_option
 @click.option("--seeds", type=Seeds(), default="0,1,2,3", help="Seeds of the faces to walk between, in this order.")
 @click.option("--loop/--no-loop", "is_loop", default=True, help="Walk back to the first face, or end at the last.")

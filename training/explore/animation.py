@@ -15,7 +15,7 @@ from click import ClickException, UsageError
 from PIL import Image
 
 from training.files import replacing
-from training.options import check_parent
+from training.options import check_writable
 
 FORMATS = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG", ".mp4": "mp4"}
 
@@ -24,7 +24,7 @@ def check_path(path: Path) -> None:
     """Raise UsageError where no animation can be written there."""
     if path.suffix.lower() not in FORMATS:
         raise UsageError(f"{path}: an animation is a {', '.join(FORMATS)} file.")
-    check_parent(path)
+    check_writable(path)
     if path.suffix.lower() == ".mp4" and not shutil.which("ffmpeg"):
         raise UsageError(f"{path}: .mp4 needs ffmpeg, which is not installed. Install it, or choose .webp or .gif.")
 

@@ -16,7 +16,7 @@ from click import UsageError
 
 from training.files import replacing
 from training.models.networks.layers import native_groups
-from training.options import check_parent
+from training.options import check_writable
 
 SUFFIXES = {"onnx": ".onnx", "litert": ".tflite", "saved_model": ""}
 
@@ -64,9 +64,9 @@ def check(form: str, out: Path) -> None:
     """Raise UsageError where this cannot be written."""
     if form == "onnx" and find_spec("tf2onnx") is None:
         raise UsageError("--format onnx needs more packages: pip install -r requirements-export.txt")
-    check_parent(out)
     if form == "saved_model" and out.exists():
         raise UsageError(f"{out} is there already: remove it, or choose another --out.")
+    check_writable(out)
     if SUFFIXES[form] and out.suffix != SUFFIXES[form]:
         raise UsageError(f"{out}: the name of such a file ends in {SUFFIXES[form]}.")
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import shutil
 from dataclasses import fields
 from pathlib import Path
 
 import tensorflow as tf
 
-from training.files import publish, write_text
+from training.files import publish, remove, write_text
 from training.models.gan import GAN, Progress
 
 MAX_KEPT = 3
@@ -64,7 +63,7 @@ class Checkpoints:
     def save(self) -> Path:
         """Write a checkpoint, then remove all but the last few and the best."""
         for leftover in self._output_dir.glob("*partial-*"):  # of a run that was killed while it saved
-            leftover.unlink() if leftover.is_file() else shutil.rmtree(leftover)
+            remove(leftover)
         step, rollbacks = int(self._progress.step.numpy()), int(self._progress.rollbacks.numpy())
         name = f"step-{step}-rollback-{rollbacks}" if rollbacks else f"step-{step}"
         partial = Path(self._state.write(str(self._output_dir / f"partial-{step}")))

@@ -1,4 +1,4 @@
-"""Errors of TensorFlow and of the disk as one message each, which says what to do."""
+"""Errors of TensorFlow and of files as one message each, which says what to do."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import tensorflow as tf
 from click import ClickException
 
+from training.command import os_errors_reported
 from training.config import Config
 from training.loop.strategy import Devices
 
@@ -17,15 +18,14 @@ _HOST_LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.Canc
 
 @contextmanager
 def file_errors_reported() -> Iterator[None]:
-    """Raise ClickException for a damaged shard and for errors of the disk; let others pass."""
+    """Raise ClickException for a damaged shard and for errors of files; let others pass."""
     try:
-        yield
+        with os_errors_reported():
+            yield
     except tf.errors.DataLossError as error:
         raise ClickException(
             f"A shard is damaged ({error.message}). Find it with: python -m preprocess.verify FOLDER"
         ) from None
-    except OSError as error:
-        raise ClickException(_disk_error(error.filename or "A file", error.strerror or str(error))) from None
 
 
 @contextmanager
@@ -44,20 +44,14 @@ def lost_hosts_reported(devices: Devices) -> Iterator[None]:
 
 @contextmanager
 def errors_reported(devices: Devices, config: Config) -> Iterator[None]:
-    """Raise ClickException for damaged shards, the disk, lack of memory and a lost host; let others pass."""
+    """Raise ClickException for damaged shards, files, lack of memory and a lost host; let others pass."""
     try:
         with lost_hosts_reported(devices), file_errors_reported():
             yield
     except tf.errors.ResourceExhaustedError as error:
-        if "No space left" in error.message:
-            raise ClickException(_disk_error("A checkpoint", "no space is left on the disk")) from None
         per_device = config.micro_batch or config.method.batch_size // devices.replicas
         smaller = next((size for size in range(per_device // 2, 0, -1) if per_device % size == 0), 1)
         raise ClickException(
             f"Out of memory with a batch of {config.method.batch_size} over {devices.replicas} devices "
             f"({error.message.splitlines()[0][:200]}). Try --micro-batch {smaller}: the same batch, computed in parts."
         ) from None
-
-
-def _disk_error(what: str, why: str) -> str:
-    return f"{what}: {why}. Free some space or check the permissions; the same command continues."

@@ -16,7 +16,7 @@ import tensorflow as tf
 from matplotlib import style
 from matplotlib.figure import Figure
 
-from training.files import replacing, write_text
+from training.files import remove, replacing, write_text
 from training.grid import tile, write_png
 from training.loop.scores import Scores
 from training.loop.status import Status
@@ -47,8 +47,8 @@ class History:
         """Open a run's records; those of steps after `steps_done`, which are done again, are dropped."""
         self._folder = folder
         (folder / "samples").mkdir(exist_ok=True)
-        for leftover in folder.rglob(".partial-*"):  # of a run that was killed while it wrote
-            leftover.unlink()
+        for leftover in list(folder.rglob(".partial-*")):  # of a run that was killed while it wrote
+            remove(leftover)
         self.rows = [row for row in _read_rows(folder / "history.csv") if row.step <= steps_done]
         self.scores = [scores for scores in _read_scores(folder / "metrics.csv") if scores.step <= steps_done]
         self.statuses = [status for status in _read_statuses(folder / "stats.jsonl") if status.step <= steps_done]

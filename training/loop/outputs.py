@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from click import UsageError
 
 from training import draw
 from training.config import Config
-from training.files import replacing
+from training.keras_file import write_model
 from training.models.gan import GAN
 
 NUM_SAMPLES = 64
@@ -27,5 +28,14 @@ def save_generator(path: Path, gan: GAN) -> None:
 
     It computes in float32, which every processor does, and which exported files and the page are held against.
     """
-    with replacing(path) as partial:
-        gan.generator_ema.save(partial)
+    write_model(path, gan.generator_ema)
+
+
+def holds_generator(path: Path, gan: GAN) -> bool:
+    """Return whether this file holds the generator as it is now."""
+    weights = gan.generator_ema.get_weights()
+    try:
+        saved = draw.load(path).get_weights()
+    except UsageError:  # there is none, or it is damaged
+        return False
+    return all(map(np.array_equal, saved, weights))

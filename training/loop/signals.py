@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C during a run."""
+"""Signals that ask a run to stop: of Ctrl-C, of `kill`, and of a closed terminal."""
 
 from __future__ import annotations
 
@@ -17,14 +17,18 @@ class StopRequest:
 
 @contextmanager
 def stop_on_signal() -> Iterator[StopRequest]:
-    """Note SIGTERM and Ctrl-C instead of ending at once; the second one ends the process as usual."""
+    """Note a signal instead of ending at once; the second one ends the process as usual."""
     stop = StopRequest()
 
     def note(number: int, _frame: object) -> None:
         stop.signal = number
-        signal.signal(number, before[number])
+        # A closed terminal may send its signal twice, before the run is saved.
+        signal.signal(number, signal.SIG_IGN if number == signal.SIGHUP else before[number])
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
+    numbers = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:  # by nohup
+        numbers.remove(signal.SIGHUP)
+    before = {number: signal.signal(number, note) for number in numbers}
     try:
         yield stop
     finally:

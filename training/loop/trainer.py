@@ -20,7 +20,7 @@ from training.loop import collapse
 from training.loop.checkpoints import Checkpoints
 from training.loop.engine import NUM_VALUES, StepsResult, build_on, compile_steps, global_batches, means
 from training.loop.failures import errors_reported
-from training.loop.outputs import NUM_SAMPLES, sample, save_generator
+from training.loop.outputs import NUM_SAMPLES, holds_generator, sample, save_generator
 from training.loop.reporter import Reporter
 from training.loop.scores import best, score
 from training.loop.signals import StopRequest, stop_on_signal
@@ -96,7 +96,10 @@ class Trainer:
         self._resume()
         if self.saved:
             print(f"Continuing from {self.saved}: {self.step:,} of {timetable.total_steps:,} steps are done.")
-            self._mark_if_best()  # the run may have died between saving and marking
+            # The run may have died between its checkpoint and what is written of it.
+            if devices.any_host(not holds_generator(run_dir / "generator.keras", self.gan)):
+                save_generator(output_dir / "generator.keras", self.gan)
+            self._mark_if_best()
         elif timetable.max_rollbacks:
             self.saved = self.checkpoints.save()  # something to return to
 
@@ -171,7 +174,10 @@ class Trainer:
         self.saved_at = time.monotonic()
 
     def _save(self) -> None:
-        """Record all that is known at this step, then the step itself: what comes after it is done again."""
+        """Record all that is known at this step, then the step itself: what was done after it is done again.
+
+        What is made of a checkpoint comes last: where it cannot be written, nothing that was trained is lost.
+        """
         faces = sample(self.gan, self.config, self.sample_labels)
         self.reporter.report_status(self.step, self._rollbacks(), collapse.spread(faces) / self.photo_spread)
         if self.timetable.ends_epoch(self.step):
@@ -179,8 +185,8 @@ class Trainer:
         # The first host alone has an evaluator; the others wait for it where they next compute together.
         if self.evaluator and self.timetable.is_scored(self.step):
             self.reporter.report_scores(score(self.evaluator, self.gan, self.config, self.step))
-        save_generator(self.output_dir / "generator.keras", self.gan)
         self.saved, self.saved_at = self.checkpoints.save(), time.monotonic()
+        save_generator(self.output_dir / "generator.keras", self.gan)
         self._mark_if_best()
 
     def _end_epoch(self, faces: np.ndarray) -> None:

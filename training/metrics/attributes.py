@@ -22,7 +22,8 @@ from keras import layers
 
 from training.data.pipeline import read_attributes, read_images
 from training.data.shards import ShardSet, attribute_names, origin
-from training.files import replacing, write_text
+from training.files import write_text
+from training.keras_file import write_model
 from training.metrics.space import FeatureSpace, features_dir
 
 NAME = "attributes"
@@ -189,8 +190,8 @@ def digest(model: keras.Model) -> str:
 def save(folder: Path, model: keras.Model, card: Card, name: str = NAME) -> None:
     """Write NAME.keras and NAME.json into `folder`."""
     folder.mkdir(exist_ok=True)
-    with replacing(folder / f"{name}.keras") as partial:
-        keras.Model(model.input, model.output).save(partial)  # without the optimizer, two thirds of the file
+    # Without the optimizer, two thirds of the file.
+    write_model(folder / f"{name}.keras", keras.Model(model.input, model.output))
     write_text(folder / f"{name}.json", json.dumps(asdict(card), indent=1) + "\n")
 
 
