@@ -1,6 +1,8 @@
 """Every format against Keras, by the runtime that its users have."""
 
 import json
+import re
+import resource
 
 import keras
 import numpy as np
@@ -112,6 +114,8 @@ def test_the_card_says_what_goes_in_and_what_comes_out(tmp_path):
         (("--format", "onnx", "--out", "faces.png"), "ends in .onnx"),
         (("--format", "saved_model", "--out", "."), "is there already"),
         (("--format", "coreml"), "coreml"),
+        (("--format", "onnx", "--out", f"{'a' * 250}.onnx"), "File name too long"),
+        (("--format", "litert", "--out", "/proc/faces.tflite"), "choose another --out"),
     ],
 )
 def test_what_cannot_be_written_is_one_message(tmp_path, monkeypatch, arguments, message):
@@ -125,6 +129,21 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(tmp_path, 
     monkeypatch.setattr("training.explore.portable.find_spec", lambda name: None)
     said = export.is_refused("--run", tmp_path / "run", "--format", "onnx")
     assert "pip install -r requirements-export.txt" in said
+
+
+@pytest.mark.parametrize("form", NAMES)
+def test_a_disk_that_is_full_in_the_end_is_one_message(tmp_path, form):
+    run_of(tmp_path / "run", "lite")
+    before = sorted((tmp_path / "run").iterdir())
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, limits[1]))  # as `ulimit -f` does: a write past it fails
+    try:
+        result = export("--run", tmp_path / "run", "--format", form)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert result.exit_code == 1
+    assert re.search(rf"Error: .*{NAMES[form]}.*: File too large. Make room", result.output)
+    assert sorted((tmp_path / "run").iterdir()) == before
 
 
 def test_what_fails_leaves_what_was_there(tmp_path, monkeypatch):

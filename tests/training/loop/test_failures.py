@@ -20,7 +20,16 @@ HERE = tf.distribute.get_strategy()
     ("error", "hosts", "said"),
     [
         (tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor"), 1, "--micro-batch 32"),
-        (tf.errors.ResourceExhaustedError(None, None, "x.tmp; No space left on device"), 1, "no space is left"),
+        (
+            tf.errors.ResourceExhaustedError(None, None, "x.tmp; No space left on device [Op:SaveV2]"),
+            1,
+            "^x.tmp: No space left on device. Make",
+        ),
+        (tf.errors.ResourceExhaustedError(None, None, "{{node a}} a b; Too many open files"), 1, "^a b: .*ulimit -n"),
+        (tf.errors.NotFoundError(None, None, "/a/x; No such file or directory"), 1, "^/a/x: No such file.* Bring it"),
+        (OSError(errno.EMFILE, "Too many open files"), 1, "^Too many open files. .*ulimit -n"),
+        (OSError(errno.EPIPE, "Broken pipe"), 1, "^Broken pipe. Correct that"),
+        (OSError("a library's own words"), 1, "^a library's own words. "),
         (OSError(errno.ENOSPC, "No space left on device", "history.csv"), 1, "history.csv: No space left on device"),
         (tf.errors.DataLossError(None, None, "corrupted record at 12"), 1, "preprocess.verify"),
         (tf.errors.UnavailableError(None, None, "Collective ops is aborted"), 2, "Another host is gone"),

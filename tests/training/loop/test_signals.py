@@ -23,6 +23,20 @@ def test_the_first_signal_is_noted_and_the_second_does_what_it_did_before(number
         signal.signal(number, before)
 
 
+def test_a_closed_terminal_may_say_so_twice_and_under_nohup_in_vain():
+    with stop_on_signal() as stop:
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert stop.signal == signal.SIGHUP
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stop_on_signal() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert stop.signal == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_handlers_are_put_back_where_no_signal_came():
     before = signal.getsignal(signal.SIGTERM)
     with stop_on_signal():

@@ -159,6 +159,34 @@ def test_a_run_that_died_before_it_marked_the_best_marks_it_when_it_goes_on(trai
     assert [scores.step for scores in History(tmp_path, 6).scores] == [6]
 
 
+@pytest.mark.parametrize("left", [None, b"rubbish", "that of step 6"])
+def test_a_run_that_died_before_it_wrote_its_generator_writes_it_when_it_goes_on(trained, tmp_path, left):
+    path = tmp_path / "generator.keras"
+    trained(timetable=replace(TIMETABLE, total_steps=6))
+    earlier = path.read_bytes()
+    trained(timetable=replace(TIMETABLE, total_steps=12))
+    whole, weights = path.read_bytes(), draw.load(path).get_weights()
+    path.unlink() if left is None else path.write_bytes(earlier if isinstance(left, str) else left)
+    trained(timetable=replace(TIMETABLE, total_steps=12))
+    assert all(map(np.array_equal, draw.load(path).get_weights(), weights))
+    path.write_bytes(whole)
+    trained(timetable=replace(TIMETABLE, total_steps=12))
+    assert path.read_bytes() == whole, "what was found with this file says that it was another one"
+
+
+def test_what_is_made_of_a_checkpoint_cannot_keep_it_from_being_saved(trained, tmp_path):
+    (tmp_path / "generator.keras").mkdir()
+    with pytest.raises(ClickException, match=r"generator.keras: Is a directory"):
+        trained(timetable=replace(TIMETABLE, total_steps=6))
+    assert (tmp_path / "checkpoints" / "step-6.index").exists()
+
+
+def test_a_clock_that_was_never_set_is_no_trouble(trained, tmp_path, monkeypatch):
+    monkeypatch.setattr("time.time", lambda: 86_400.0)  # 1970; a zip as Python dates it begins in 1980
+    trained(timetable=replace(TIMETABLE, total_steps=6))
+    assert draw.load(tmp_path / "generator.keras").output_shape == (None, 16, 16, 1)
+
+
 def test_a_generator_that_draws_one_face_is_warned_of(trained, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(collapse, "MIN_KIMG", 0.1)
 
