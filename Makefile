@@ -76,7 +76,7 @@ gpu-check: test-ready ## Hold everything that GPUs could do otherwise against th
 	@$(RUNNER) tests/benchmarks/gpu_check.py
 
 clean: ## Remove .venv, the shards, what was learned from them, the stand-ins; photos and runs stay
-	test ! -d $(call quoted,$(DATA)) || (cd $(call quoted,$(DATA)) && rm -rf sample_photos .unfinished \
+	test ! -d $(call quoted,$(DATA)) || (cd $(call quoted,$(DATA)) && rm -rf sample_photos .unfinished .lock .lock.holder \
 	  *-?????-of-?????.tfrecord manifest.json dataset_info.json features.json rejected.jsonl \
 	  features/attributes.keras features/attributes.json features/judge.keras features/judge.json features/*.npz)
 	rm -rf .venv .pytest_cache .ruff_cache

@@ -229,12 +229,12 @@ def test_no_two_ever_hold_a_folder(tmp_path):
     times = [int(holder.communicate(timeout=20)[0] or 0) for holder in holders]
     assert [holder.returncode for holder in holders] == [0, 0, 0]
     assert min(times) > 0
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
 
 
 def test_what_a_killed_run_held_is_free(start, preprocess, small, undisturbed, contents, tmp_path):
     stopped(start, small, tmp_path, kill_all, 1)
-    assert (tmp_path / ".lock").exists()
+    assert (tmp_path / ".lock.holder").exists()
     assert preprocess(*small, "--out", tmp_path)[0] == 0
     assert contents(tmp_path) == undisturbed
 

@@ -18,4 +18,4 @@ def test_a_run_that_is_stopped_while_it_starts_shows_no_traceback(shard_folder, 
     assert process.returncode in (-signal.SIGINT, 130), said
     assert "Traceback" not in said
     assert "Aborted" not in said
-    assert not (tmp_path / "out" / ".lock").exists()
+    assert not (tmp_path / "out" / ".lock.holder").exists()

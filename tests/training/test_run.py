@@ -101,7 +101,7 @@ def test_two_runs_at_once_get_numbers_of_their_own(finished, tmp_path):
     folders = sorted((tmp_path / "runs").iterdir())
     assert [folder.name for folder in folders] == ["00001-classic", "00002-classic"]
     assert {json.loads((folder / "config.json").read_text())["seed"] for folder in folders} == {0, 1}
-    assert not list((tmp_path / "runs").rglob(".lock"))
+    assert not list((tmp_path / "runs").rglob(".lock.holder"))
 
 
 def test_a_number_that_led_to_nothing_is_free_again(finished, tmp_path, monkeypatch):

@@ -52,6 +52,7 @@ def test_a_folder_is_a_runs_where_it_is_empty_new_or_locked_alone(tmp_path):
     resolve.check_folder(tmp_path / "new")
     resolve.check_folder(tmp_path)
     (tmp_path / ".lock").touch()
+    (tmp_path / ".lock.holder").touch()
     resolve.check_folder(tmp_path)
     (tmp_path / "thesis.txt").touch()
     with pytest.raises(UsageError, match="not a run"):

@@ -1,0 +1,101 @@
+"""Both stages: a folder that one run holds, whatever its file system can do and however that run ended."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import suppress
+from errno import EINVAL, EIO, ENOLCK, ENOSYS, ENOTSUP
+
+import pytest
+
+# Holds a folder, and so does a child, on a file system where flock fails with an error, if it is not 0, and where two
+# names cannot be exchanged in one step. Says "in" or why not.
+HOLD = """
+import ctypes, fcntl, os, sys, time
+from pathlib import Path
+import click
+folder, error, stage = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+if stage == "preprocess":
+    from preprocess.lock import locked
+else:
+    from training.loop.lock import locked_run_folder
+    locked = lambda folder: locked_run_folder(folder, folder, "")
+
+def flock(descriptor, operation):
+    raise OSError(error, os.strerror(error))
+
+class Library(ctypes.CDLL):
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        system = self["syscall"]
+        def call(number, *rest):
+            if any(str(folder).encode() in (getattr(argument, "value", b"") or b"") for argument in rest[1:4:2]):
+                ctypes.set_errno(22)
+                return -1
+            return system(number, *rest)
+        self.syscall = call
+
+ctypes.CDLL = Library
+if error:
+    fcntl.flock = flock
+try:
+    with locked(folder):
+        if os.fork():
+            print("in", flush=True)
+        time.sleep(60)
+except click.ClickException as refusal:
+    print(refusal.message, flush=True)
+"""
+
+
+@pytest.fixture(params=["preprocess", "training"])
+def hold(request):
+    """Start a process that would hold a folder; return it with what it says."""
+    holders = []
+
+    def start(folder, error):
+        command = [sys.executable, "-c", HOLD, str(folder), str(error), request.param]
+        holders.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True))
+        return holders[-1], holders[-1].stdout.readline().strip()
+
+    yield start
+    for holder in holders:
+        with suppress(ProcessLookupError):
+            os.killpg(holder.pid, signal.SIGKILL)
+        holder.communicate()
+
+
+@pytest.mark.parametrize("error", [0, ENOSYS, ENOTSUP, ENOLCK, EINVAL, EIO])
+def test_a_folder_is_free_when_its_holder_was_killed(hold, tmp_path, error):
+    first, said = hold(tmp_path, error)
+    assert said == "in"
+    _, said = hold(tmp_path, error)
+    assert f"in use by another run (process {first.pid} on {socket.gethostname()}, since" in said
+    assert (f"If that process has ended, remove {tmp_path}/.lock.holder" in said) == bool(error)
+    first.kill()  # and not its child
+    first.wait()
+    assert hold(tmp_path, error)[1] == "in"
+
+
+def test_where_there_are_no_locks_a_holder_on_another_host_is_not_judged(hold, tmp_path):
+    first, _ = hold(tmp_path, ENOSYS)
+    os.killpg(first.pid, signal.SIGKILL)
+    first.wait()
+    holder = tmp_path / ".lock.holder"
+    holder.write_text(holder.read_text().replace(f"host={socket.gethostname()}", "host=node7"))
+    _, said = hold(tmp_path, ENOSYS)
+    assert f"process {first.pid} on node7, since" in said
+    assert f"If that process has ended, remove {holder}" in said
+    holder.unlink()
+    assert hold(tmp_path, ENOSYS)[1] == "in"
+
+
+def test_where_there_are_no_locks_another_process_of_the_same_number_is_no_holder(hold, tmp_path):
+    first, _ = hold(tmp_path, ENOSYS)
+    os.killpg(first.pid, signal.SIGKILL)
+    first.wait()
+    holder = tmp_path / ".lock.holder"
+    holder.write_text(holder.read_text().replace(f"pid={first.pid}", f"pid={os.getpid()}"))
+    assert hold(tmp_path, ENOSYS)[1] == "in"
