@@ -4,9 +4,13 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from errno import EACCES, EBADF, EINVAL, EISDIR, ENOSYS, ENOTSUP, EPERM
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, BinaryIO
+
+# What file systems answer that cannot sync such a thing, as some network and FUSE ones cannot sync folders.
+_NO_SYNC = (EINVAL, ENOTSUP, ENOSYS, EBADF, EACCES, EPERM, EISDIR)
 
 
 @contextmanager
@@ -31,7 +35,8 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         with naming(path), partial.open("wb", buffering=1 << 20) as file:  # a system call for 250 photos, not for each
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            with _where_supported():
+                os.fsync(file.fileno())
         partial.replace(path)
     except BaseException:
         partial.unlink(missing_ok=True)
@@ -50,11 +55,12 @@ def sha256_of(path: Path) -> str:
 
 def sync_folder(folder: Path) -> None:
     """Make the renames and removals inside `folder` outlast a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with naming(folder), _where_supported():
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -74,3 +80,13 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_bytes())
     except (FileNotFoundError, ValueError):
         return None
+
+
+@contextmanager
+def _where_supported() -> Iterator[None]:
+    """Go on where the file system has no sync; raise the OSError of one that failed."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise

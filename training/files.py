@@ -6,7 +6,11 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from errno import EACCES, EBADF, EINVAL, EISDIR, ENOSYS, ENOTSUP, EPERM
 from pathlib import Path
+
+# What file systems answer that cannot sync such a thing, as some network and FUSE ones cannot sync folders.
+_NO_SYNC = (EINVAL, ENOTSUP, ENOSYS, EBADF, EACCES, EPERM, EISDIR)
 
 
 @contextmanager
@@ -39,14 +43,15 @@ def remove(path: Path) -> None:
 
 def publish(partial: Path, path: Path) -> None:
     """Sync a written file and rename it to `path`, which it replaces."""
-    with partial.open("rb+") as file:
+    with partial.open("rb+") as file, _where_supported():
         os.fsync(file.fileno())
     partial.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    with _where_supported():
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -57,3 +62,13 @@ def write_text(path: Path, text: str) -> None:
 
 def _partial(path: Path) -> Path:
     return path.with_name(f".partial-{path.name}")  # in front, because Keras and Matplotlib go by the suffix
+
+
+@contextmanager
+def _where_supported() -> Iterator[None]:
+    """Go on where the file system has no sync; raise the OSError of one that failed."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise
