@@ -33,7 +33,22 @@ class CropType(click.ParamType):
         return value
 
 
-class ListType(click.Path):
+class LocalPath(click.Path):
+    """A local path. A URL is refused: it would become a folder of its name."""
+
+    def convert(self, value, param, context):
+        """Validate it."""
+        if re.match(r"[a-z][a-z0-9+.-]+:/|.*://", str(value), re.IGNORECASE | re.DOTALL):
+            self.fail(
+                f"{str(value)!r} is a URL, and only local paths are read and written. Mount it and give the path where "
+                "it is mounted, or copy the files.",
+                param,
+                context,
+            )
+        return super().convert(value, param, context)
+
+
+class ListType(LocalPath):
     """A file, or "auto": the list that lies near the photos."""
 
     name = "FILE|auto"

@@ -17,7 +17,7 @@ from preprocess.command import Command
 from preprocess.crop import Rejection
 from preprocess.lock import locked
 from preprocess.manifest import Document
-from preprocess.options import AUTO, CropType, ListType, NameType, SizeType, workers_option
+from preprocess.options import AUTO, CropType, ListType, LocalPath, NameType, SizeType, workers_option
 from preprocess.sources import IDS, Source, open_source
 from preprocess.work import Settings, Work, annotate, describe, write_missing
 from preprocess.workers.local import WorkerPool
@@ -32,10 +32,10 @@ OpenPool = Callable[[], WorkerPool]
     "places",
     required=True,
     multiple=True,
-    type=click.Path(path_type=Path),
+    type=LocalPath(path_type=Path),
     help="Photos: a folder, searched recursively, or a zip or tar, read without unpacking. May be given several times.",
 )
-@click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder of the shards.")
+@click.option("--out", required=True, type=LocalPath(path_type=Path, file_okay=False), help="Folder of the shards.")
 @click.option(
     "--attributes",
     type=ListType(),
@@ -182,6 +182,8 @@ def produce(
     recipe = describe(source, listing, settings)
     if staging.is_up_to_date(out, recipe) and not staging.is_begun(out):
         return _up_to_date(out)
+    if not staging.is_begun(out):
+        staging.check_ours(out)  # before the lock, which leaves a file
     with locked(out):
         staging.publish(out)  # what an interrupted run has completed
         if staging.is_up_to_date(out, recipe):

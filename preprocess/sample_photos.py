@@ -11,6 +11,7 @@ from tqdm import tqdm
 from preprocess.command import Command, os_errors_reported
 from preprocess.drawn_face import Face, draw, random_face
 from preprocess.files import read_json, write_json, write_text
+from preprocess.options import LocalPath
 from preprocess.workers.local import WorkerPool, usable_cores
 
 PHOTOS = "img_align_celeba"
@@ -32,7 +33,7 @@ NAMES = tuple(_NAMES_LINE.split())
 
 
 @click.command(cls=Command)
-@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="The folder to draw into.")
+@click.option("--out", required=True, type=LocalPath(file_okay=False, path_type=Path), help="The folder to draw into.")
 @click.option("--count", required=True, type=click.IntRange(1, 999_999), help="How many photos to draw.")
 @click.option("--seed", default=0, show_default=True, help="Another seed draws other faces.")
 def main(out: Path, count: int, seed: int) -> None:

@@ -41,6 +41,14 @@ def finished(out: Path) -> Document | None:
     return _manifest(out / _MANIFEST)
 
 
+def check_ours(out: Path) -> None:
+    """Raise click.UsageError where `out` holds data that this program did not make."""
+    if finished(out) is None and ((out / _MANIFEST).exists() or any(out.glob("*.tfrecord*"))):
+        raise click.UsageError(
+            f"{out} holds data that this program did not make, and stays as it is: choose another --out."
+        )
+
+
 def begin(out: Path, recipe: Document, versions: Document, overwrite: bool) -> Path:
     """Return the folder to write shards into; what an earlier run with this recipe left there is kept.
 
@@ -50,10 +58,7 @@ def begin(out: Path, recipe: Document, versions: Document, overwrite: bool) -> P
     """
     staged = out / _FOLDER
     manifest, begun = finished(out), read_json(staged / _RECIPE)
-    if manifest is None and ((out / _MANIFEST).exists() or any(out.glob("*.tfrecord*"))):
-        raise click.UsageError(
-            f"{out} holds data that this program did not make, and stays as it is: choose another --out."
-        )
+    check_ours(out)
     if manifest is not None and not overwrite:
         raise _refusal(out, "shards", differences(manifest, recipe))
     made_with = begun and begun.get("versions", versions)  # a run of an older version did not keep them

@@ -17,7 +17,7 @@ from preprocess.command import Command
 from preprocess.files import read_json, sha256_of
 from preprocess.lock import locked
 from preprocess.manifest import Document
-from preprocess.options import workers_option
+from preprocess.options import LocalPath, workers_option
 from preprocess.repair import repair as repair_shards
 from preprocess.shard import Shard
 from preprocess.tfrecord import Record, parse_example, read_records
@@ -56,7 +56,7 @@ class Report(NamedTuple):
 
 
 @click.command(cls=Command, context_settings={"max_content_width": 120, "show_default": True})
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("folder", type=LocalPath(exists=True, file_okay=False, path_type=Path))
 @workers_option
 @click.option(
     "--repair",

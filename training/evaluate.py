@@ -18,7 +18,7 @@ from training.data.shards import ShardSet, find
 from training.files import write_text
 from training.grid import tile, write_png
 from training.metrics import HELD_OUT, METRICS, TRAIN, Sample
-from training.options import SEED, Names, check_writable, feature_options, run_option, shards_options
+from training.options import SEED, LocalPath, Names, check_writable, feature_options, run_option, shards_options
 from training.quiet import startup_messages_hidden
 from training.resolve import check_condition
 
@@ -42,12 +42,12 @@ PAIRS = 32
 @click.option("--metrics", type=Names(tuple(METRICS)), default=",".join(METRICS), help="Metrics, separated by commas.")
 @click.option(
     "--neighbours",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=LocalPath(path_type=Path, dir_okay=False),
     help="Write a grid of faces, each with its nearest training photo at its right.",
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=LocalPath(path_type=Path, dir_okay=False),
     help=f"The JSON to write.  [default: {FILE_NAME} in the run's folder]",
 )
 def main(

@@ -11,7 +11,7 @@ from training import config as configs
 from training.command import Command, os_errors_reported
 from training.explore import directions
 from training.files import write_text
-from training.options import check_writable, run_option
+from training.options import LocalPath, check_writable, run_option
 from training.quiet import startup_messages_hidden
 
 
@@ -26,7 +26,7 @@ from training.quiet import startup_messages_hidden
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=LocalPath(path_type=Path),
     help="The file to write, for saved_model a folder.  [default: generator.onnx, .tflite or generator in the run]",
 )
 def main(folder: Path, form: str, out: Path | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -25,6 +26,21 @@ class Number(click.FloatRange):
         if not math.isfinite(number):
             self.fail(f"{value!r} is not a finite number.", param, ctx)
         return number
+
+
+class LocalPath(click.Path):
+    """A local path. A URL is refused: it would become a folder of its name."""
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> object:
+        """Validate it."""
+        if re.match(r"[a-z][a-z0-9+.-]+:/|.*://", str(value), re.IGNORECASE | re.DOTALL):
+            self.fail(
+                f"{str(value)!r} is a URL, and only local paths are read and written. Mount it and give the path where "
+                "it is mounted, or copy the files.",
+                param,
+                ctx,
+            )
+        return super().convert(value, param, ctx)
 
 
 class CosineScheduleType(click.ParamType):
@@ -143,17 +159,18 @@ SEED = click.IntRange(0, 2**31 - 1)
 
 def shards_options(command: Callable) -> Callable:
     """Add --shards. The shell makes several paths of data/*.tfrecord: all but the first are `more_shards`."""
-    command = click.argument("more_shards", nargs=-1, metavar="[SHARDS]...")(command)
+    command = click.argument("more_shards", nargs=-1, type=LocalPath(), metavar="[SHARDS]...")(command)
     return click.option(
         "--shards",
         multiple=True,
         metavar="SHARDS",
+        type=LocalPath(),
         help="Shard files, a folder of shards, or a pattern: --shards data/*.tfrecord",
     )(command)
 
 
 run_option = click.option(
-    "--run", "folder", type=click.Path(path_type=Path), required=True, help="A run's folder, finished or running."
+    "--run", "folder", type=LocalPath(path_type=Path), required=True, help="A run's folder, finished or running."
 )
 
 
@@ -174,7 +191,7 @@ def feature_options(command: Callable) -> Callable:
     command = click.option(
         "--inception",
         "inception_file",
-        type=click.Path(path_type=Path, dir_okay=False),
+        type=LocalPath(path_type=Path, dir_okay=False),
         help="File of FID's Inception graph, .pb or .tgz.  [default: downloaded once]",
     )(command)
     return click.option(

@@ -11,7 +11,7 @@ from training import config as configs
 from training.command import Command
 from training.explore import directions
 from training.files import write_text
-from training.options import check_writable, run_option
+from training.options import LocalPath, check_writable, run_option
 from training.quiet import startup_messages_hidden
 
 
@@ -23,11 +23,11 @@ from training.quiet import startup_messages_hidden
 @click.option("--face", type=click.IntRange(1, 10**9), default=1, help="Number of the face that is chosen at first.")
 @click.option(
     "--neighbours",
-    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    type=LocalPath(path_type=Path, dir_okay=False, exists=True),
     help="The picture of training.evaluate --neighbours, faces beside real photos: shown when a reader asks for it.",
 )
 @click.option(
-    "--out", type=click.Path(path_type=Path, dir_okay=False), default="faces.html", help="The HTML file to write."
+    "--out", type=LocalPath(path_type=Path, dir_okay=False), default="faces.html", help="The HTML file to write."
 )
 def main(folder: Path, title: str | None, face: int, neighbours: Path | None, out: Path) -> None:
     """Write one HTML file in which the generator of a run draws faces: it needs no server and no network.

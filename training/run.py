@@ -20,6 +20,7 @@ from training.metrics import METRICS
 from training.options import (
     SEED,
     GroupedCommand,
+    LocalPath,
     NameList,
     Names,
     Number,
@@ -61,7 +62,7 @@ METHOD_OPTIONS = [field.name for field in fields(Preset)]
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=LocalPath(path_type=Path, file_okay=False),
     help="Run folder; the same command continues the run in it.  [default: the next number under runs/]",
 )
 @click.option("--epochs", type=click.IntRange(min=1), default=20, help="Passes over the training photos.")

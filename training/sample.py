@@ -16,7 +16,7 @@ from training.command import Command
 from training.explore import directions
 from training.explore.directions import Directions
 from training.grid import captioned, tile, write_png
-from training.options import SEED, Answers, NameList, Strengths, check_writable, run_option
+from training.options import SEED, Answers, LocalPath, NameList, Strengths, check_writable, run_option
 from training.quiet import startup_messages_hidden
 
 FACES, ROWS = 64, 8
@@ -73,7 +73,7 @@ class Column(NamedTuple):
     metavar="NAME",
     help=f"Move each face along a direction, one face a row, by {STRENGTHS[0]:+g} to {STRENGTHS[-1]:+g}: Smiling.",
 )
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), default="faces.png", help="The PNG to write.")
+@click.option("--out", type=LocalPath(path_type=Path, dir_okay=False), default="faces.png", help="The PNG to write.")
 def main(
     folder: Path,
     count: int | None,

@@ -15,7 +15,7 @@ from training.command import Command
 from training.config import Config
 from training.explore import animation, paths
 from training.grid import tile
-from training.options import SEED, Answers, Number, run_option
+from training.options import SEED, Answers, LocalPath, Number, run_option
 from training.quiet import startup_messages_hidden
 
 
@@ -56,7 +56,7 @@ class Seeds(click.ParamType):
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=LocalPath(path_type=Path, dir_okay=False),
     default="walk.gif",
     help=f"The file to write: {', '.join(animation.FORMATS)}. .mp4 needs ffmpeg.",
 )

@@ -1,0 +1,48 @@
+"""No command of either stage takes a URL for a path: it would read and write a local folder of that name."""
+
+from importlib import import_module
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+ROOT = Path(__file__).parent.parent
+COMMANDS = [
+    import_module(f"{path.parent.name}.{path.stem}").main
+    for stage in ("preprocess", "training")
+    for path in sorted((ROOT / stage).glob("*.py"))
+    if '__name__ == "__main__"' in path.read_text()
+]
+PATHS = [
+    pytest.param(command, option, id=f"{command.callback.__module__} {option.opts[0]}")
+    for command in COMMANDS
+    for option in command.params
+    if isinstance(option.type, click.Path)
+]
+
+
+def test_every_option_that_is_a_path_is_tried():
+    tried = {name for path in PATHS for name in path.values[1].opts}
+    assert tried == {
+        "--source", "--out", "--attributes", "--partitions", "folder", "--shards", "more_shards", "--run",
+        "--inception", "--neighbours",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("command", "option"), PATHS)
+def test_a_url_is_refused(command, option, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for url in ("s3://bucket/x", "GS://bucket/*.tfrecord", "hf://a/b", "file:///tmp/x", "s3:/bucket/x", "zip::s3://x"):
+        name = [option.opts[0]] if isinstance(option, click.Option) else []
+        result = CliRunner().invoke(command, [*name, url])
+        assert result.exit_code == 2
+        assert f"{url!r} is a URL, and only local paths are read and written" in result.output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_path_with_a_colon_is_a_path(tmp_path):
+    (tmp_path / "a:b").mkdir()
+    for path in (tmp_path / "a:b", "C:/photos", "2026-01-01T12:00/photos"):
+        result = CliRunner().invoke(COMMANDS[0], ["--source", str(path)])
+        assert "URL" not in result.output
