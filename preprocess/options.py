@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from preprocess import crop as crops
-from preprocess.workers.local import usable_cores
+from preprocess.workers.cores import usable_cores
 
 AUTO = "auto"
 

@@ -12,7 +12,8 @@ from preprocess.command import Command, os_errors_reported
 from preprocess.drawn_face import Face, draw, random_face
 from preprocess.files import read_json, write_json, write_text
 from preprocess.options import LocalPath
-from preprocess.workers.local import WorkerPool, usable_cores
+from preprocess.workers.cores import usable_cores
+from preprocess.workers.local import WorkerPool
 
 PHOTOS = "img_align_celeba"
 ATTRIBUTES = "list_attr_celeba.txt"

@@ -23,11 +23,6 @@ R = TypeVar("R")
 _STOPS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 
 
-def usable_cores() -> int:
-    """Return how many cores this process may use, which in a container can be fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 class Worker(NamedTuple):
     """A process and this side of the pipe to it."""
 

@@ -12,6 +12,7 @@ import tensorflow as tf
 from click import UsageError
 from tensorflow.python.framework.test_util import IsMklEnabled  # whether it computes with oneDNN
 
+from training.loop.cgroups import memory_left, usable_cores
 from training.models.networks import FAMILIES
 from training.models.precision import computing_in
 from training.models.step import outputs_and_squared_gradient
@@ -71,7 +72,7 @@ def this_machine() -> Machine:
     return Machine(
         processor=cpuinfo.get("model name") or platform.processor() or platform.machine(),
         instructions=f"{instructions} (oneDNN: {limit} at most)" if limit else instructions,
-        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        cores=usable_cores(),
         onednn=IsMklEnabled(),
         tensorflow=tf.__version__,
         gpus=tuple(detail.get("device_name", "GPU") for detail in details),
@@ -96,12 +97,11 @@ def fits_in_memory(num_bytes: int) -> bool:
     return 4 * num_bytes <= available_memory()
 
 
-def available_memory() -> int:
+def available_memory(root: Path = Path("/")) -> int:
     """Return the bytes that this process may still take: of the machine, or of the container where that is less."""
-    meminfo = dict(line.split(":", 1) for line in _read(Path("/proc/meminfo")).splitlines())
+    meminfo = dict(line.split(":", 1) for line in _read(root / "proc/meminfo").splitlines())
     available = int(meminfo.get("MemAvailable", "0 kB").split()[0]) * 1024
-    limit, used = (_read(Path("/sys/fs/cgroup") / name).strip() for name in ("memory.max", "memory.current"))
-    return min(available, int(limit) - int(used)) if limit.isdigit() and used.isdigit() else available
+    return max(0, min(available, memory_left(root)))
 
 
 def choose_precision(network: str, width: float, wanted: str, is_given: bool) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 import pytest
 
-from preprocess.workers.local import WorkerPool, usable_cores
+from preprocess.workers.local import WorkerPool
 
 # What workers are to do stands in a module of its own: they import it by name.
 WORK = '''
@@ -132,7 +132,3 @@ def test_workers_end_when_the_parent_is_killed(work, tmp_path):
 def test_ctrl_c_concerns_the_parent_alone(work):
     with WorkerPool(1) as pool:
         assert dict(pool.completed(work.interrupt, [1, 2])) == {1: 1, 2: 2}
-
-
-def test_the_usable_cores_are_counted():
-    assert usable_cores() == len(os.sched_getaffinity(0))

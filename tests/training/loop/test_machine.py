@@ -149,31 +149,6 @@ def test_available_memory_is_that_of_this_machine():
     assert 0.001 * total < machine.available_memory() <= total
 
 
-@pytest.fixture
-def memory(monkeypatch):
-    """Let /proc and /sys say this."""
-
-    def says(meminfo="", **cgroup):
-        files = {"meminfo": meminfo, **{name.replace("_", ".", 1): text for name, text in cgroup.items()}}
-        monkeypatch.setattr(machine, "_read", lambda path: files.get(path.name, ""))
-
-    return says
-
-
-def test_available_memory_is_the_least_that_machine_and_container_leave(memory):
-    of_machine = "MemTotal:  9000 kB\nMemAvailable:    4000 kB\nSwapFree: 1 kB\n"
-    memory(of_machine)
-    assert machine.available_memory() == 4_096_000
-    memory(of_machine, memory_max="max\n", memory_current="5\n")
-    assert machine.available_memory() == 4_096_000
-    memory(of_machine, memory_max="3000000\n", memory_current="1000000\n")
-    assert machine.available_memory() == 2_000_000
-    memory(of_machine, memory_max="9000000\n", memory_current="1000000\n")
-    assert machine.available_memory() == 4_096_000
-    memory()
-    assert machine.available_memory() == 0
-
-
 def test_photos_are_cached_where_they_take_a_quarter_of_the_memory_at_most(monkeypatch):
     quarter = 100 * 16 * 16
     monkeypatch.setattr(machine, "available_memory", lambda: 4 * quarter)
