@@ -80,7 +80,7 @@ clean: ## Remove .venv, the shards, what was learned from them, the stand-ins; p
 	  *-?????-of-?????.tfrecord manifest.json dataset_info.json features.json rejected.jsonl \
 	  features/attributes.keras features/attributes.json features/judge.keras features/judge.json features/*.npz)
 	rm -rf .venv .pytest_cache .ruff_cache
-	find preprocess training tests -name __pycache__ -prune -exec rm -rf {} +
+	find system preprocess training tests -name __pycache__ -prune -exec rm -rf {} +
 
 # pip would only say that it finds no TensorFlow. An environment that does not work is made again where it is.
 PYTHONS := 3.11 3.12 3.13

@@ -7,6 +7,6 @@ if sys.argv[:1] == ["-m"]:  # a command of this package is being started
     # Until it listens to Ctrl-C itself there is nothing to lose, and no traceback of half an import to be read.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-    from preprocess.console import secure_streams
+    from system.console import secure_streams
 
     secure_streams()

@@ -1,41 +1,22 @@
-"""How signals and errors of files end a command."""
+"""How signals end a command of stage 1."""
 
-import errno
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import click
 
-_ADVICE = {
-    errno.ENOSPC: "Make room there, or choose another --out",
-    errno.EDQUOT: "Make room there, or choose another --out",
-    errno.EFBIG: "Make room there, or choose another --out; see also ulimit -f",
-    errno.EACCES: "Change the permissions, or choose another --out",
-    errno.EPERM: "Change the permissions, or choose another --out",
-    errno.EROFS: "Choose another --out",
-    errno.ENOENT: "Bring it back",
-    errno.ENAMETOOLONG: "Choose a shorter path",
-    errno.EMFILE: "Allow this process more of them: ulimit -n 4096",
-    errno.ENFILE: "Other programs have opened them: close some",
-    errno.EIO: "The disk or its connection fails: see dmesg",
-}
+from system import command
+from system.command import stop_signals
 
 
-class Command(click.Command):
-    """A command that ends with one message where it is stopped or a file cannot be read or written."""
+class Command(command.Command):
+    """A command that ends with one message where it is stopped, and where a file cannot be read or written."""
 
-    def invoke(self, context: click.Context) -> Any:
+    def invoke(self, context: click.Context) -> object:
         """Run it."""
-        with signals_reported(), os_errors_reported():
+        with signals_reported():
             return super().invoke(context)
-
-
-def stop_signals() -> list[signal.Signals]:
-    """Return the signals that ask a command to stop: of Ctrl-C, of `kill`, and of a closed terminal without nohup."""
-    is_ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
-    return [signal.SIGINT, signal.SIGTERM, *([] if is_ignored else [signal.SIGHUP])]
 
 
 @contextmanager
@@ -56,16 +37,3 @@ def signals_reported() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-@contextmanager
-def os_errors_reported() -> Iterator[None]:
-    """Raise click.ClickException, one message, where the operating system refuses something."""
-    try:
-        yield
-    except OSError as error:
-        reason = ": ".join(str(part) for part in (error.filename, error.strerror or error) if part)
-        advice = _ADVICE.get(error.errno, "Correct that")
-        raise click.ClickException(
-            f"{reason}. {advice}. Finished work is kept, and the same command continues."
-        ) from None

@@ -6,7 +6,8 @@ from pathlib import Path
 import click
 
 from preprocess import crop as crops
-from preprocess.workers.cores import usable_cores
+from system.command import LocalPath
+from system.limits import usable_cores
 
 AUTO = "auto"
 
@@ -31,21 +32,6 @@ class CropType(click.ParamType):
         except ValueError as error:
             self.fail(str(error), param, context)
         return value
-
-
-class LocalPath(click.Path):
-    """A local path. A URL is refused: it would become a folder of its name."""
-
-    def convert(self, value, param, context):
-        """Validate it."""
-        if re.match(r"[a-z][a-z0-9+.-]+:/|.*://", str(value), re.IGNORECASE | re.DOTALL):
-            self.fail(
-                f"{str(value)!r} is a URL, and only local paths are read and written. Mount it and give the path where "
-                "it is mounted, or copy the files.",
-                param,
-                context,
-            )
-        return super().convert(value, param, context)
 
 
 class ListType(LocalPath):

@@ -6,11 +6,11 @@ import click
 
 from preprocess import crop, staging
 from preprocess import manifest as manifests
-from preprocess.files import write_json, write_text
 from preprocess.manifest import REJECTED, Document
 from preprocess.sources import open_source
 from preprocess.work import Work, annotate, describe, settings_of, write_missing
 from preprocess.workers.local import WorkerPool
+from system.files import write_json, write_text
 
 
 def repair(folder: Path, manifest: Document, damaged: list[str], workers: int) -> None:

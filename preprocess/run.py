@@ -15,18 +15,19 @@ from preprocess import crop as crops
 from preprocess import manifest as manifests
 from preprocess.command import Command
 from preprocess.crop import Rejection
-from preprocess.lock import locked
 from preprocess.manifest import Document
-from preprocess.options import AUTO, CropType, ListType, LocalPath, NameType, SizeType, workers_option
+from preprocess.options import AUTO, CropType, ListType, NameType, SizeType, workers_option
 from preprocess.sources import IDS, Source, open_source
 from preprocess.work import Settings, Work, annotate, describe, write_missing
 from preprocess.workers.local import WorkerPool
+from system.command import LocalPath
+from system.lock import locked
 
 # Opens workers, with the protocol of a WorkerPool.
 OpenPool = Callable[[], WorkerPool]
 
 
-@click.command(cls=Command, context_settings={"max_content_width": 120, "show_default": True})
+@click.command(cls=Command)
 @click.option(
     "--source",
     "places",

@@ -8,12 +8,12 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
-from preprocess.command import Command, os_errors_reported
+from preprocess.command import Command
 from preprocess.drawn_face import Face, draw, random_face
-from preprocess.files import read_json, write_json, write_text
-from preprocess.options import LocalPath
-from preprocess.workers.cores import usable_cores
 from preprocess.workers.local import WorkerPool
+from system.command import LocalPath, os_errors_reported
+from system.files import PARTIAL, read_json, write_json, write_text
+from system.limits import usable_cores
 
 PHOTOS = "img_align_celeba"
 ATTRIBUTES = "list_attr_celeba.txt"
@@ -88,8 +88,8 @@ def _is_whole(out: Path, count: int, seed: int) -> bool:
     """Say whether all is drawn; make the folder where there is none. Raises click.UsageError where it is another's."""
     out.mkdir(parents=True, exist_ok=True)
     record, wanted = read_json(out / RECORD), {"count": count, "seed": seed}
-    # A run that was killed at its very beginning leaves the record under the name that it has while it is written.
-    if all(entry.name.startswith(RECORD) and entry.name.endswith(".part") for entry in out.iterdir()):
+    # A run that was killed at its very beginning leaves the record half written.
+    if all(entry.match(PARTIAL) for entry in out.iterdir()):
         return False
     if not isinstance(record, dict) or not record.keys() >= wanted.keys():
         raise click.UsageError(f"{out} holds other things, and stays as it is: choose an empty or a new --out.")

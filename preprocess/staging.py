@@ -14,8 +14,8 @@ from pathlib import Path
 
 import click
 
-from preprocess.files import read_json, sync_folder, write_json, write_text
 from preprocess.manifest import DOCUMENTS, REJECTED, Document, differences
+from system.files import PARTIAL, read_json, sync_folder, write_json, write_text
 
 _FOLDER = ".unfinished"
 _RECIPE = "settings.json"
@@ -63,8 +63,8 @@ def begin(out: Path, recipe: Document, versions: Document, overwrite: bool) -> P
         raise _refusal(out, "shards", differences(manifest, recipe))
     made_with = begun and begun.get("versions", versions)  # a run of an older version did not keep them
     if begun is not None and not differences(begun, recipe) and made_with == versions:
-        for part in staged.glob("*.part"):  # of files that a killed run was writing
-            part.unlink(missing_ok=True)
+        for partial in staged.glob(PARTIAL):
+            partial.unlink(missing_ok=True)
         return staged
     if begun is not None and not overwrite and _has_records(staged):
         if made_with != versions:

@@ -14,15 +14,16 @@ import click
 from preprocess import manifest as manifests
 from preprocess import staging
 from preprocess.command import Command
-from preprocess.files import read_json, sha256_of
-from preprocess.lock import locked
 from preprocess.manifest import Document
-from preprocess.options import LocalPath, workers_option
+from preprocess.options import workers_option
 from preprocess.repair import repair as repair_shards
 from preprocess.shard import Shard
 from preprocess.tfrecord import Record, parse_example, read_records
 from preprocess.work import settings_of
 from preprocess.workers.local import WorkerPool
+from system.command import LocalPath
+from system.files import read_json, sha256_of
+from system.lock import locked
 
 _MAX_LISTED = 20  # findings per file that are listed; the rest is counted
 
@@ -55,7 +56,7 @@ class Report(NamedTuple):
     damaged: list[str]
 
 
-@click.command(cls=Command, context_settings={"max_content_width": 120, "show_default": True})
+@click.command(cls=Command)
 @click.argument("folder", type=LocalPath(exists=True, file_okay=False, path_type=Path))
 @workers_option
 @click.option(

@@ -11,12 +11,12 @@ from preprocess import crop as crops
 from preprocess import manifest as manifests
 from preprocess.annotations import Attributes, read_attributes, read_partitions
 from preprocess.crop import Crop, Rejection
-from preprocess.files import sha256_of
 from preprocess.manifest import Document
 from preprocess.plan import ShardSpec, plan
 from preprocess.shard import Photo, Shard, Task, finished_shard, write_shard
 from preprocess.sources import Listing, Location, Source, id_of
 from preprocess.workers.local import WorkerPool
+from system.files import sha256_of
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,6 @@ if sys.argv[:1] == ["-m"]:  # a command of this package is being started
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.environ["MPLBACKEND"] = "agg"  # commands open no window, and Matplotlib cannot be imported with a wrong name
 
-    from training.console import secure_streams
+    from system.console import secure_streams
 
     secure_streams()

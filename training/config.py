@@ -9,7 +9,7 @@ from pathlib import Path
 
 from click import UsageError
 
-from training.files import write_text
+from system.files import write_text
 from training.presets import Preset
 from training.schedule import CosineSchedule
 

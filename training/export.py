@@ -7,11 +7,12 @@ from pathlib import Path
 
 import click
 
+from system.command import LocalPath, os_errors_reported
+from system.files import write_text
 from training import config as configs
-from training.command import Command, os_errors_reported
+from training.command import Command
 from training.explore import directions
-from training.files import write_text
-from training.options import LocalPath, check_writable, run_option
+from training.options import check_writable, run_option
 from training.quiet import startup_messages_hidden
 
 

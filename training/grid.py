@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from training.files import replacing
+from system.files import replacing
 
 MIN_FONT, MAX_FONT = 6, 14
 """Height of captions in pixels."""

@@ -8,7 +8,7 @@ from zipfile import ZipFile, ZipInfo
 
 import keras
 
-from training.files import replacing
+from system.files import replacing
 
 
 def write_model(path: Path, model: keras.Model) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -11,8 +10,9 @@ from typing import Literal, get_args, get_origin, get_type_hints
 
 import click
 
+from system.command import LocalPath
+from system.files import try_to_write
 from training.command import Command
-from training.files import try_to_write
 from training.presets import AUGMENTATION, LOSS, NETWORKS, OPTIMIZERS, Augmentation, Preset
 from training.schedule import CosineSchedule
 
@@ -26,21 +26,6 @@ class Number(click.FloatRange):
         if not math.isfinite(number):
             self.fail(f"{value!r} is not a finite number.", param, ctx)
         return number
-
-
-class LocalPath(click.Path):
-    """A local path. A URL is refused: it would become a folder of its name."""
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> object:
-        """Validate it."""
-        if re.match(r"[a-z][a-z0-9+.-]+:/|.*://", str(value), re.IGNORECASE | re.DOTALL):
-            self.fail(
-                f"{str(value)!r} is a URL, and only local paths are read and written. Mount it and give the path where "
-                "it is mounted, or copy the files.",
-                param,
-                ctx,
-            )
-        return super().convert(value, param, ctx)
 
 
 class CosineScheduleType(click.ParamType):

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from click import UsageError
 
+from system.lock import NAME as LOCK_NAME
 from training import config as configs
 from training.config import Config, SavedRun
 from training.data.shards import ShardSet, attribute_names
-from training.loop.lock import NAME as LOCK_NAME
 from training.presets import Precision, Preset
 from training.schedule import CosineSchedule, Timetable
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 from click import UsageError
 
+from system.command import LocalPath
 from training import config as configs
 from training import resolve
 from training.config import Config
@@ -20,7 +21,6 @@ from training.metrics import METRICS
 from training.options import (
     SEED,
     GroupedCommand,
-    LocalPath,
     NameList,
     Names,
     Number,

@@ -11,12 +11,13 @@ import click
 import numpy as np
 from click import UsageError
 
+from system.command import LocalPath
 from training import config as configs
 from training.command import Command
 from training.explore import directions
 from training.explore.directions import Directions
 from training.grid import captioned, tile, write_png
-from training.options import SEED, Answers, LocalPath, NameList, Strengths, check_writable, run_option
+from training.options import SEED, Answers, NameList, Strengths, check_writable, run_option
 from training.quiet import startup_messages_hidden
 
 FACES, ROWS = 64, 8

@@ -10,12 +10,13 @@ import numpy as np
 from click import UsageError
 from PIL import Image
 
+from system.command import LocalPath
 from training import config as configs
 from training.command import Command
 from training.config import Config
 from training.explore import animation, paths
 from training.grid import tile
-from training.options import SEED, Answers, LocalPath, Number, run_option
+from training.options import SEED, Answers, Number, run_option
 from training.quiet import startup_messages_hidden
 
 

@@ -21,7 +21,7 @@ from distributed import CancelledError, Client, KilledWorker
 from distributed.exceptions import WorkerStartTimeoutError
 
 from preprocess import crop
-from preprocess.command import stop_signals
+from system.command import stop_signals
 
 T = TypeVar("T")
 R = TypeVar("R")

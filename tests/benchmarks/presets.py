@@ -38,8 +38,8 @@ from pathlib import Path
 import click
 from measure import python, table
 
+from system.files import write_text
 from training.data.shards import find
-from training.files import write_text
 from training.loop.machine import this_machine
 from training.options import shards_options
 

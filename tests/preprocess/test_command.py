@@ -1,12 +1,9 @@
-import errno
 import os
 import signal
 
-import click
 import pytest
 
-from preprocess.command import os_errors_reported, signals_reported
-from preprocess.files import naming
+from preprocess.command import signals_reported
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -28,29 +25,3 @@ def test_a_hang_up_that_nohup_ignores_stays_ignored():
             os.kill(os.getpid(), signal.SIGHUP)
     finally:
         signal.signal(signal.SIGHUP, before)
-
-
-@pytest.mark.parametrize(
-    ("number", "advice"),
-    [
-        (errno.EMFILE, "ulimit -n"),
-        (errno.EROFS, "another --out"),
-        (errno.EIO, "connection fails"),
-        (errno.EPIPE, "^[^/]*: Broken pipe. Correct that"),
-    ],
-)
-def test_an_error_that_is_not_a_full_disk_gets_other_advice(number, advice):
-    with pytest.raises(click.ClickException, match=advice) as reported, os_errors_reported():
-        raise OSError(number, os.strerror(number), "a.tfrecord")
-    assert "room" not in reported.value.message
-
-
-def test_an_error_of_the_disk_names_the_file_once(tmp_path):
-    full = OSError(errno.ENOSPC, "No space left on device")
-    named = pytest.raises(click.ClickException, match=f"^{tmp_path}/a: No space left.*Finished work is kept")
-    with named, os_errors_reported(), naming(tmp_path / "a"):
-        raise full
-    with pytest.raises(OSError, match="Permission denied: 'its own'"), naming(tmp_path / "a"):
-        raise OSError(errno.EACCES, "Permission denied", "its own")
-    with pytest.raises(click.ClickException, match=r"^No space left"), os_errors_reported():
-        raise OSError(errno.ENOSPC, "No space left on device")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from preprocess.lock import locked
+from system.lock import locked
 from tests.command import started
 
 
@@ -206,7 +206,7 @@ HOLD_ON_AND_OFF = """
 import sys, time
 from pathlib import Path
 import click
-from preprocess.lock import locked
+from system.lock import locked
 from tests.command import started
 folder, end, times = Path(sys.argv[1]), time.monotonic() + 1, 0
 while time.monotonic() < end:

@@ -58,10 +58,10 @@ def test_a_disk_without_room_for_some_shards(run_under, preprocess, photos, list
     assert status == 1
     assert f"Error: {tmp_path}/.unfinished/" in said
     assert "File too large. Make room" in said
-    assert "the same command continues" in said
+    assert "give the same command again" in said
     before = made(tmp_path)
     assert before
-    assert list(tmp_path.rglob("*.part")) == []
+    assert list(tmp_path.rglob(".partial-*")) == []
     assert preprocess(*same)[0] == 0
     assert before.items() <= made(tmp_path).items()
     assert contents(tmp_path) == contents(shards)
@@ -72,7 +72,7 @@ def test_a_disk_without_room_for_the_manifest(run_under, preprocess, photos, tmp
     status, said = run_under(files_up_to(6_000), *same)
     assert status == 1
     assert f"{tmp_path}/.unfinished/manifest.json: File too large." in said
-    assert "the same command continues" in said
+    assert "give the same command again" in said
     before = made(tmp_path)
     assert len(before) == len(photos.rows)
     assert list(tmp_path.glob("*.*record*")) == []

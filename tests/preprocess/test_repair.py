@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from preprocess.lock import locked
+from system.lock import locked
 from tests.preprocess.damage import damage, edit, stamps
 
 
@@ -33,7 +33,7 @@ def test_repair_goes_on_where_it_was_killed_and_leaves_an_unfinished_run_alone(v
     (aside.parent / "settings.json").write_text("{}")
     (aside / made.name).with_suffix(".json").write_text(json.dumps(entry | {"rejected": []}))
     made.rename(aside / made.name)
-    begun.rename(aside / f"{begun.name}.12345678.part")
+    begun.rename(aside / f".partial-12345678-{begun.name}")
     stamp = (aside / made.name).stat().st_mtime_ns
     status, said = verify(folder, "--repair")
     assert status == 0, said

@@ -56,7 +56,7 @@ def test_what_was_made_is_known_to_the_next_run(task, tmp_path):
 
 
 def test_a_disk_that_takes_no_more_is_said(task, tmp_path):
-    with pytest.raises(click.ClickException, match=f"^{tmp_path}/gone/.*No such file.*the same command continues"):
+    with pytest.raises(click.ClickException, match=f"^{tmp_path}/gone/.*No such file.*give the same command again"):
         write_shard(replace(task, folder=tmp_path / "gone"))
     room = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, room[1]))

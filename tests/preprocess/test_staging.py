@@ -175,7 +175,7 @@ def test_what_was_begun_is_continued_under_the_same_recipe_alone(tmp_path):
 
 def test_what_a_killed_run_was_writing_is_removed(tmp_path):
     staged = staging.begin(tmp_path, recipe(0), {}, overwrite=False)
-    for name in ("train-0.tfrecord", "train-1.tfrecord.5a.part", "settings.json.77.part"):
+    for name in ("train-0.tfrecord", ".partial-5a-train-1.tfrecord", ".partial-77-settings.json"):
         (staged / name).write_bytes(b"made")
     staging.begin(tmp_path, recipe(0), {}, overwrite=False)
     assert {path.name for path in staged.iterdir()} == {"train-0.tfrecord", "settings.json"}

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 from click import UsageError
 
+from system.files import write_text
 from training.data.pipeline import attribute_batches
 from training.data.shards import ShardSet
-from training.files import write_text
 
 FILE_NAME = "labels.json"
 

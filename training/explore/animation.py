@@ -14,7 +14,7 @@ import numpy as np
 from click import ClickException, UsageError
 from PIL import Image
 
-from training.files import replacing
+from system.files import replacing
 from training.options import check_writable
 
 FORMATS = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG", ".mp4": "mp4"}

@@ -18,7 +18,7 @@ import numpy as np
 from click import UsageError
 from scipy.stats import rankdata
 
-from training.files import replacing
+from system.files import replacing
 
 FILE_NAME = "directions.npz"
 

@@ -14,7 +14,7 @@ import keras
 import tensorflow as tf
 from click import UsageError
 
-from training.files import replacing
+from system.files import replacing
 from training.models.networks.layers import native_groups
 from training.options import check_writable
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from system.files import replacing, write_text
 from training.explore.directions import Directions
-from training.files import replacing, write_text
 
 Render = Callable[[np.ndarray], np.ndarray]
 """z float32 [count, length] -> faces uint8 [count, height, width, channels]."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from training.files import publish, remove, write_text
+from system.files import publish, remove, write_text
 from training.models.gan import GAN, Progress
 
 MAX_KEPT = 3

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import tensorflow as tf
 from click import ClickException
 
-from training.command import os_errors_reported
+from system.command import os_errors_reported
 from training.config import Config
 from training.loop.strategy import Devices
 

@@ -16,7 +16,7 @@ import tensorflow as tf
 from matplotlib import style
 from matplotlib.figure import Figure
 
-from training.files import remove, replacing, write_text
+from system.files import PARTIAL, remove, replacing, write_text
 from training.grid import tile, write_png
 from training.loop.scores import Scores
 from training.loop.status import Status
@@ -47,7 +47,7 @@ class History:
         """Open a run's records; those of steps after `steps_done`, which are done again, are dropped."""
         self._folder = folder
         (folder / "samples").mkdir(exist_ok=True)
-        for leftover in list(folder.rglob(".partial-*")):  # of a run that was killed while it wrote
+        for leftover in list(folder.rglob(PARTIAL)):  # of a run that was killed while it wrote
             remove(leftover)
         self.rows = [row for row in _read_rows(folder / "history.csv") if row.step <= steps_done]
         self.scores = [scores for scores in _read_scores(folder / "metrics.csv") if scores.step <= steps_done]

@@ -1,25 +1,13 @@
-"""One run at a time in a run's folder: a second one gets a message that names the first.
-
-Two files: `.lock` is locked by the system and stays in the folder; `.lock.holder` names the process that holds it.
-Where the file system has no locks, the second file alone keeps runs apart.
-"""
+"""One run at a time in a run's folder."""
 
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from datetime import datetime
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from click import ClickException
-from filelock import BaseFileLock, FileLock, MarkerSoftFileLock, SoftFileLock, Timeout
-
-NAME = ".lock"
-"""All files of a lock begin with it."""
-_TIMEOUT_S = 0.5  # a run that is just ending is gone by then
+from system.lock import locked
 
 
 def next_folder(runs: Path, preset: str) -> Path:
@@ -41,31 +29,8 @@ def locked_run_folder(out: Path | None, runs: Path, preset: str) -> Iterator[Pat
         ClickException: another run holds the folder.
         OSError: it cannot be made or written.
     """
-    is_new = out is None or not out.exists()
-    folder = out or _make_next(runs, preset)
-    path = folder / NAME
-    lock = FileLock(path, timeout=_TIMEOUT_S, fallback_to_soft=False)
-    holder = MarkerSoftFileLock(f"{path}.holder", timeout=_TIMEOUT_S)
-    with ExitStack() as stack:
-        folder.mkdir(parents=True, exist_ok=True)
-        if is_new:
-            stack.callback(_remove_empty, folder)
-        advice = ""
-        try:
-            if _has_locks(lock):
-                stack.callback(lock.release)
-                holder.break_lock()  # left by a run that was killed
-            else:
-                advice = f" If that process has ended, remove {holder.lock_file}: this file system has no locks."
-                _remove_ended(holder)
-            if is_new:
-                stack.callback(_remove_alone, path)
-            stack.enter_context(holder)
-        except Timeout:
-            raise ClickException(
-                f"{folder} is in use by another run ({_describe(holder)}). "
-                f"Wait for it, or choose another --out.{advice}"
-            ) from None
+    folder, is_new = (out, None) if out else (_make_next(runs, preset), True)
+    with locked(folder, is_new):
         yield folder
 
 
@@ -75,52 +40,3 @@ def _make_next(runs: Path, preset: str) -> Path:
         with suppress(FileExistsError):  # another run took this number
             folder.mkdir(parents=True)
             return folder
-
-
-def _has_locks(lock: BaseFileLock) -> bool:
-    """Take the lock; return False where the file system has none. Raises Timeout where another process has it."""
-    try:
-        lock.acquire()
-    except TimeoutError:
-        raise
-    except OSError as error:
-        if error.filename:  # the file itself cannot be made or opened
-            raise
-        return False
-    return True
-
-
-def _remove_ended(holder: MarkerSoftFileLock) -> None:
-    """Remove the holder's file where it names a process of this host that has ended.
-
-    filelock judges that, but replaces a file only where two names can be exchanged in one step, which file systems
-    without locks seldom can. So it is given a copy to judge, in a temporary folder.
-    """
-    path = Path(holder.lock_file)
-    if not path.exists():
-        return
-    with SoftFileLock(f"{path}.judged", timeout=_TIMEOUT_S), TemporaryDirectory() as local, suppress(OSError):
-        copy = Path(local) / path.name
-        shutil.copyfile(path, copy)
-        with MarkerSoftFileLock(copy, timeout=0):
-            path.unlink()
-
-
-def _describe(holder: MarkerSoftFileLock) -> str:
-    try:
-        since = datetime.fromtimestamp(Path(holder.lock_file).stat().st_mtime).astimezone()
-        host = holder.owner.hostname.partition("?")[0]  # what follows tells containers of one host apart
-        return f"process {holder.owner.pid} on {host}, since {since.isoformat(' ', 'seconds')}"
-    except (OSError, AttributeError):
-        return "just begun, or just ended"
-
-
-def _remove_alone(path: Path) -> None:
-    """Remove the lock file from a new folder in which nothing else was written."""
-    if list(path.parent.iterdir()) == [path]:
-        path.unlink()
-
-
-def _remove_empty(folder: Path) -> None:
-    with suppress(OSError):  # something was written
-        folder.rmdir()

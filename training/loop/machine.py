@@ -12,7 +12,7 @@ import tensorflow as tf
 from click import UsageError
 from tensorflow.python.framework.test_util import IsMklEnabled  # whether it computes with oneDNN
 
-from training.loop.cgroups import memory_left, usable_cores
+from system.limits import memory_left, usable_cores
 from training.models.networks import FAMILIES
 from training.models.precision import computing_in
 from training.models.step import outputs_and_squared_gradient

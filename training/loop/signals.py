@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from system.command import stop_signals
+
 
 @dataclass
 class StopRequest:
@@ -25,10 +27,7 @@ def stop_on_signal() -> Iterator[StopRequest]:
         # A closed terminal may send its signal twice, before the run is saved.
         signal.signal(number, signal.SIG_IGN if number == signal.SIGHUP else before[number])
 
-    numbers = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
-    if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:  # by nohup
-        numbers.remove(signal.SIGHUP)
-    before = {number: signal.signal(number, note) for number in numbers}
+    before = {number: signal.signal(number, note) for number in stop_signals()}
     try:
         yield stop
     finally:

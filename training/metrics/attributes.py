@@ -20,9 +20,9 @@ import tensorflow as tf
 from click import UsageError
 from keras import layers
 
+from system.files import write_text
 from training.data.pipeline import read_attributes, read_images
 from training.data.shards import ShardSet, attribute_names, origin
-from training.files import write_text
 from training.keras_file import write_model
 from training.metrics.space import FeatureSpace, features_dir
 

@@ -23,8 +23,8 @@ import tensorflow as tf
 from click import ClickException, UsageError
 from google.protobuf.message import DecodeError
 
+from system.files import replacing
 from training.data.shards import ShardSet
-from training.files import replacing
 from training.metrics.space import FeatureSpace, features_dir, progress
 
 NAME = "inception"

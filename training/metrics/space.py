@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from system.files import replacing
 from training.data.pipeline import read_images
 from training.data.shards import ShardSet
-from training.files import replacing
 
 BATCH = 256
 

@@ -1,6 +1,7 @@
-"""Both stages: a folder that one run holds, whatever its file system can do and however that run ended."""
+"""A folder that one run holds, whatever its file system can do and however that run ended."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -8,7 +9,10 @@ import sys
 from contextlib import suppress
 from errno import EINVAL, EIO, ENOLCK, ENOSYS, ENOTSUP
 
+import click
 import pytest
+
+from system.lock import locked
 
 # Holds a folder, and so does a child, on a file system where flock fails with an error, if it is not 0, and where two
 # names cannot be exchanged in one step. Says "in" or why not.
@@ -16,12 +20,8 @@ HOLD = """
 import ctypes, fcntl, os, sys, time
 from pathlib import Path
 import click
-folder, error, stage = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
-if stage == "preprocess":
-    from preprocess.lock import locked
-else:
-    from training.loop.lock import locked_run_folder
-    locked = lambda folder: locked_run_folder(folder, folder, "")
+from system.lock import locked
+folder, error = Path(sys.argv[1]), int(sys.argv[2])
 
 def flock(descriptor, operation):
     raise OSError(error, os.strerror(error))
@@ -50,13 +50,13 @@ except click.ClickException as refusal:
 """
 
 
-@pytest.fixture(params=["preprocess", "training"])
-def hold(request):
+@pytest.fixture
+def hold():
     """Start a process that would hold a folder; return it with what it says."""
     holders = []
 
     def start(folder, error):
-        command = [sys.executable, "-c", HOLD, str(folder), str(error), request.param]
+        command = [sys.executable, "-c", HOLD, str(folder), str(error)]
         holders.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True))
         return holders[-1], holders[-1].stdout.readline().strip()
 
@@ -99,3 +99,22 @@ def test_where_there_are_no_locks_another_process_of_the_same_number_is_no_holde
     holder = tmp_path / ".lock.holder"
     holder.write_text(holder.read_text().replace(f"pid={first.pid}", f"pid={os.getpid()}"))
     assert hold(tmp_path, ENOSYS)[1] == "in"
+
+
+def test_a_second_run_is_told_who_is_there(tmp_path):
+    folder = tmp_path / "a/b"
+    with locked(folder):
+        assert folder.is_dir()
+        with pytest.raises(click.ClickException) as refused, locked(folder):
+            raise AssertionError("both are in there")
+        holder = re.search(r"\((.*)\)", refused.value.message)[1]
+        assert re.fullmatch(rf"process {os.getpid()} on {socket.gethostname()}, since [\d-]+ [\d:]+[+-][\d:]+", holder)
+        assert "remove" not in refused.value.message, "the system knows that the holder is alive"
+    assert not folder.exists(), "nothing was written: what the lock made is gone"
+
+
+def test_a_run_comes_in_after_another_and_leaves_what_was_written(tmp_path):
+    for name in ("first", "second"):
+        with locked(tmp_path / "out"):
+            (tmp_path / "out" / name).touch()
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [".lock", "first", "second"]

@@ -1,11 +1,11 @@
-"""Both stages: the limits of containers, as the kernel shows them in /proc and /sys."""
+"""The limits of containers, as the kernel shows them in /proc and /sys."""
 
 import os
 
 import pytest
 
-from preprocess.workers import cores
-from training.loop import cgroups, machine
+from system.limits import usable_cores
+from training.loop.machine import available_memory
 
 V2 = "30 23 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n"
 V1 = (
@@ -39,9 +39,8 @@ def files(folder, **values):
 
 
 def use(root):
-    """The cores and the GiB that each stage takes to be there."""
-    assert cores.usable_cores(root) == cgroups.usable_cores(root)
-    return cores.usable_cores(root), machine.available_memory(root) / GIB
+    """The cores and the GiB that are there."""
+    return usable_cores(root), available_memory(root) / GIB
 
 
 def test_the_machine_limits_where_no_cgroup_does(host):

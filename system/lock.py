@@ -16,24 +16,27 @@ from typing import TYPE_CHECKING
 
 import click
 
-from preprocess.files import naming
+from system.files import naming
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock, MarkerSoftFileLock
 
-_NAME = ".lock"
+NAME = ".lock"
+"""All files of a lock begin with it."""
 _TIMEOUT_S = 0.5  # a run that is just ending is gone by then
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, is_new: bool | None = None) -> Iterator[None]:
     """Lock `folder`, which is created if needed, until the block or this process ends.
+
+    A folder that `is_new` is removed in the end where nothing was written into it; by default one that is not there.
 
     Raises click.ClickException with process, host and time of the holder where another run is in there.
     """
     from filelock import FileLock, MarkerSoftFileLock, Timeout  # 50 ms that the workers need not spend
 
-    path, is_new = folder / _NAME, not folder.exists()
+    path, is_new = folder / NAME, not folder.exists() if is_new is None else is_new
     lock = FileLock(path, timeout=_TIMEOUT_S, fallback_to_soft=False)
     holder = MarkerSoftFileLock(f"{path}.holder", timeout=_TIMEOUT_S)
     with ExitStack() as stack:

@@ -1,13 +1,19 @@
 """Files that are complete or not there, whatever kills the process or the power."""
 
+from __future__ import annotations
+
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from errno import EACCES, EBADF, EINVAL, EISDIR, ENOSYS, ENOTSUP, EPERM
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
+
+PARTIAL = ".partial-*"
+"""Pattern of the files that a killed process has left half written."""
 
 # What file systems answer that cannot sync such a thing, as some network and FUSE ones cannot sync folders.
 _NO_SYNC = (EINVAL, ENOTSUP, ENOSYS, EBADF, EACCES, EPERM, EISDIR)
@@ -24,33 +30,28 @@ def naming(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Open a temporary file next to `path`; when the block succeeds it is synced and replaces `path`.
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path to write to; then sync it and rename it to `path`.
 
     When the block raises, the temporary file is removed and `path` stays as it was.
     """
-    # A name of its own: a worker whose parent was killed may still write while the next run makes the same file.
-    partial = path.with_name(f"{path.name}.{os.urandom(4).hex()}.part")
+    partial = _partial(path)
     try:
-        with naming(path), partial.open("wb", buffering=1 << 20) as file:  # a system call for 250 photos, not for each
-            yield file
-            file.flush()
-            with _where_supported():
-                os.fsync(file.fileno())
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
+        yield partial
+        publish(partial, path)
+    except OSError as error:  # that of a full disk names no file
+        error.filename = str(path) if error.filename in (None, str(partial)) else error.filename
         raise
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def publish(partial: Path, path: Path) -> None:
+    """Sync a written file and rename it to `path`, which it replaces."""
+    with partial.open("rb+") as file, _where_supported():
+        os.fsync(file.fileno())
+    partial.replace(path)
     sync_folder(path.parent)
-
-
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file, which may be larger than the memory."""
-    digest = sha256()
-    with path.open("rb", buffering=0) as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def sync_folder(folder: Path) -> None:
@@ -63,10 +64,24 @@ def sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
+def try_to_write(path: Path) -> None:
+    """Raise OSError where a file of this name cannot be written now: its folder, its length, the room there."""
+    partial = _partial(path)
+    try:
+        partial.write_bytes(bytes(4096))
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, or a folder with all that is in it."""
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
 def write_text(path: Path, text: str) -> None:
     """Replace `path` by `text`, as UTF-8."""
-    with replacing(path) as file:
-        file.write(text.encode())
+    with replacing(path) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, document: Any) -> None:
@@ -80,6 +95,21 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_bytes())
     except (FileNotFoundError, ValueError):
         return None
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file, which may be larger than the memory."""
+    digest = sha256()
+    with path.open("rb", buffering=0) as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _partial(path: Path) -> Path:
+    """Return a new name beside `path`: the one of a killed run may still be written to by a worker that outlives it."""
+    # What is new stands in front, because Keras and Matplotlib go by the suffix.
+    return path.with_name(f".partial-{os.urandom(4).hex()}-{path.name}")
 
 
 @contextmanager

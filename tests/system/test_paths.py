@@ -7,7 +7,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 COMMANDS = [
     import_module(f"{path.parent.name}.{path.stem}").main
     for stage in ("preprocess", "training")

@@ -1,0 +1,1 @@
+"""What both stages ask of the operating system: files, locks, limits, streams, errors. Knows neither stage."""

@@ -1,0 +1,86 @@
+"""How a command takes its arguments, and how the operating system ends it: errors of files, signals."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+_ELSEWHERE = "or write to another place"
+_ADVICE = {
+    errno.ENOSPC: f"Make room there, {_ELSEWHERE}",
+    errno.EDQUOT: f"Make room there, {_ELSEWHERE}",
+    errno.EFBIG: f"Make room there, {_ELSEWHERE}; see also ulimit -f",
+    errno.EACCES: f"Change the permissions, {_ELSEWHERE}",
+    errno.EPERM: f"Change the permissions, {_ELSEWHERE}",
+    errno.EROFS: "Write to another place",
+    errno.ENOENT: "Bring it back",
+    errno.ENAMETOOLONG: "Choose a shorter path",
+    errno.EMFILE: "Allow this process more of them: ulimit -n 4096",
+    errno.ENFILE: "Other programs have opened them: close some",
+    errno.EIO: "The disk or its connection fails: see dmesg",
+}
+_NUMBERS = {os.strerror(number): number for number in _ADVICE}
+_BY_TENSORFLOW = re.compile(rf"(?:^|\}}\}} )([^}}]*); ({'|'.join(_NUMBERS)})")
+"""The text of its errors, which may begin with the place in {{double braces}}."""
+
+
+class Command(click.Command):
+    """A command that ends with one message where a file cannot be read or written."""
+
+    def __init__(self, *args, **kwargs):
+        settings = {"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 120}
+        super().__init__(*args, context_settings=settings, **kwargs)
+
+    def invoke(self, context: click.Context) -> object:
+        """Run it."""
+        with os_errors_reported():
+            return super().invoke(context)
+
+
+class LocalPath(click.Path):
+    """A local path. A URL is refused: it would become a folder of its name."""
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> object:
+        """Validate it."""
+        if re.match(r"[a-z][a-z0-9+.-]+:/|.*://", str(value), re.IGNORECASE | re.DOTALL):
+            self.fail(
+                f"{str(value)!r} is a URL, and only local paths are read and written. Mount it and give the path where "
+                "it is mounted, or copy the files.",
+                param,
+                ctx,
+            )
+        return super().convert(value, param, ctx)
+
+
+@contextmanager
+def os_errors_reported() -> Iterator[None]:
+    """Raise ClickException, one message, where the operating system refuses something; let other errors pass."""
+    try:
+        yield
+    except Exception as error:
+        refusal = _refusal(error)
+        if refusal is None:
+            raise
+        reason = ": ".join(str(part) for part in (refusal.filename, refusal.strerror or refusal) if part)
+        advice = _ADVICE.get(refusal.errno, "Correct that")
+        raise click.ClickException(f"{reason}. {advice}, then give the same command again.") from None
+
+
+def _refusal(error: Exception) -> OSError | None:
+    """Return what the operating system refused, also where TensorFlow says so in errors of its own, else None."""
+    if isinstance(error, OSError):
+        return error
+    match = _BY_TENSORFLOW.search(str(error)) if type(error).__module__.startswith("tensorflow") else None
+    return OSError(_NUMBERS[match[2]], match[2], match[1]) if match else None
+
+
+def stop_signals() -> list[signal.Signals]:
+    """Return the signals that ask a command to stop: of Ctrl-C, of `kill`, and of a closed terminal without nohup."""
+    is_ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    return [signal.SIGINT, signal.SIGTERM, *([] if is_ignored else [signal.SIGHUP])]

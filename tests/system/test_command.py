@@ -1,0 +1,36 @@
+"""What the operating system refuses is one message."""
+
+import errno
+import os
+
+import click
+import pytest
+
+from system.command import os_errors_reported
+from system.files import naming
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        (errno.EMFILE, "ulimit -n"),
+        (errno.EROFS, "Write to another place"),
+        (errno.EIO, "connection fails"),
+        (errno.EPIPE, "^[^/]*: Broken pipe. Correct that"),
+    ],
+)
+def test_an_error_that_is_not_a_full_disk_gets_other_advice(number, advice):
+    with pytest.raises(click.ClickException, match=advice) as reported, os_errors_reported():
+        raise OSError(number, os.strerror(number), "a.tfrecord")
+    assert "room" not in reported.value.message
+
+
+def test_an_error_of_the_disk_names_the_file_once(tmp_path):
+    full = OSError(errno.ENOSPC, "No space left on device")
+    named = pytest.raises(click.ClickException, match=f"^{tmp_path}/a: No space left.*Make room")
+    with named, os_errors_reported(), naming(tmp_path / "a"):
+        raise full
+    with pytest.raises(OSError, match="Permission denied: 'its own'"), naming(tmp_path / "a"):
+        raise OSError(errno.EACCES, "Permission denied", "its own")
+    with pytest.raises(click.ClickException, match=r"^No space left"), os_errors_reported():
+        raise OSError(errno.ENOSPC, "No space left on device")
