@@ -7,6 +7,7 @@ import zlib
 import numpy as np
 import pytest
 from PIL import Image, ImageFile, ImageOps
+from PIL.PngImagePlugin import PngInfo
 
 from preprocess.crop import CELEBA_BOXES, CELEBA_PHOTO, FILTERS, MAX_PIXELS, SIZE, Crop, UnusablePhoto, parse, pixels
 
@@ -17,6 +18,11 @@ def encoded(image: Image.Image, kind: str, **options) -> bytes:
     file = io.BytesIO()
     image.save(file, kind, **options)
     return file.getvalue()
+
+
+def chunk(name: bytes, data: bytes, wrong: int = 0) -> bytes:
+    """A chunk of a PNG; its checksum is wrong where `wrong` is not 0."""
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data) ^ wrong)
 
 
 def grey_levels(photo: bytes, crop: Crop = ANY) -> set[int]:
@@ -81,15 +87,85 @@ def test_a_small_photo_is_enlarged():
     assert grey_levels(encoded(Image.new("L", (20, 30), 90), "PNG")) == {90}
 
 
-@pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
-def test_a_turned_photo_is_turned_back(jpeg, orientation, kind):
+def by_exif(orientation: int) -> dict:
     exif = Image.Exif()
     exif[0x0112] = orientation
-    turned = encoded(Image.open(io.BytesIO(jpeg(1))), kind, quality=95, exif=exif)
+    return {"exif": exif}
+
+
+def by_xmp(orientation: int) -> dict:
+    return {"xmp": f'<rdf:Description tiff:Orientation="{orientation}"/>'.encode()}
+
+
+def by_xmp_of_png(orientation: int) -> dict:
+    info = PngInfo()
+    info.add_itxt("XML:com.adobe.xmp", f"<tiff:Orientation>{orientation}</tiff:Orientation>")
+    return {"pnginfo": info}
+
+
+def by_text_of_png(orientation: int) -> dict:
+    exif = by_exif(orientation)["exif"].tobytes()
+    info = PngInfo()
+    info.add_text("Raw profile type exif", f"\nexif\n{len(exif):8}\n{exif.hex()}\n", zip=True)
+    return {"pnginfo": info}
+
+
+@pytest.mark.parametrize("orientation", range(10))
+@pytest.mark.parametrize(
+    ("kind", "carried"),
+    [
+        *(("JPEG", by) for by in (by_exif, by_xmp)),
+        *(("WEBP", by) for by in (by_exif, by_xmp)),
+        *(("PNG", by) for by in (by_exif, by_xmp_of_png, by_text_of_png)),
+    ],
+)
+def test_a_turned_photo_is_turned_back(jpeg, orientation, kind, carried):
+    turned = encoded(Image.open(io.BytesIO(jpeg(1))), kind, quality=95, **carried(orientation))
     upright = encoded(ImageOps.exif_transpose(Image.open(io.BytesIO(turned))), "PNG")
     box = "5,15,165,175"
     assert max(differences(pixels(turned, parse(box)), the_slow_way(upright, parse(box).box, "lanczos"))) <= 3
+
+
+def test_a_png_that_says_behind_its_pixels_how_it_is_turned(jpeg):
+    photo = encoded(Image.open(io.BytesIO(jpeg(1))), "PNG")
+    at = photo.index(b"IEND") - 4
+    turned = photo[:at] + chunk(b"eXIf", by_exif(3)["exif"].tobytes()[6:]) + photo[at:]
+    assert pixels(turned, ANY) == pixels(photo, ANY)[::-1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "broken"),
+    [
+        ("JPEG", b"Exif\0\0broken"),
+        ("JPEG", by_exif(1)["exif"].tobytes()[:-8]),
+        ("WEBP", b"broken"),
+        ("PNG", chunk(b"eXIf", b"broken")),
+        ("PNG", chunk(b"eXIf", by_exif(1)["exif"].tobytes()[6:], wrong=1)),
+        ("PNG", chunk(b"tEXt", b"Author\0somebody", wrong=1)),
+        ("PNG", chunk(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(b"\nexif\n 9\nbroken"))),
+        ("PNG", chunk(b"zTXt", b"workflow\0\0" + zlib.compress(bytes(2 << 20)))),  # more than Pillow takes
+        ("PNG", chunk(b"iCCP", b"broken")),
+        ("PNG", chunk(b"pHYs", b"short")),
+    ],
+)
+@pytest.mark.parametrize("where", [b"IDAT", b"IEND"])
+def test_what_is_broken_beside_the_pixels_changes_nothing(jpeg, kind, broken, where):
+    image = Image.open(io.BytesIO(jpeg(1)))
+    sound = encoded(image, kind)
+    if kind == "PNG":
+        at = sound.index(where) - 4
+        photo = sound[:at] + broken + sound[at:]
+    else:
+        photo = encoded(image, kind, exif=broken)
+    assert pixels(photo, ANY) == pixels(sound, ANY)
+
+
+def test_what_follows_a_photo_is_ignored(jpeg):
+    for kind in ("JPEG", "PNG", "WEBP"):
+        sound = encoded(Image.open(io.BytesIO(jpeg(1))), kind)
+        assert pixels(sound + b"\0more" * 50, ANY) == pixels(sound, ANY)
+    several = encoded(Image.open(io.BytesIO(jpeg(1))), "MPO", save_all=True, append_images=[Image.new("RGB", (9, 9))])
+    assert pixels(several, ANY) == pixels(encoded(Image.open(io.BytesIO(jpeg(1))), "JPEG"), ANY)
 
 
 def test_what_is_transparent_is_white():
@@ -123,9 +199,6 @@ def test_cmyk_is_converted(jpeg):
 
 
 def test_of_16_bits_a_colour_the_upper_eight_are_taken():
-    def chunk(name: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-
     header = struct.pack(">IIBBBBB", 64, 64, 16, 2, 0, 0, 0)
     rows = b"".join(b"\0" + bytes((y + byte) % 256 for byte in range(64 * 6)) for y in range(64))
     photo = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
@@ -138,6 +211,7 @@ def test_of_16_bits_a_colour_the_upper_eight_are_taken():
     [
         (b"", "empty"),
         (b"not an image at all", "not a JPEG"),
+        (encoded(Image.new("L", (80, 80)), "PNG")[:30], "truncated"),
         (encoded(Image.new("L", (80, 80)), "BMP"), "not a JPEG"),
         (encoded(Image.new("I;16", (80, 80)), "PNG"), "8 bits"),
         (encoded(Image.new("1", (8001, 8001)), "PNG"), "larger than 64 megapixels"),
