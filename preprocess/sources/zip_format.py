@@ -11,7 +11,8 @@ import zlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
-STORED, _DEFLATED = 0, 8  # methods, 4.4.5
+STORED, DEFLATED = 0, 8  # the methods that can be read, 4.4.5
+OTHER_METHODS = {9: "Deflate64", 12: "bzip2", 14: "LZMA", 93: "Zstandard", 95: "XZ", 98: "PPMd"}
 _ENCRYPTED = 1 << 0  # a flag, 4.4.4
 _IN_EXTRA = 0xFFFFFFFF  # the number is too large for 32 bits and stands in the extra field, 4.5.3
 
@@ -70,7 +71,7 @@ def read(descriptor: int, offset: int, stored_size: int, size: int, method: int,
     stored = block[start : start + stored_size]
     if len(stored) < stored_size:
         stored = os.pread(descriptor, stored_size, offset + start)
-    data = stored if method == STORED else _inflated(stored, size, method)
+    data = stored if method == STORED else _inflated(stored, size)
     if zlib.crc32(data) != crc:
         raise ValueError("its checksum is wrong")
     return data
@@ -103,9 +104,7 @@ def _decoded(name: bytes) -> str:
         return name.decode("cp437")  # D.1
 
 
-def _inflated(stored: bytes, size: int, method: int) -> bytes:
-    if method != _DEFLATED:
-        raise ValueError("it is neither stored nor deflated")
+def _inflated(stored: bytes, size: int) -> bytes:
     try:
         # A byte more than it claims is enough to have another checksum, and 0 would mean: no limit.
         return zlib.decompressobj(-zlib.MAX_WBITS).decompress(stored, size + 1)

@@ -42,6 +42,9 @@ def _photo(member: str, entry: Entry) -> Found:
     location, problem = (entry.offset, entry.stored_size, entry.size, entry.method, entry.crc), ""
     if entry.is_encrypted:
         problem = "encrypted: unpack the zip with its password, and name the folder"
+    elif entry.method not in (zip_format.STORED, zip_format.DEFLATED):
+        method = zip_format.OTHER_METHODS.get(entry.method, f"method {entry.method}")
+        problem = f"compressed with {method}, which cannot be read here: unpack the zip, and name the folder"
     elif max(entry.stored_size, entry.size) > photo.MAX_PHOTO_BYTES:
         problem = photo.TOO_LARGE
     return Found(member, location, f"{entry.size} {entry.crc}", problem)

@@ -58,6 +58,21 @@ def test_an_encrypted_zip_is_said(opened):
         opened(data).list()
 
 
+@pytest.mark.parametrize(("method", "name"), [(9, "Deflate64"), (12, "bzip2"), (14, "LZMA"), (77, "method 77")])
+def test_a_photo_that_a_zip_holds_compressed_in_another_way_is_rejected(opened, method, name):
+    data = bytearray(zipped({"1.jpg": b"one", "2.jpg": b"two"}))
+    data[data.index(b"PK\1\2") + 10] = method
+    source = opened(data)
+    assert read_all(source) == {"2.jpg": b"two"}
+    reason = f"compressed with {name}, which cannot be read here: unpack the zip, and name the folder"
+    assert reasons(source) == {"1.jpg": reason}
+
+
+def test_a_zip_of_photos_compressed_in_another_way_is_refused(opened):
+    with pytest.raises(click.UsageError, match=r"no photo that can be used: 1.jpg is compressed with bzip2, .* unpack"):
+        opened(zipped({"1.jpg": b"one", "2.jpg": b"two"}, zipfile.ZIP_BZIP2)).list()
+
+
 def test_zips_beside_photos_in_a_zip(opened):
     source = opened(
         zipped(

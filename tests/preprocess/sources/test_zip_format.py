@@ -81,13 +81,6 @@ def test_a_flipped_bit_is_found(tmp_path, method):
         read_all(path)
 
 
-def test_another_method_is_said(tmp_path):
-    path = tmp_path / "a.zip"
-    path.write_bytes(archive(zipfile.ZIP_BZIP2))
-    with pytest.raises(ValueError, match="neither stored nor deflated"):
-        read_all(path)
-
-
 def test_an_encrypted_entry_is_known(tmp_path):
     path = tmp_path / "a.zip"
     data = bytearray(archive())
