@@ -17,7 +17,7 @@ from preprocess.command import Command
 from preprocess.crop import Rejection
 from preprocess.manifest import Document
 from preprocess.options import AUTO, CropType, ListType, NameType, SizeType, workers_option
-from preprocess.sources import IDS, Source, open_source
+from preprocess.sources import IDS, Source, open_source, passed_over_message
 from preprocess.work import Settings, Work, annotate, describe, write_missing
 from preprocess.workers.local import WorkerPool
 from system.command import LocalPath
@@ -180,6 +180,8 @@ def produce(
     """Write the shards of these settings to `out`, as far as they are missing; return their manifest."""
     # 1. List the photos.
     listing = source.list(settings.ids)
+    if listing.passed_over:
+        click.echo(passed_over_message(listing.passed_over))
     recipe = describe(source, listing, settings)
     if staging.is_up_to_date(out, recipe) and not staging.is_begun(out):
         return _up_to_date(out)

@@ -12,7 +12,7 @@ import click
 
 from preprocess.crop import UnusablePhoto
 from preprocess.sources import tar_photos, zip_photos
-from preprocess.sources.photo import UNREADABLE, Found, vanished
+from preprocess.sources.photo import Found, unreadable, vanished
 
 _PHOTOS_OF = {"tar": tar_photos, "zip": zip_photos}
 
@@ -69,10 +69,10 @@ class Archive:
             return _PHOTOS_OF[self.kind].read(descriptor, *location)
         except ValueError:
             raise UnusablePhoto(f"damaged in the {self.kind}") from None
-        except OSError:
+        except OSError as error:
             if not self.path.exists():
                 raise vanished(self.path) from None
-            raise UnusablePhoto(UNREADABLE) from None
+            raise UnusablePhoto(unreadable(error)) from None
 
     def _refuse_another(self, file: FileIO) -> None:
         if _signature(file) != self.signature:

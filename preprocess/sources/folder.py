@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from errno import EMFILE, ENFILE
 from pathlib import Path, PurePath
 from stat import S_ISREG
-from typing import NoReturn
 
 import click
 
 from preprocess.crop import UnusablePhoto
 from preprocess.sources import photo
-from preprocess.sources.photo import Found, is_photo, is_visible, vanished
+from preprocess.sources.photo import Found, is_picture, is_visible, unreadable, vanished
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,8 @@ class Folder:
 
     def _found(self) -> Iterator[Found]:
         seen = set()
-        for folder, below, names in os.walk(self.path, onerror=_raise, followlinks=True):
+        refused: list[OSError] = []
+        for folder, below, names in os.walk(self.path, onerror=refused.append, followlinks=True):
             status = os.stat(folder)  # noqa: PTH116, a path is text here
             if (
                 status.st_dev,
@@ -43,11 +43,19 @@ class Folder:
                 continue
             seen.add((status.st_dev, status.st_ino))
             below[:] = sorted(filter(is_visible, below))
-            inside = PurePath(folder).relative_to(self.path).as_posix()
+            inside = self._member(folder)
             for name in names:
                 member = name if inside == "." else f"{inside}/{name}"
-                if is_photo(member) and (found := _file(f"{folder}/{name}", member)):
+                if is_picture(member) and (found := _file(f"{folder}/{name}", member)):
                     yield found
+        for error in refused:
+            member = self._member(error.filename)
+            if member == ".":
+                raise click.UsageError(f"{self.path} cannot be read: {error.strerror}.")
+            yield Found(f"{member}/", (), "", f"a folder that cannot be read: {error.strerror}")
+
+    def _member(self, path: str) -> str:
+        return PurePath(path).relative_to(self.path).as_posix()
 
     def _read(self, member: str) -> bytes:
         path = self.path / member
@@ -61,7 +69,7 @@ class Folder:
                 raise
             if not self.path.is_dir():
                 raise vanished(self.path) from None
-            raise UnusablePhoto(photo.UNREADABLE) from None
+            raise UnusablePhoto(unreadable(error)) from None
         if len(data) > photo.MAX_PHOTO_BYTES:
             raise UnusablePhoto(photo.TOO_LARGE)
         return data
@@ -71,10 +79,7 @@ def _file(path: str, member: str) -> Found | None:
     """Return what is at `path`, or None where it is no file: a reader would wait for ever on a pipe."""
     try:
         status = os.stat(path)  # noqa: PTH116, 0.4 s less on all of CelebA
-    except OSError:
-        return Found(member, (), "", "a link that leads nowhere")
+    except OSError as error:
+        is_link = os.path.islink(path)  # noqa: PTH114, as above
+        return Found(member, (), "", "a link that leads nowhere" if is_link else unreadable(error))
     return Found(member, (member,), f"{status.st_size} {status.st_mtime_ns}") if S_ISREG(status.st_mode) else None
-
-
-def _raise(error: OSError) -> NoReturn:
-    raise click.UsageError(f"{error.filename} cannot be read: {error.strerror}.") from None

@@ -7,16 +7,21 @@ from typing import Any, NamedTuple, Protocol
 
 import click
 
-PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+PHOTO_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".pjpeg", ".pjp", ".png", ".webp")
+# Of pictures that are not read: whoever has them would miss them without a word.
+OTHER_SUFFIXES = (
+    *(".apng", ".avif", ".bmp", ".dib", ".gif", ".heic", ".heif", ".jp2", ".j2k", ".jxl", ".tga", ".tif", ".tiff"),
+    *(".pbm", ".pgm", ".pnm", ".ppm", ".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".raf", ".rw2"),
+)
+_PICTURE_SUFFIXES = PHOTO_SUFFIXES + OTHER_SUFFIXES
 MAX_PHOTO_BYTES = 128 << 20  # a photo larger than this is rejected before it fills the memory
 TOO_LARGE = f"larger than {MAX_PHOTO_BYTES >> 20} MiB"
-UNREADABLE = "cannot be read from the disk"
 
 Location = tuple[Any, ...]  # what a container needs to read one photo: a path, or byte offsets and sizes
 
 
 class Found(NamedTuple):
-    """A photo in a container.
+    """A photo in a container, a picture of another kind, or a folder that cannot be read, whose path ends in a slash.
 
     Attributes:
         member: its path in the container; the file name becomes the photo's id.
@@ -38,7 +43,7 @@ class Container(Protocol):
     path: Path
 
     def found(self) -> Iterator[Found]:
-        """Yield every photo in it, without reading any. Raises click.UsageError where it cannot be listed."""
+        """Yield every picture in it, without reading any. Raises click.UsageError where it cannot be listed."""
 
     def opened(self) -> AbstractContextManager[Callable[..., bytes]]:
         """Open it, without listing it, to read the photo at a location: `read(*location)`.
@@ -47,9 +52,9 @@ class Container(Protocol):
         """
 
 
-def is_photo(member: str) -> bool:
-    """Return whether a path is that of a photo that is not hidden."""
-    return member.lower().endswith(PHOTO_SUFFIXES) and is_visible(member)
+def is_picture(member: str) -> bool:
+    """Return whether a path is that of a photo, or of a picture of another kind, that is not hidden."""
+    return member.lower().endswith(_PICTURE_SUFFIXES) and is_visible(member)
 
 
 def is_visible(member: str) -> bool:
@@ -58,6 +63,11 @@ def is_visible(member: str) -> bool:
         return False
     # Most paths are done with here: a tenth of the time that it takes to look at the parts of each.
     return "/." not in f"/{member}" or not any(part[:1] == "." and part.strip(".") for part in member.split("/"))
+
+
+def unreadable(error: OSError) -> str:
+    """Return why a photo cannot be used that the disk, or the rights to it, do not let us read."""
+    return f"unreadable: {error.strerror}"
 
 
 def vanished(path: Path) -> click.ClickException:

@@ -7,7 +7,7 @@ from posixpath import dirname, join, normpath
 from typing import NamedTuple
 
 from preprocess.sources import photo
-from preprocess.sources.photo import Found, is_photo
+from preprocess.sources.photo import Found, is_picture
 
 HEADER_SIZE = tarfile.BLOCKSIZE
 _MOST_LINKS = 40  # from one to the next; what Linux allows, so that a loop ends
@@ -40,7 +40,7 @@ def found(descriptor: int) -> Iterator[Found]:
     """
     links = []
     for name, entry in _entries(descriptor):
-        if not is_photo(name):
+        if not is_picture(name):
             continue
         if entry.link is None:
             yield _photo(name, entry)

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 
 from preprocess.sources import photo, zip_format
-from preprocess.sources.photo import Found, is_photo, is_visible
+from preprocess.sources.photo import Found, is_picture, is_visible
 from preprocess.sources.zip_format import Entry
 
 read = zip_format.read  # a location is its arguments after the descriptor
@@ -16,7 +16,7 @@ def found(descriptor: int) -> Iterator[Found]:
     room = length
     for entry in zip_format.entries(descriptor, 0, length):
         member = _slashed(entry.name)
-        if is_photo(member):
+        if is_picture(member):
             yield _photo(member, entry)
         elif member.lower().endswith(".zip") and is_visible(member):
             if entry.method != zip_format.STORED or entry.is_encrypted:
@@ -34,7 +34,7 @@ def found(descriptor: int) -> Iterator[Found]:
 def _found_inside(descriptor: int, zipped: Entry, within: str) -> Iterator[Found]:
     for entry in zip_format.entries(descriptor, zip_format.data_start(descriptor, zipped), zipped.stored_size):
         member = f"{within}/{_slashed(entry.name)}"
-        if is_photo(member):
+        if is_picture(member):
             yield _photo(member, entry)
 
 

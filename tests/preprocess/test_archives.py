@@ -270,7 +270,7 @@ def test_a_disk_that_fails_is_told_from_an_archive_that_is_gone(opened, monkeypa
             source.paths[0].unlink()
         monkeypatch.setattr(os, "pread", fails)
         kind, message = (
-            (UnusablePhoto, "cannot be read from the disk") if is_there else (click.ClickException, "any more")
+            (UnusablePhoto, "unreadable: Input/output error") if is_there else (click.ClickException, "any more")
         )
         with pytest.raises(kind, match=message):
             read(place)

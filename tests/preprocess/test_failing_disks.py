@@ -113,20 +113,43 @@ def test_too_many_open_files_are_no_fault_of_the_disk_or_of_the_photos(run_under
     assert "ulimit -n" in said
 
 
-def test_what_may_not_be_read(run_under, photos, tmp_path):
-    folder, out = tmp_path / "photos", tmp_path / "out"
+def test_what_may_not_be_read_is_rejected_and_the_rest_is_used(run_under, photos, tmp_path):
+    folder = tmp_path / "photos"
     shutil.copytree(photos.folder, folder)
     closed = sorted(photos.rows)[3]
     (folder / closed).chmod(0)
-    status, said = run_under(as_a_user, "--source", folder, "--out", out, "--max-rejected", 0.1)
-    assert status == 0, said
-    assert json.loads((out / "rejected.jsonl").read_text()) == {"id": closed, "reason": "cannot be read from the disk"}
-    (folder / "below").mkdir(mode=0)
+    for name, mode in (("lost+found", 0), ("only names", 0o444)):
+        (folder / name).mkdir()
+        (folder / name / "a.jpg").touch()
+        (folder / name).chmod(mode)
+    same = ["--source", folder, "--out", tmp_path / "out", "--max-rejected"]
+    status, said = run_under(as_a_user, *same, 0.01)
+    assert status == 1
+    assert "2 of 42 photos cannot be used" in said  # so much is known without reading any
+    status, said = run_under(as_a_user, *same, 0.1)
+    assert (status, "39 train; 3 rejected" in said) == (0, True), said
+    assert [json.loads(line) for line in (tmp_path / "out" / "rejected.jsonl").read_text().splitlines()] == [
+        {"id": closed, "reason": "unreadable: Permission denied"},
+        {"id": "lost+found/", "reason": "a folder that cannot be read: Permission denied"},
+        {"id": "only names/a.jpg", "reason": "unreadable: Permission denied"},
+    ]
+    (folder / "lost+found").chmod(0o755)
+    status, said = run_under(as_a_user, *same, 0.1)
+    assert (status, "source.fingerprint" in said) == (2, True), said
+
+
+def test_a_source_that_may_not_be_read_is_refused(run_under, photos, tmp_path):
     shutil.copy(photos.zip, tmp_path / "photos.zip")
     (tmp_path / "photos.zip").chmod(0)
+    (tmp_path / "closed" / "within").mkdir(parents=True)
+    (tmp_path / "closed").chmod(0)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "closed").mkdir(mode=0)
     for source, message in [
-        (folder, f"{folder}/below cannot be read: Permission denied"),
         (tmp_path / "photos.zip", f"'{tmp_path}/photos.zip' is not readable"),
+        (tmp_path / "closed", f"'{tmp_path}/closed' is not readable"),
+        (tmp_path / "closed" / "within", f"{tmp_path}/closed/within cannot be read: Permission denied"),
+        (tmp_path / "empty", "no photo that can be used: closed/ is a folder that cannot be read: Permission denied"),
     ]:
         status, said = run_under(as_a_user, "--source", source, "--out", tmp_path / "new")
         assert (status, message in said) == (2, True), said

@@ -94,6 +94,21 @@ def test_without_lists_all_photos_are_for_training(preprocess, photos, tmp_path)
     assert "attributes" not in (tmp_path / "features.json").read_text()
 
 
+def test_pictures_that_are_passed_over_are_said_and_damaged_exif_is_not(preprocess, photos, tmp_path):
+    folder = shutil.copytree(photos.folder, tmp_path / "photos")
+    with Image.open(folder / sorted(photos.rows)[0]) as image:
+        image.save(folder / "damaged exif.jpg", exif=b"Exif\0\0II*\0\x08\0\0\0\1\0\x12\1")
+    for name in ("1.bmp", "2.bmp", "3.tif"):
+        (folder / name).touch()
+    for line in ("41 photos make 1 shards", f"{tmp_path}/out is up to date"):
+        status, said = preprocess("--source", folder, "--out", tmp_path / "out")
+        assert status == 0
+        assert said.startswith(
+            f"Pictures of other kinds are passed over (2 .bmp, 1 .tif): convert them to JPEG or PNG.\n{line}"
+        )
+        assert len(said.splitlines()) == 3, said
+
+
 def stamps(folder: Path) -> dict[str, int]:
     return {path.name: path.stat().st_mtime_ns for path in [folder, *folder.iterdir()]}
 

@@ -109,6 +109,23 @@ def test_photos_are_found_at_any_depth_in_the_order_of_their_ids(container):
     assert source.list().rejected == ()
 
 
+def test_pictures_that_are_not_read_are_counted_by_their_kind(container):
+    files = {"a.jpg": b"a", "b.JFIF": b"b", "c.pjpeg": b"c", "d.jpe": b"d", "notes.txt": b"", ".hidden.bmp": b""}
+    before = container(files).list()
+    assert (list(before.photos), before.passed_over) == (["a.jpg", "b.JFIF", "c.pjpeg", "d.jpe"], {})
+    listing = container(files | {"x/1.BMP": b"1", "2.bmp": b"2", "scan.tiff": b"3", "phone.heic": b"4"}).list()
+    assert listing.passed_over == {".bmp": 2, ".heic": 1, ".tiff": 1}
+    assert (listing.photos.keys(), listing.rejected) == (before.photos.keys(), ())
+
+
+def test_a_source_of_other_pictures_alone_is_refused_and_they_are_named(container):
+    source = container({"1.bmp": b"1", "2.TIF": b"2", "notes.txt": b""})
+    with pytest.raises(
+        click.UsageError, match=r"holds no photos .*passed over \(1 .bmp, 1 .tif\): convert them to JPEG"
+    ):
+        source.list()
+
+
 def test_names_that_climb_are_names(archive):
     files = {"../../etc/1.jpg": b"one", "./2.jpg": b"two", "/root/3.jpg": b"three", "a/./../4.jpg": b"four"}
     assert read_all(archive(files)) == {"1.jpg": b"one", "2.jpg": b"two", "3.jpg": b"three", "4.jpg": b"four"}
@@ -303,7 +320,9 @@ def test_a_disk_that_fails_is_told_from_a_folder_that_is_gone(tmp_path, monkeypa
     if not is_there:
         folder.rename(tmp_path / "away")
     monkeypatch.setattr(Path, "open", fails)
-    kind, message = (UnusablePhoto, "cannot be read from the disk") if is_there else (click.ClickException, "any more")
+    kind, message = (
+        (UnusablePhoto, "unreadable: Input/output error") if is_there else (click.ClickException, "any more")
+    )
     with source.opened() as read, pytest.raises(kind, match=message):
         read(place)
 

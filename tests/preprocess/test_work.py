@@ -11,6 +11,7 @@ LISTING = Listing(
     dict.fromkeys(PHOTOS),  # where they lie does not matter here
     (Rejection("000002.jpg", "a second one"), Rejection("000005.jpg", "a second one")),
     "abc",
+    {},
 )
 
 

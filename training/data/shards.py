@@ -165,7 +165,7 @@ def _read_manifest(folder: Path) -> dict:
 
 
 def _load_manifest(folder: Path) -> dict:
-    return json.loads((folder / "manifest.json").read_text())
+    return json.loads((folder / "manifest.json").read_bytes())  # bytes: with a byte order mark too, as stage 1
 
 
 def _describe(path: Path, manifest: dict) -> Shard:

@@ -53,6 +53,13 @@ def test_shards_without_a_manifest_are_refused_with_the_command_that_makes_them(
     assert "preprocess.run" in message
 
 
+def test_a_manifest_with_a_byte_order_mark_is_the_same_manifest(shard_folder):
+    before = find([str(shard_folder)])
+    path = shard_folder / "manifest.json"
+    path.write_text(path.read_text(), encoding="utf-8-sig")
+    assert find([str(shard_folder)]) == before
+
+
 @pytest.mark.parametrize(
     "content", ["{", "[]", '{"image": {"shape": ["x"]}, "shards": []}', '{"image": 1, "shards": []}']
 )
