@@ -38,7 +38,7 @@ CENTER = "center"
 
 # A larger photo is a decompression bomb or a mistake: decoding it would take more memory than everything else.
 MAX_PIXELS = 64_000_000
-# Pillow warns of damaged EXIF data without a name, between the lines of a progress bar.
+# Pillow's warnings of damaged EXIF data name no photo, and such data change no pixel.
 warnings.filterwarnings("ignore", module="PIL")
 
 _FORMATS = ("JPEG", "PNG", "WEBP")  # hostile files must not reach rarely used decoders

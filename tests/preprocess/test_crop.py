@@ -147,6 +147,7 @@ def test_a_png_that_says_behind_its_pixels_how_it_is_turned(jpeg):
         ("PNG", chunk(b"iCCP", b"broken")),
         ("PNG", chunk(b"pHYs", b"short")),
     ],
+    ids=["exif", "cut-exif", "exif", "exif", "exif-crc", "text-crc", "text-exif", "long-text", "icc", "short"],
 )
 @pytest.mark.parametrize("where", [b"IDAT", b"IEND"])
 def test_what_is_broken_beside_the_pixels_changes_nothing(jpeg, kind, broken, where):
