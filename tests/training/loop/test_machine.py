@@ -128,7 +128,7 @@ def test_onednn_is_what_tensorflow_says_and_where_it_is_off_it_is_said_what_to_d
 
 def test_the_machine_is_described_as_linux_describes_it(monkeypatch):
     said = "processor\t: 0\nmodel name\t: Some CPU @ 2 GHz\nflags\t\t: fpu sse2 avx avx2 avx512f\n\nprocessor\t: 1\n"
-    monkeypatch.setattr(machine.Path, "read_text", lambda path: said)
+    monkeypatch.setattr(machine, "_read", lambda path: said)
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "avx2")
     assert (this_machine().processor, this_machine().instructions) == (
         "Some CPU @ 2 GHz", "AVX-512 (oneDNN: AVX2 at most)"
