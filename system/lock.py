@@ -87,7 +87,7 @@ def _remove_ended(holder: MarkerSoftFileLock) -> None:
     path = Path(holder.lock_file)
     if not path.exists():
         return
-    with SoftFileLock(f"{path}.judged", timeout=_TIMEOUT_S), TemporaryDirectory() as local, suppress(OSError):
+    with SoftFileLock(f"{path}.judged", timeout=_TIMEOUT_S), suppress(OSError), TemporaryDirectory() as local:
         copy = Path(local) / path.name
         shutil.copyfile(path, copy)
         with MarkerSoftFileLock(copy, timeout=0):
