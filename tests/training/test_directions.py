@@ -16,9 +16,11 @@ from training import config as configs
 from training.config import Config
 from training.data import labels
 from training.data.labels import LabelFrequencies
-from training.directions import first_kernel
+from training.directions import first_kernel, table
 from training.directions import main as directions_command
 from training.explore import directions
+from training.explore.directions import Directions
+from training.explore.rescoring import Rescoring
 from training.features import main as features_command
 from training.presets import PRESETS
 from training.sample import main as sample_command
@@ -75,6 +77,20 @@ def test_the_judge_sees_its_own_attribute_change_and_says_so(place, said):
     assert Image.open(place / "run/directions.png").size[0] > 200
     [line] = [line for line in said.splitlines() if line.startswith("Bright")]
     assert f"{float(rows[0]['Bright']):.1%}" in line
+
+
+def test_directions_that_are_not_calibrated_come_last_and_are_named():
+    names, changed = ("Bald", "Male", "Young"), np.diag([0.9, 0.7, 0.8])
+    known = Directions(names, np.eye(3), np.float32([0.5, 0.9, np.nan]), np.array([False, True, True]))
+    head, *rows, last = table(known, Rescoring(names, changed, np.ones(3)), 3.0).splitlines()[1:]
+    assert "AUC (0.5 is chance)" in head
+    assert [row.split()[:3] for row in rows] == [
+        ["Young", "nan", "80.0%"],
+        ["Male", "0.90", "70.0%"],
+        ["Bald", "0.50", "90.0%"],
+    ]
+    assert last.startswith("Not calibrated")
+    assert last.endswith(": Bald.")
 
 
 def test_faces_are_moved_by_name(place, said, tmp_path):
