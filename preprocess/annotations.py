@@ -1,12 +1,16 @@
-"""CelebA's attribute and partition lists: the official text files and Kaggle's CSV."""
+"""Attribute and partition lists: CelebA's text files, and CSV as spreadsheets, pandas and R write it."""
 
-import codecs
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+import csv
+import io
+import re
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain
+from functools import cache
+from itertools import chain, islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any
+from unicodedata import normalize
 
 import click
 
@@ -17,8 +21,11 @@ ATTRIBUTES, PARTITIONS = "list_attr_celeba", "list_eval_partition"  # names of t
 _LEVELS_OUT = (
     2  # Kaggle's archive unpacks to img_align_celeba/img_align_celeba/*.jpg, with the lists next to the outer folder
 )
-_ZERO_AND_ONE = bytes.maketrans(b"01", b"\0\1")
-_SPLIT_OF = {str(number).encode(): split for number, split in enumerate(SPLITS)}
+_FEW = 0.01  # of the photos: where more have no row, ids that nearly agree are an error
+# An id without its name: what people and programs change, or leave out.
+_PARTS = re.compile(r"(?P<folder>.*[/\\])?(?P<zeros>0*)(?P<name>.*?)(?P<suffix>\.[^.]*)?", re.DOTALL)
+# Western European text is often valid CP949, too, but then mostly becomes Hanja.
+_NOT_KOREAN = re.compile("[^\\W\\d_A-Za-zㄱ-ㅣ가-힣]|\ufffd")
 
 
 @dataclass(frozen=True)
@@ -42,107 +49,256 @@ def find_list(name: str, sources: Iterable[Path]) -> Path | None:
     return None
 
 
-def read_attributes(path: Path, ids: Iterable[str]) -> Attributes:
-    """Read `list_attr_celeba.txt` (how many rows, the names, the rows) or `.csv` (image_id and the names, the rows).
+@dataclass(frozen=True)
+class _Table:
+    """A list after its header.
 
-    Only rows of `ids` are checked and kept: a list usually names more photos than there are.
-    Raises click.UsageError naming file and line.
+    Attributes:
+        line: where its header is; 0 without one.
+        names: what the columns after the ids are called.
+        rows: line, id and values of each row; `cells` splits the values, as most rows are of photos that are not there.
+        separators: the characters that may stand between two cells.
+
     """
-    with _opened(path) as file:
-        line, header, promised = 1, file.readline(), None
-        comma = _separator(header)
-        if comma is None:
-            try:
-                line, header, promised = 2, file.readline(), int(header)
-            except ValueError:
-                raise _malformed(path, 1, "the official list begins with the number of its rows") from None
-        names = _fields(header, comma)[1 if comma else 0 :]
-        if not names or {b"-1", b"0", b"1"} & set(names):
-            raise _malformed(path, line, "the attribute names are missing here")
 
-        rows: dict[str, bytes] = {}
-        for number, photo_id, values in _rows(path, file, line + 1, comma, ids, promised):
-            rows[photo_id] = _bits(values)
-            if len(rows[photo_id]) != len(names) or rows[photo_id].strip(b"\0\1"):
-                raise _malformed(path, number, f"{photo_id} needs {len(names)} values, each 1 or -1")
-    return Attributes(tuple(name.decode(errors="replace") for name in names), rows)
+    line: int
+    names: list[str]
+    rows: Iterator[tuple[int, str, Any]]
+    cells: Callable[[Any], list[str]]
+    separators: str
+
+
+class _Bits(dict[str, int]):
+    """0 or 1 for the text of a cell; KeyError for what is neither 1 nor the number that stands for false."""
+
+    def __init__(self, false: int):
+        super().__init__()
+        self._false = false
+
+    def __missing__(self, cell: str) -> int:
+        number = _number(cell)
+        if number not in (1, self._false):
+            raise KeyError(cell)
+        self[cell] = int(number == 1)
+        return self[cell]
+
+
+def read_attributes(path: Path, ids: Iterable[str]) -> Attributes:
+    """Read `list_attr_celeba.txt` (how many rows, the names, the rows) or a CSV (a header, the rows).
+
+    Values are 1 and 0, or 1 and -1. Only rows of `ids` are checked and kept: a list usually names more photos than
+    there are. Raises click.UsageError naming file and line.
+    """
+    lines = _lines(path)
+    try:
+        promised = int(lines[0])
+    except ValueError:
+        table, promised = _csv_table(path, lines), None
+    else:
+        table = _celeba_table(lines, 2, "".join(lines[1:2]).split())
+    _check_names(path, table)
+    minus_one = _line_of_minus_one(lines, table)
+    bits = _Bits(-1 if minus_one else 0)
+    rows: dict[str, bytes] = {}
+    for line, photo_id, cells in _rows(path, table, ids, promised):
+        try:
+            rows[photo_id] = bytes(map(bits.__getitem__, cells))
+        except KeyError as error:
+            cell = error.args[0]
+            fault = f"{photo_id} has {cell!r} in the column {table.names[cells.index(cell)]}"
+            if minus_one and _number(cell) == 0:
+                fault += f", but line {minus_one} has -1: only one of 0 and -1 can mean 'no'"
+            advice = "Values are 1 and 0, or 1 and -1: correct the table, or leave out the column or such rows."
+            raise _malformed(path, line, fault, advice) from None
+    return Attributes(tuple(table.names), rows)
 
 
 def read_partitions(path: Path, ids: Iterable[str]) -> dict[str, str]:
-    """Read `list_eval_partition.txt` (the rows) or `.csv` (a header, the rows): the split of each of `ids` in it.
+    """Read `list_eval_partition.txt` (the rows) or a CSV with a column `partition`: the split of each of `ids` in it.
 
     0 is train, 1 valid, 2 test. Raises click.UsageError naming file and line.
     """
-    with _opened(path) as file:
-        first = file.readline()
-        comma = _separator(first)
-        if comma and _fields(first, comma)[1:] != [b"partition"]:
-            raise _malformed(path, 1, "the header image_id,partition is missing here")
-        lines, start = (file, 2) if comma else (chain([first], file), 1)
-
-        splits: dict[str, str] = {}
-        for number, photo_id, value in _rows(path, lines, start, comma, ids):
-            split = _SPLIT_OF.get(value.strip())
-            if split is None:
-                raise _malformed(path, number, f"{photo_id} needs one of 0 (train), 1 (valid), 2 (test)")
-            splits[photo_id] = split
+    lines = _lines(path)
+    fields = lines[0].split()
+    is_celeba = len(fields) == 2 and _split_of(fields[1])
+    table = _celeba_table(lines, 0, ["partition"]) if is_celeba else _csv_table(path, lines)
+    try:
+        column = [name.lower() for name in table.names].index("partition")
+    except ValueError:
+        raise _malformed(path, table.line, "the header has no column partition") from None
+    splits: dict[str, str] = {}
+    for line, photo_id, cells in _rows(path, table, ids):
+        split = _split_of(cells[column])
+        if split is None:
+            fault = f"{photo_id} has {cells[column]!r} in the column partition, not 0 (train), 1 (valid) or 2 (test)"
+            raise _malformed(path, line, fault)
+        splits[photo_id] = split
     return splits
 
 
-def _bits(values: bytes) -> bytes:
-    """Return a byte, 0 or 1, for each -1 (in some copies 0) or 1. To split them takes 0.7 s longer on all of CelebA."""
-    return values.replace(b"-1", b"0").translate(_ZERO_AND_ONE, b" ,\t\r\n")
+def _lines(path: Path) -> list[str]:
+    """Return the lines of a list, at least one: UTF-8, UTF-16 with a byte order mark, or Korean as Excel writes it."""
+    data = path.read_bytes()
+    try:
+        text = data.decode("utf-16" if data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        text, line = data.decode("cp949", errors="replace"), len(data[: error.start + 1].splitlines())
+    else:
+        line = 0
+    if "\0" in text or data.startswith(b"PK"):
+        raise _malformed(path, 1, "this is not text", "Save a sheet of Excel or Numbers as CSV first.")
+    if line and _NOT_KOREAN.search(text):
+        raise _malformed(path, line, "this is neither UTF-8 nor Korean (CP949)", "Save the table as CSV in UTF-8.")
+    return io.StringIO(text, newline=None).readlines() or [""]
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
-    """Open a list after the byte order mark that spreadsheets write.
-
-    As bytes: most rows are skipped, which takes 0.1 s for 202,599 of them where text takes 0.2 s.
-    """
-    with path.open("rb") as file:
-        if file.peek(3).startswith(codecs.BOM_UTF8):
-            file.seek(3)
-        yield file
+def _celeba_table(lines: list[str], header: int, names: list[str]) -> _Table:
+    """Return the rows after this line of one of CelebA's text files: values between blanks."""
+    fields = ((number, line.split(None, 1)) for number, line in enumerate(islice(lines, header, None), header + 1))
+    rows = ((number, found[0], "".join(found[1:])) for number, found in fields if found)
+    return _Table(header, names, rows, str.split, r"\s")
 
 
-def _separator(header: bytes) -> bytes | None:
-    """Return what `bytes.split` takes: a comma, or None for runs of blanks."""
-    return b"," if b"," in header else None
+def _csv_table(path: Path, lines: list[str]) -> _Table:
+    """Return the rows of a CSV with any of the usual separators, without its index columns."""
+
+    def width(separator: str) -> int:
+        try:  # two rows, as a comma may also stand in a name, or in 1,0
+            return min(map(len, islice(filter(any, csv.reader(lines, delimiter=separator, strict=True)), 2)), default=0)
+        except csv.Error:
+            return 0
+
+    is_quoted = lines[0].startswith('"')
+    separator = max(",;\t " if is_quoted else ",;\t", key=width)
+    rows = _csv_rows(path, lines, separator)
+    line, header = next(rows, (1, []))
+    first = next(rows, None)
+    values = first[1] if first else []
+    if is_quoted and len(values) == len(header) + 1:
+        header = ["", *header]  # R's write.table has no name for its row names
+    header = [name.strip() for name in header]
+    if len(header) < 2:
+        raise _malformed(path, line, "this is neither CelebA's list nor a header with names between , or ; or tabs")
+    # The ids are in the first column, or after an index: numbers without a name, which pandas later calls Unnamed.
+    indexes = (
+        cell.isdigit() and re.fullmatch(r"(Unnamed: .*)?", name) for name, cell in zip(header, values, strict=False)
+    )
+    at = next((number for number, is_index in enumerate(indexes) if not is_index), 0)
+    names, after = header[at + 1 :], len(header) - at - 1
+    while names and not names[-1]:
+        names.pop()  # Excel writes columns that have become empty
+
+    def cells(row: list[str]) -> list[str]:
+        return row[: len(names)] if len(row) <= after and not any(row[len(names) :]) else row
+
+    if "image_id" in names:
+        raise _malformed(path, line, "image_id has to be the first column", "Move it there.")
+    rows = chain([first] if first else [], rows)
+    return _Table(
+        line, names, ((line, row[at], row[at + 1 :]) for line, row in rows if len(row) > at), cells, separator
+    )
 
 
-def _fields(line: bytes, comma: bytes | None) -> list[bytes]:
-    return [value.strip() for value in line.split(comma)] if comma else line.split()
+def _csv_rows(path: Path, lines: list[str], separator: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield the rows that are not empty, with the line at which each begins."""
+    reader, line = csv.reader(lines, delimiter=separator, strict=True), 1
+    try:
+        for row in reader:
+            if any(row):
+                yield line, row
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise _malformed(path, line, f"the quotes cannot be understood ({error})") from None
+
+
+def _check_names(path: Path, table: _Table) -> None:
+    if not table.names or any(_number(name) in (1, 0, -1) for name in table.names):
+        raise _malformed(path, table.line, "the attribute names are missing here")
+    for position, name in enumerate(table.names):
+        if not name:
+            raise _malformed(path, table.line, f"attribute {position + 1} has no name")
+        if name in table.names[:position]:
+            raise _malformed(path, table.line, f"two attributes are called {name}")
+
+
+def _line_of_minus_one(lines: list[str], table: _Table) -> int | None:
+    """Return the first line in which -1 is a cell, also of a photo that is not there."""
+    edge = f'[{table.separators}"]'
+    cell = re.compile(rf"{edge} *-1(?:[.,]0+)? *(?:{edge}|$)")
+    rows = islice(enumerate(lines, 1), table.line, None)
+    return next((number for number, line in rows if "-1" in line and cell.search(line)), None)
 
 
 def _rows(
-    path: Path,
-    lines: Iterable[bytes],
-    start: int,
-    comma: bytes | None,
-    ids: Iterable[str],
-    promised: int | None = None,
-) -> Iterator[tuple[int, str, bytes]]:
-    """Yield number, id and values of each line of `ids`, then compare the number of rows with the promised one."""
-    wanted = {photo_id.encode(): photo_id for photo_id in ids}
-    seen = set()
-    number, blank = start - 1, 0
-    for number, line in enumerate(lines, start):
-        fields = line.split(comma, 1)
-        if not fields:
-            blank += 1
-            continue
-        photo_id = wanted.get(fields[0])
+    path: Path, table: _Table, ids: Iterable[str], promised: int | None = None
+) -> Iterator[tuple[int, str, list[str]]]:
+    """Yield line, id and cells of the row of each of `ids`; then check which rows are missing."""
+    ids = list(ids)
+    wanted = {normalize("NFC", photo_id): photo_id for photo_id in ids} | {photo_id: photo_id for photo_id in ids}
+    seen: set[str] = set()
+    others: list[tuple[int, str]] = []
+    line = table.line
+    for line, listed, values in table.rows:
+        photo_id = wanted.get(listed) or wanted.get(normalize("NFC", listed))
         if photo_id is None:
+            others.append((line, listed))
             continue
         if photo_id in seen:
-            raise _malformed(path, number, f"{photo_id} has a row before this one")
+            raise _malformed(path, line, f"{photo_id} has a row before this one")
         seen.add(photo_id)
-        yield number, photo_id, fields[1] if len(fields) > 1 else b""
-    count = number + 1 - start - blank
+        cells = table.cells(values)
+        if len(cells) != len(table.names):
+            raise _malformed(path, line, f"{photo_id} has {len(cells)} values, but the names are {len(table.names)}")
+        yield line, photo_id, cells
+    count = len(seen) + len(others)
     if promised is not None and count != promised:
-        raise _malformed(path, number, f"the first line promises {promised} rows, but {count} follow")
+        raise _malformed(path, line, f"the first line promises {promised} rows, but {count} follow")
+    missing = [photo_id for photo_id in ids if photo_id not in seen]
+    if others and len(missing) > _FEW * len(ids):
+        _check_ids(path, others, missing, len(ids))
 
 
-def _malformed(path: Path, line: int, what: str) -> click.UsageError:
-    return click.UsageError(f"{path}, line {line}: {what}. Download the list again, or correct the line.")
+def _check_ids(path: Path, others: list[tuple[int, str]], missing: list[str], total: int) -> None:
+    """Raise click.UsageError where photos are `missing` from a list because `others` in it are written differently."""
+    names = {_parts(photo_id)["name"].lower(): photo_id for photo_id in missing}
+    pairs = [(*other, names[name]) for other in others if (name := _parts(other[1])["name"].lower()) in names]
+    advice = "Ids in the list have to be those of the photos: correct them"
+    if len(pairs) > _FEW * total:
+        line, listed, photo_id = pairs[0]
+        expected = _parts(photo_id)
+        differing = [part for part, text in _parts(listed).items() if text != expected[part]]
+        fault = (
+            f"the id {listed!r} and the photo {photo_id!r} differ ({', '.join(differing)}), and so do {len(pairs):,}"
+        )
+        raise _malformed(path, line, fault, advice + (", or choose the other --ids." if "folder" in differing else "."))
+    if len(missing) == total:
+        line, listed = others[0]
+        fault = f"no photo has the id {listed!r} or any other of this list; the first photo is {missing[0]!r}"
+        raise _malformed(path, line, fault, f"{advice}, or choose the list of these photos.")
+
+
+def _parts(photo_id: str) -> dict[str, str]:
+    return _PARTS.fullmatch(photo_id).groupdict("")
+
+
+@cache
+def _number(cell: str) -> float | None:
+    """Return what a cell holds: 1, 1.0, 1,0 or True are 1; None is no number."""
+    text = cell.strip().lower()
+    try:
+        return float({"true": "1", "false": "0"}.get(text, text.replace(",", ".")))
+    except ValueError:
+        return None
+
+
+@cache
+def _split_of(cell: str) -> str | None:
+    """Return the split that a cell means, by its number or its name."""
+    name, number = cell.strip().lower(), _number(cell)
+    return name if name in SPLITS else SPLITS[int(number)] if number in range(len(SPLITS)) else None
+
+
+def _malformed(
+    path: Path, line: int, fault: str, advice: str = "Correct it, or download the list again."
+) -> click.UsageError:
+    return click.UsageError(f"{path}, line {line}: {fault}. {advice}")
