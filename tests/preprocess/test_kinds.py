@@ -179,7 +179,7 @@ def test_a_csv_with_words_in_it_is_one_message(animals, preprocess, tmp_path):
     options = ["--ids", "path", "--attributes", tmp_path / "words.csv", "--crop", "center"]
     status, said = preprocess("--source", animals / "photos", "--out", tmp_path / "out", *options)
     assert status == 2
-    assert "words.csv, line 2: cat/0.png needs 1 values, each 1 or -1" in said
+    assert "words.csv, line 2: cat/0.png has 'yes' in the column is_cat" in said
     assert not (tmp_path / "out").exists()
 
 
