@@ -208,7 +208,7 @@ def _csv_table(path: Path, lines: list[str]) -> _Table:
         return row[at + 1 : end] if len(row) <= len(header) and not any(row[end:]) else row[at + 1 :]
 
     if "image_id" in names:
-        raise _malformed(path, line, "image_id has to be the first column", "Move it there.")
+        raise _malformed(path, line, "image_id has to be the first column", "Delete those before it, or move it.")
 
     def rows() -> Iterator[tuple[int, str, list[str]]]:
         for number, row in islice(_csv_rows(path, lines, separator), 1, None):
