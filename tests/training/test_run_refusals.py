@@ -122,3 +122,15 @@ def test_a_run_of_which_no_checkpoint_can_be_read_is_not_begun_anew(finished, tm
 
 def test_a_picture_for_a_folder_that_is_not_there_is_refused(finished, tmp_path):
     assert "is not a folder" in sample.is_refused("--run", finished[0] / "run", "--out", tmp_path / "no" / "faces.png")
+
+
+@pytest.mark.parametrize("options", [(), ("--dry-run",)])
+def test_a_damaged_shard_is_named_by_a_run_that_streams_it(finished, tmp_path, options):
+    shutil.copytree(finished[0] / "data", tmp_path / "data")
+    path = tmp_path / "data" / "train-00001-of-00003.tfrecord"
+    content = bytearray(path.read_bytes())
+    content[1000] ^= 1
+    path.write_bytes(content)
+    result = run("--shards", tmp_path / "data", *SMALL, "--cache", "none", "--out", tmp_path / "run", *options)
+    assert result.exit_code == 1
+    assert f"Error: {path} is damaged" in result.output

@@ -6,13 +6,16 @@ photo at most once; the remainder that does not fill a batch is dropped, a diffe
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import tensorflow as tf
+from click import ClickException
 
 from training.batch import Batch
-from training.data.shards import Shard, ShardSet, attribute_names
+from training.data.shards import Shard, ShardSet, attribute_names, damage, how_to_repair
 
 # Streaming: this many bytes of images (16,384 of 64x64 grey) are shuffled at a time. They come from this many shards at
 # once in blocks, this many blocks a chunk. Records are parsed by the block before they are shuffled: moved about as
@@ -27,6 +30,16 @@ READERS = 2
 
 # Records parsed at once where all of them are read (207,000 images/s on 2 cores against 29,000 one by one).
 READ_BATCH = 1_024
+
+# TensorFlow's errors of a record that is damaged, of another kind, or not there. They name no file.
+_UNREADABLE = (tf.errors.DataLossError, tf.errors.FailedPreconditionError)
+_PERHAPS_UNREADABLE = (
+    *_UNREADABLE,
+    tf.errors.InvalidArgumentError,
+    tf.errors.NotFoundError,
+    tf.errors.PermissionDeniedError,
+    tf.errors.UnknownError,
+)
 
 
 def batches(
@@ -46,14 +59,34 @@ def batches(
     return make(shards, batch_size, seed, first_step, conditions).prefetch(tf.data.AUTOTUNE)
 
 
+@contextmanager
+def damage_reported(shards: ShardSet) -> Iterator[None]:
+    """Raise ClickException, with the names of damaged and missing shards, where one cannot be read; let others pass."""
+    try:
+        yield
+    except _PERHAPS_UNREADABLE as error:
+        faults = damage(shards)
+        if not faults and not isinstance(error, _UNREADABLE):
+            raise
+        kind = type(error).__name__
+        repairs = "; ".join(how_to_repair(folder) for folder in sorted({shard.path.parent for shard in shards.shards}))
+        raise ClickException(
+            ("\n".join(faults) or f"A record cannot be read ({kind}), but every file has the SHA-256 of its manifest.")
+            + f"\nCopy such shards again, or make them again from the photos: {repairs}\n"
+            "Then give the same command again."
+        ) from None
+
+
 def read_images(shards: ShardSet) -> np.ndarray:
     """Return all images in the order of the shards: uint8 [count, height, width, channels]."""
     images = np.empty((shards.count, *shards.image_shape), np.uint8)
     filled = 0
-    for batch in _all_records(shards).map(lambda serialized: _images(serialized, shards.image_shape)).prefetch(2):
-        images[filled : filled + len(batch)] = batch.numpy()
-        filled += len(batch)
-    return images[:filled]
+    batches_of_images = _all_records(shards).map(lambda serialized: _images(serialized, shards.image_shape))
+    with damage_reported(shards):
+        for batch in batches_of_images.prefetch(2):
+            images[filled : filled + len(batch)] = batch.numpy()
+            filled += len(batch)
+    return images
 
 
 def read_attributes(shards: ShardSet, names: Sequence[str]) -> np.ndarray:
@@ -64,8 +97,9 @@ def read_attributes(shards: ShardSet, names: Sequence[str]) -> np.ndarray:
 def attribute_batches(shards: ShardSet, names: Sequence[str]) -> Iterator[np.ndarray]:
     """Yield what `read_attributes` returns in parts: memory does not grow with the number of photos."""
     attributes = _parser_of_attributes(shards, names)
-    for batch in _all_records(shards).map(attributes):
-        yield batch.numpy()
+    with damage_reported(shards):
+        for batch in _all_records(shards).map(attributes):
+            yield batch.numpy()
 
 
 def _all_records(shards: ShardSet) -> tf.data.Dataset:
@@ -134,12 +168,15 @@ def _from_files(
 
 
 def _paths_and_counts(shards: tuple[Shard, ...]) -> tuple[tf.Tensor, tf.Tensor]:
-    return tf.constant([str(shard.path) for shard in shards]), tf.constant([shard.count for shard in shards], tf.int64)
+    paths = [os.fsencode(shard.path) for shard in shards]  # which need not be UTF-8
+    return tf.constant(paths), tf.constant([shard.count for shard in shards], tf.int64)
 
 
 def _records(path: tf.Tensor, count: tf.Tensor, at_once: int) -> tf.data.Dataset:
     """The serialized records of one shard, `at_once` in an element but for the last."""
-    return tf.data.TFRecordDataset(path, buffer_size=1 << 20).take(count).batch(at_once)
+    records = tf.data.TFRecordDataset(path, buffer_size=1 << 20).take(count)
+    # A file that was cut short between two records ends without an error.
+    return records.apply(tf.data.experimental.assert_cardinality(count)).batch(at_once)
 
 
 def _parser(shards: ShardSet, conditions: Sequence[str]) -> Callable[[tf.Tensor], Batch]:

@@ -5,13 +5,18 @@ from __future__ import annotations
 import glob
 import hashlib
 import json
+import os
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from click import UsageError
 
 HOW_TO_MAKE = "Make shards with: python -m preprocess.run --source PHOTOS --out FOLDER"
+NAMED = 12
+"""Missing shards that a message names; the rest is counted."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,13 @@ class ShardSet:
     image_shape: tuple[int, int, int]
     """height, width, channels."""
     shards: tuple[Shard, ...]
+    chosen_features_dir: Path | None = None
+    """Where networks that were trained on the photos, and features of them, are kept; None: beside the shards."""
+
+    @property
+    def features_dir(self) -> Path:
+        """The folder of feature spaces: the chosen one, or features/ in the folder of the first shard."""
+        return self.chosen_features_dir or self.shards[0].path.parent / "features"
 
     @property
     def count(self) -> int:
@@ -76,23 +88,38 @@ class ShardSet:
         return replace(self, shards=tuple(kept))
 
 
-def find(patterns: Iterable[str]) -> ShardSet:
+def find(patterns: Iterable[str], features_dir: Path | None = None) -> ShardSet:
     """Find shards and read their folders' manifests.
+
+    A folder, or a pattern, names the shards of the manifest that it matches, whether they are there or not.
 
     Args:
         patterns: paths of shards, folders of shards, or glob patterns, in any mixture.
+        features_dir: the folder of feature spaces; None for features/ beside the shards.
 
     Raises:
-        UsageError: nothing matches, a shard has no manifest or is not whole, or the shapes differ.
+        UsageError: nothing matches, a shard is missing, has no manifest or is not whole, or the shapes differ.
     """
-    paths = sorted({path for pattern in patterns for path in _expand(pattern)})
-    manifests = {folder: _read_manifest(folder) for folder in sorted({path.parent for path in paths})}
-    shapes = {folder: tuple(manifest["image_shape"]) for folder, manifest in manifests.items()}
-    if len(set(shapes.values())) > 1:
-        listed = "; ".join(f"{folder} holds {'x'.join(map(str, shape))}" for folder, shape in shapes.items())
-        raise UsageError(f"Shards of one shape are needed: {listed}. Name one folder.")
-    shards = tuple(_describe(path, manifests[path.parent]) for path in paths)
-    return ShardSet(next(iter(shapes.values())), shards)
+    try:
+        places = [Path(os.path.expanduser(pattern)) for pattern in patterns]  # noqa: PTH111 - leaves ~nobody as it is
+        files = {path for path in places if path.is_file()}
+        paths = files | _missing_in_list(files)
+        for place in places:
+            paths |= set() if place in files else _expand(place)
+        for path in sorted(paths):
+            if path.suffix != ".tfrecord":
+                raise UsageError(f"{path}: not a shard (a shard's name ends in .tfrecord). {HOW_TO_MAKE}")
+        manifests = {folder: _read_manifest(folder) for folder in _folders(paths)}
+        for folder, manifest in manifests.items():
+            _check_complete(folder, sorted(path for path in paths if path.parent == folder), manifest["shards"])
+        shapes = {folder: tuple(manifest["image_shape"]) for folder, manifest in manifests.items()}
+        if len(set(shapes.values())) > 1:
+            listed = "; ".join(f"{folder} holds {'x'.join(map(str, shape))}" for folder, shape in shapes.items())
+            raise UsageError(f"Shards of one shape are needed: {listed}. Name one folder.")
+        shards = tuple(_describe(path, manifests[path.parent]) for path in sorted(paths))
+    except OSError as error:
+        raise UsageError(f"{error.filename}: {error.strerror}.") from None
+    return ShardSet(next(iter(shapes.values())), shards, features_dir)
 
 
 def attribute_names(shards: ShardSet) -> list[str]:
@@ -134,20 +161,98 @@ def are_unchanged(shards: ShardSet) -> bool:
     return [shard.sha256 for shard in now] == [shard.sha256 for shard in shards.shards]
 
 
-def _expand(pattern: str) -> list[Path]:
-    path = Path(pattern)
-    if path.is_dir():
-        found = sorted(path.glob("*.tfrecord"))
-    elif path.exists():
-        found = [path]
-    else:
-        found = sorted(Path(match) for match in glob.glob(pattern))  # noqa: PTH207 - Path.glob takes no absolute pattern
-    if not found:
-        raise UsageError(f"{pattern}: no shards there. {HOW_TO_MAKE}")
-    for match in found:
-        if match.suffix != ".tfrecord":
-            raise UsageError(f"{match}: not a shard (a shard's name ends in .tfrecord). {HOW_TO_MAKE}")
-    return found
+def damage(shards: ShardSet) -> list[str]:
+    """Return what is wrong with each shard that is no longer as it was made, by its SHA-256: it is read to its end."""
+    return [f"{shard.path} {fault}" for shard in shards.shards if (fault := _fault(shard))]
+
+
+def how_to_repair(folder: Path) -> str:
+    """Return the command that finds damaged and missing shards and makes them again."""
+    return f"python -m preprocess.verify --repair {shlex.quote(str(folder))}"
+
+
+def _fault(shard: Shard) -> str | None:
+    digest = hashlib.sha256()
+    try:
+        with shard.path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except FileNotFoundError:
+        return "is missing"
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    return None if digest.hexdigest() == shard.sha256 else "is damaged (its SHA-256 is not that of the manifest)"
+
+
+def _folders(paths: Iterable[Path]) -> list[Path]:
+    return sorted({path.parent for path in paths})
+
+
+def _expand(place: Path) -> set[Path]:
+    """Return the shards that a folder or a pattern names: those that it matches on the disk and in manifests.
+
+    Of a pattern the longest part that is a folder is taken as it is written: "a [2021] copy/*.tfrecord".
+    """
+    place = place / "*.tfrecord" if place.is_dir() else place
+    folder = next(parent for parent in place.parents if parent.is_dir())
+    pattern = str(place.relative_to(folder))
+    # Path.glob would match hidden files too, such as macOS's ._train-00000-of-00040.tfrecord.
+    matches = {folder / match for match in glob.glob(pattern, root_dir=folder, recursive=True)}  # noqa: PTH207
+    paths = {path for match in matches for path in (_expand(match) if match.is_dir() else {match})}
+    for parent in {match.parent for match in matches} | {place.parent}:
+        paths |= {parent / name for name in _listed(parent) if fnmatchcase(name, place.name)}
+    if not paths:
+        raise UsageError(f"{place}: no shards there. {_how_to_make(folder)}")
+    return paths
+
+
+def _missing_in_list(files: set[Path]) -> set[Path]:
+    """Return the shards that a list of files would have, were they there: the shell makes it of data/*.tfrecord.
+
+    A list that leaves out shards of a split that are there is a choice. Any other stands for all shards of its splits,
+    or of the folder where it leaves out nothing that is there.
+    """
+    missing = set()
+    for folder in _folders(files):
+        listed = {folder / name: entry["split"] for name, entry in _listed(folder).items()}
+        there = {path for path in listed if path.exists()}
+        chosen = {listed[path] for path in there - files}
+        whole = {listed[path] for path in there & files} - chosen if chosen else set(listed.values())
+        missing |= {path for path in listed.keys() - there if listed[path] in whole}
+    return missing
+
+
+def _check_complete(folder: Path, paths: list[Path], listed: dict[str, dict]) -> None:
+    """Raise UsageError where shards of the manifest are not there."""
+    there = [path for path in paths if path.exists()]
+    missing = [path.name for path in paths if path.name in listed and path not in there]
+    if not missing:
+        return
+    names = ", ".join(missing[:NAMED]) + (f" and {len(missing) - NAMED} more" if len(missing) > NAMED else "")
+    photos, total = (sum(listed[name]["count"] for name in of) for of in (missing, listed))
+    message = (
+        f"{folder} is not complete: {len(missing)} of the {len(listed)} shards in its manifest are missing, with "
+        f"{photos:,} of {total:,} photos: {names}. Copy them again, or make them again from the photos: "
+        f"{how_to_repair(folder)}"
+    )
+    if there:
+        pattern = folder / f"{there[0].name.partition('-of-')[0]}-*.tfrecord"
+        message += f"\nTo use only some of the others, name them by patterns in quotes: {shlex.quote(str(pattern))}"
+    raise UsageError(message)
+
+
+def _how_to_make(folder: Path) -> str:
+    if (folder / ".unfinished").exists():
+        return "Stage 1 has not finished there: the same command of python -m preprocess.run finishes it."
+    return HOW_TO_MAKE
+
+
+def _listed(folder: Path) -> dict[str, dict]:
+    """Return the shards of a folder's manifest by name; none where it cannot be read."""
+    try:
+        return _read_manifest(folder)["shards"]
+    except UsageError:
+        return {}
 
 
 def _read_manifest(folder: Path) -> dict:
@@ -158,14 +263,14 @@ def _read_manifest(folder: Path) -> dict:
             "image_shape": [int(n) for n in manifest["image"]["shape"]],
             "shards": {shard["name"]: shard for shard in manifest["shards"]},
         }
-    except FileNotFoundError:
-        raise UsageError(f"{path} is missing: it says what the shards hold. {HOW_TO_MAKE}") from None
+    except (FileNotFoundError, NotADirectoryError):
+        raise UsageError(f"{path} is missing: it says what the shards hold. {_how_to_make(folder)}") from None
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise UsageError(f"{path} cannot be read ({error!r}). {HOW_TO_MAKE} --overwrite") from None
 
 
 def _load_manifest(folder: Path) -> dict:
-    return json.loads((folder / "manifest.json").read_bytes())  # bytes: with a byte order mark too, as stage 1
+    return json.loads((folder / "manifest.json").read_bytes())  # as bytes, with or without a byte order mark
 
 
 def _describe(path: Path, manifest: dict) -> Shard:
@@ -175,7 +280,7 @@ def _describe(path: Path, manifest: dict) -> Shard:
     size = path.stat().st_size
     if size != entry["bytes"]:
         raise UsageError(
-            f"{path} has {size:,} bytes and should have {entry['bytes']:,}: it is damaged. "
-            f"See what is wrong with: python -m preprocess.verify {path.parent}"
+            f"{path} has {size:,} bytes and should have {entry['bytes']:,}: it is damaged, or its copy was cut short. "
+            f"Copy it again, or make it again from the photos: {how_to_repair(path.parent)}"
         )
     return Shard(path, entry["split"], entry["count"], entry["sha256"])

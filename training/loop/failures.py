@@ -16,16 +16,7 @@ from training.loop.strategy import Devices
 _HOST_LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.InternalError)
 
 
-@contextmanager
-def file_errors_reported() -> Iterator[None]:
-    """Raise ClickException for a damaged shard and for errors of files; let others pass."""
-    try:
-        with os_errors_reported():
-            yield
-    except tf.errors.DataLossError as error:
-        raise ClickException(
-            f"A shard is damaged ({error.message}). Find it with: python -m preprocess.verify FOLDER"
-        ) from None
+file_errors_reported = os_errors_reported
 
 
 @contextmanager
@@ -44,9 +35,9 @@ def lost_hosts_reported(devices: Devices) -> Iterator[None]:
 
 @contextmanager
 def errors_reported(devices: Devices, config: Config) -> Iterator[None]:
-    """Raise ClickException for damaged shards, files, lack of memory and a lost host; let others pass."""
+    """Raise ClickException for files, lack of memory and a lost host; let others pass."""
     try:
-        with lost_hosts_reported(devices), file_errors_reported():
+        with lost_hosts_reported(devices), os_errors_reported():
             yield
     except tf.errors.ResourceExhaustedError as error:
         per_device = config.micro_batch or config.method.batch_size // devices.replicas

@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from training.config import Config
+from training.data.pipeline import damage_reported
 from training.data.shards import ShardSet
 from training.loop import status as statuses
 from training.loop.engine import build_on, compile_steps, global_batches
@@ -43,7 +44,7 @@ class Forecast:
 
 def measure(config: Config, shards: ShardSet, devices: Devices) -> Forecast:
     """Build everything, take one step to compile and some to time; write nothing."""
-    with errors_reported(devices, config):
+    with errors_reported(devices, config), damage_reported(shards):
         gan, progress = build_on(devices, config)
         run_steps = compile_steps(gan, progress, config, devices)
         iterator = global_batches(config, shards, devices, 0)

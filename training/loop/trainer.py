@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from training.config import Config
 from training.data import labels
-from training.data.pipeline import read_images
+from training.data.pipeline import damage_reported, read_images
 from training.data.shards import ShardSet, are_unchanged
 from training.grid import tile, write_png
 from training.loop import collapse
@@ -58,7 +58,7 @@ def train(
         ClickException: a loss, gradient or weight is not finite, a shard is damaged, memory is short, the devices do
             not add up, or another host is gone.
     """
-    with errors_reported(devices, config):
+    with errors_reported(devices, config), damage_reported(shards):
         if devices.replicas > 1:
             self_test(devices)
         with devices.writable(run_dir) as output_dir, stop_on_signal() as stop:

@@ -128,6 +128,7 @@ def train(
     names = attribute_names(train_shards)
     some = train_shards.first(int(kimg * 1000))
     images, labels = read_images(some), read_attributes(some, names)
+    checked_images, is_so = read_images(checked), read_attributes(checked, names) > 0.5
     keras.utils.set_random_seed(seed)
     model = network(train_shards.image_shape, len(names), shift)
     batch = min(BATCH, len(images))
@@ -154,8 +155,7 @@ def train(
         verbose=0,
         callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=report)],
     )
-    is_so = read_attributes(checked, names) > 0.5
-    right = (model.predict(read_images(checked), batch_size=256, verbose=0) > 0) == is_so
+    right = (model.predict(checked_images, batch_size=256, verbose=0) > 0) == is_so
     card = Card(
         photos=train_shards.fingerprint,
         digest=digest(model),

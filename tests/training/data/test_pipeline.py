@@ -1,9 +1,11 @@
 import hashlib
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from click import ClickException
 
 from tests.training.shards_by_tensorflow import numbered_images, numbers_of, write_shards
 from training.data import pipeline
@@ -151,13 +153,37 @@ def test_the_order_does_not_depend_on_what_was_read_before(many):
     assert np.array_equal(take(many, False, 17, 23), whole[17:])
 
 
-def test_a_flipped_bit_is_noticed(train):
-    path = train.shards[0].path
+def flip_a_bit(path):
     content = bytearray(path.read_bytes())
     content[1000] ^= 1
     path.write_bytes(content)
-    with pytest.raises(tf.errors.DataLossError):
-        take(train, False, 0, STEPS_PER_EPOCH)
+
+
+def cut_between_two_records(path):
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 35 * 34])
+
+
+def replace_by_another_kind(path):
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for _ in range(35):
+            writer.write(b"\x0a\x00")  # an Example without features
+
+
+@pytest.mark.parametrize("harm", [flip_a_bit, cut_between_two_records, replace_by_another_kind, Path.unlink])
+def test_a_shard_that_is_damaged_after_it_was_found_is_named(train, cache, harm):
+    harm(train.shards[1].path)
+    with pytest.raises(ClickException) as raised, pipeline.damage_reported(train):
+        take(train, cache, 0, STEPS_PER_EPOCH)
+    assert [shard.path.name in raised.value.message for shard in train.shards] == [False, True, False]
+    assert f"preprocess.verify --repair {train.shards[0].path.parent}" in raised.value.message
+
+
+def test_errors_that_are_not_of_the_shards_are_not_taken_for_damage(train):
+    with pytest.raises(tf.errors.InvalidArgumentError), pipeline.damage_reported(train):
+        raise tf.errors.InvalidArgumentError(None, None, "a bug")
+    with pytest.raises(ClickException, match="every file has the SHA-256"), pipeline.damage_reported(train):
+        raise tf.errors.DataLossError(None, None, "a faulty memory")
 
 
 def test_a_batch_of_all_photos_and_one_of_a_single_photo(train):

@@ -1,4 +1,6 @@
 import json
+import os
+import shlex
 
 import pytest
 from click import UsageError
@@ -79,6 +81,99 @@ def test_a_truncated_shard_is_named_before_anything_runs(shard_folder):
     message = refused(shard_folder)
     assert path.name in message
     assert "preprocess.verify" in message
+
+
+@pytest.fixture
+def incomplete(shard_folder):
+    """The folder without its second train shard, of 35 photos, and its only valid shard, of 20."""
+    for name in ("train-00001-of-00003.tfrecord", "valid-00000-of-00001.tfrecord"):
+        (shard_folder / name).unlink()
+    return shard_folder
+
+
+@pytest.mark.parametrize("spelling", ["a folder", "a pattern", "the shell's list"])
+def test_a_folder_that_lacks_shards_of_its_manifest_is_refused_and_they_are_named(incomplete, spelling):
+    patterns = {"a folder": [incomplete], "a pattern": [incomplete / "*.tfrecord"]}
+    message = refused(*patterns.get(spelling, sorted(incomplete.glob("*.tfrecord"))))
+    assert "2 of the 4 shards in its manifest are missing, with 55 of 120 photos" in message
+    assert "train-00001-of-00003.tfrecord, valid-00000-of-00001.tfrecord." in message
+    assert f"python -m preprocess.verify --repair {incomplete}" in message
+
+
+def test_a_folder_whose_shards_are_all_missing_names_the_first_of_them(shard_folder):
+    for path in shard_folder.glob("*.tfrecord"):
+        path.unlink()
+    assert "4 of the 4 shards in its manifest are missing" in refused(shard_folder)
+    write_shards(shard_folder, numbered_images(30), (1,) * 30, split="test")
+    for path in shard_folder.glob("*.tfrecord"):
+        path.unlink()
+    message = refused(shard_folder)
+    assert message.count(".tfrecord") == 12
+    assert "and 22 more" in message
+
+
+def test_the_shells_list_of_one_split_lacks_the_shards_of_that_split_alone(incomplete):
+    write_shards(incomplete, numbered_images(20), (20,), split="test")
+    message = refused(*incomplete.glob("train-*"))
+    assert "1 of the 5 shards" in message
+    assert "train-00001-of-00003.tfrecord" in message
+
+
+def test_some_of_the_shards_of_an_incomplete_folder_can_be_chosen(incomplete):
+    first, last = (incomplete / f"train-{number:05}-of-00003.tfrecord" for number in (0, 2))
+    assert find([str(first)]).count == 40  # by name
+    last.unlink()
+    advised = refused(first).rpartition(": ")[2]  # by the pattern of the message: it is all that is there
+    assert find(shlex.split(advised)).count == 40
+
+
+def test_a_link_to_a_shard_that_is_gone_is_a_missing_shard(incomplete):
+    (incomplete / "train-00001-of-00003.tfrecord").symlink_to(incomplete / "gone")
+    assert "2 of the 4 shards in its manifest are missing" in refused(incomplete)
+
+
+def test_files_that_are_no_shards_of_the_folder_are_passed_over(shard_folder):
+    expected = find([str(shard_folder)])
+    for name in ("._train-00000-of-00003.tfrecord", "train-00000-of-00003.tfrecord.part", "a.tfrecord.gz"):
+        (shard_folder / name).write_bytes(b"x")
+    assert find([str(shard_folder)]) == find([f"{shard_folder}/*.tfrecord"]) == expected
+
+
+def test_an_unfinished_stage_1_is_said_to_be_so(tmp_path):
+    (tmp_path / ".unfinished").mkdir()
+    assert "Stage 1 has not finished there" in refused(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["a [2021] copy", "what? *", "~", b"caf\xe9"])
+def test_of_a_pattern_the_part_that_is_a_folder_is_taken_as_it_is_written(shard_folder, name):
+    place = shard_folder.rename(shard_folder.with_name(os.fsdecode(name)))
+    write_shards(place.with_name("a 2 copy"), numbered_images(10, 8), (10,))  # what the brackets would match
+    expected = find(map(str, place.glob("*.tfrecord")))
+    for pattern in ("", "/", "/*.tfrecord", "/[tv]*-0000?-*"):
+        assert find([f"{place}{pattern}"]) == expected
+
+
+def test_patterns_reach_folders_and_the_home_of_the_user(shard_folder, monkeypatch):
+    expected = find([str(shard_folder)])
+    monkeypatch.setenv("HOME", str(shard_folder.parent))
+    for pattern in (
+        "~/data",
+        "~/data/*.tfrecord",
+        f"{shard_folder.parent}/d?ta",
+        f"{shard_folder.parent}/**/*.tfrecord",
+    ):
+        assert find([pattern]) == expected
+
+
+def test_a_path_that_the_disk_refuses_is_one_message(tmp_path):
+    assert "File name too long" in refused(tmp_path / ("a" * 300))
+
+
+def test_a_manifest_may_begin_with_a_byte_order_mark(shard_folder):
+    expected = find([str(shard_folder)])
+    path = shard_folder / "manifest.json"
+    path.write_text("\ufeff" + path.read_text(), encoding="utf-8")
+    assert find([str(shard_folder)]) == expected
 
 
 def test_something_else_than_a_shard_is_refused(shard_folder):

@@ -31,7 +31,6 @@ HERE = tf.distribute.get_strategy()
         (OSError(errno.EPIPE, "Broken pipe"), 1, "^Broken pipe. Correct that"),
         (OSError("a library's own words"), 1, "^a library's own words. "),
         (OSError(errno.ENOSPC, "No space left on device", "history.csv"), 1, "history.csv: No space left on device"),
-        (tf.errors.DataLossError(None, None, "corrupted record at 12"), 1, "preprocess.verify"),
         (tf.errors.UnavailableError(None, None, "Collective ops is aborted"), 2, "Another host is gone"),
     ],
 )
