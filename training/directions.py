@@ -18,7 +18,7 @@ from training.data.shards import find as find_shards
 from training.explore import directions as found
 from training.explore import rescoring
 from training.explore.directions import Directions
-from training.options import SEED, Number, check_writable, run_option, shards_options
+from training.options import SEED, Number, check_writable, features_dir_option, run_option, shards_options
 from training.quiet import startup_messages_hidden
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ SHOWN = 12
 @click.command(cls=Command)
 @run_option
 @shards_options
+@features_dir_option
 @click.option("--count", type=click.IntRange(min=1000), default=40_000, help="Faces to score.")
 @click.option("--seed", type=SEED, default=1, help="Seed of these faces.")
 @click.option(
@@ -60,6 +61,7 @@ def main(
     folder: Path,
     shards: tuple[str, ...],
     more_shards: tuple[str, ...],
+    features_dir: Path | None,
     count: int,
     seed: int,
     strength: float,
@@ -73,7 +75,7 @@ def main(
     as directions.csv and directions.png, into the run's folder. training.sample --edit and --strip use them.
     """
     config, path = configs.load_with_generator(folder)
-    photos = None if is_factorised else find_shards([*shards, *more_shards] or ["data"])
+    photos = None if is_factorised else find_shards([*shards, *more_shards] or ["data"], features_dir)
     if photos:
         configs.check_image_shape(config, photos.image_shape)
     for name in (found.FILE_NAME, *JUDGEMENT):
@@ -159,7 +161,7 @@ def judge(
     seed: int,
     strength: float,
 ) -> rescoring.Rescoring:
-    """Return what the judge in the folder of the shards says of the directions.
+    """Return what the judge of these shards says of the directions.
 
     Raises:
         UsageError: there is none, or it knows the photos that the run was trained on.

@@ -57,6 +57,7 @@ def main(
     more_shards: tuple[str, ...],
     features: str,
     inception_file: Path | None,
+    features_dir: Path | None,
     count: int,
     seed: int,
     metrics: str,
@@ -80,7 +81,7 @@ def main(
     check_writable(out)
     if neighbours:
         check_writable(neighbours, "choose another path for --neighbours")
-    photos = split_photos(find([*shards, *more_shards] or ["data"]), config)
+    photos = split_photos(find([*shards, *more_shards] or ["data"], features_dir), config)
     check_condition(photos[TRAIN], config.condition)
 
     with startup_messages_hidden():
@@ -175,7 +176,7 @@ def above(name: str) -> str:
 
 
 def open_judge(shards: ShardSet, config: Config) -> Callable[[np.ndarray], np.ndarray] | None:
-    """Return what the judge in the folder of the shards answers for the run's conditions; None, and a hint, without."""
+    """Return what the judge of these shards answers for the run's conditions; None, and a hint, without."""
     from training.metrics import attributes
 
     try:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
+from pathlib import Path
+from tempfile import TemporaryFile
+
 import click
 from click import UsageError
 
@@ -29,13 +33,21 @@ MAX_CHECKED = 20_000
     help="Train on the valid and test photos instead: a judge of generators that were trained on the others. "
     "training.evaluate asks it about the faces of a run with --condition.",
 )
-def main(shards: tuple[str, ...], more_shards: tuple[str, ...], kimg: float, seed: int, judge: bool) -> None:
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder to write to; name it to other commands by --features-dir.  "
+    "[default: features/ in the folder of the shards]",
+)
+def main(
+    shards: tuple[str, ...], more_shards: tuple[str, ...], kimg: float, seed: int, judge: bool, out: Path | None
+) -> None:
     """Train a network that recognises the attributes of faces: the feature space of python -m training.evaluate.
 
-    Writes attributes.keras and attributes.json (or judge.keras and judge.json) to features/ in the folder of shards.
+    Writes attributes.keras and attributes.json, or judge.keras and judge.json.
     The shards need attributes: preprocess.run takes them from CelebA's list.
     """
-    found = find([*shards, *more_shards] or ["data"])
+    found = find([*shards, *more_shards] or ["data"], out)
     train_on = {"valid", "test"} if judge else {"train"}
     train_shards = found.only(train_on)
     if not train_shards.count:
@@ -50,9 +62,10 @@ def main(shards: tuple[str, ...], more_shards: tuple[str, ...], kimg: float, see
         import tensorflow as tf
 
         from training.loop.failures import file_errors_reported
-        from training.metrics import attributes, space
+        from training.metrics import attributes
 
         names = attribute_names(found)
+        check_writable(found.features_dir)
         tf.zeros(())
     print(f"{len(names)} attributes of {train_shards.count:,} photos; training on {kimg:g} thousand.", flush=True)
     if checked_on is None:
@@ -67,12 +80,24 @@ def main(shards: tuple[str, ...], more_shards: tuple[str, ...], kimg: float, see
             log=lambda line: print(line, flush=True),
             shift=attributes.SHIFT if judge else 0.0,
         )
-        attributes.save(space.features_dir(found), model, card, attributes.JUDGE if judge else attributes.NAME)
+        attributes.save(found.features_dir, model, card, attributes.JUDGE if judge else attributes.NAME)
     print(
         f"Accuracy {card.accuracy:.1%} on the {checked.count:,} {card.checked_on} photos, the mean over attributes; "
         f"majority-class baseline {card.commonest:.1%}."
     )
-    print(f"Saved in {space.features_dir(found)}.")
+    print(f"Saved in {found.features_dir}.")
+    if out:
+        print(f"Other commands find it by: --features-dir {shlex.quote(str(out))}")
+
+
+def check_writable(folder: Path) -> None:
+    """Raise UsageError where nothing can be written into a folder: before the minutes of training."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be written ({error.strerror}). Choose another folder with --out.") from None
 
 
 def validation_shards(shards: ShardSet) -> tuple[ShardSet, str | None]:

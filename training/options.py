@@ -171,8 +171,17 @@ def check_writable(out: Path, instead: str = "choose another --out") -> None:
         raise click.UsageError(f"{out} cannot be written ({error.strerror}): {instead}.") from None
 
 
+features_dir_option = click.option(
+    "--features-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of the networks of training.features, of Inception and of photos' features.  "
+    "[default: features/ in the folder of the shards]",
+)
+
+
 def feature_options(command: Callable) -> Callable:
     """Add the options that choose a feature space."""
+    command = features_dir_option(command)
     command = click.option(
         "--inception",
         "inception_file",

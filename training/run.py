@@ -128,6 +128,7 @@ def main(
     out: Path | None,
     features: str,
     inception_file: Path | None,
+    features_dir: Path | None,
     strategy: str,
     logical_devices: int | None,
     deterministic: bool,
@@ -141,7 +142,8 @@ def main(
     If training is unstable, try --clip-norm 1, or half of --lr-g and --lr-d.
     """
     # 1. What the command line and the shards ask for, checked before TensorFlow is imported.
-    train_shards, held_out = resolve.split_shards(find([*shards, *more_shards] or ["data"]), train_on, limit)
+    photos = find([*shards, *more_shards] or ["data"], features_dir)
+    train_shards, held_out = resolve.split_shards(photos, train_on, limit)
     overrides = {name: options.pop(name) for name in METHOD_OPTIONS}
     overrides = {name: value for name, value in overrides.items() if value is not None}
     method = replace(PRESETS[preset], **overrides)

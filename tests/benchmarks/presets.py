@@ -1,14 +1,14 @@
 """Every preset from scratch for the same time on two cores, scored alike. Prints the table of docs/presets.md.
 
 python tests/benchmarks/presets.py --shards data/*.tfrecord [--presets classic,lite] [--minutes 5,10,20] [--seed 0]
-    [--change "--batch-size 128"] [--change --no-flip]
+    [--change "--batch-size 128"] [--change --no-flip] [--features-dir FOLDER]
 
 The clock is CPU time: 20 minutes on two cores are 40 CPU minutes of the training's process, from its start, imports
 and compilation included, to the signal that lets it save and end. So what else runs on the machine does not enter, but
 for the caches that it takes.
 
 The presets are trained one after the other on the train- shards, and scored against as many training and held-out
-photos in the feature space `attributes`, which is learnt first where it is not beside the shards. With several
+photos in the feature space `attributes`, which is learnt first where it is not there. With several
 --minutes a run is scored at each of them, and curve.png shows the Frechet distance over minutes and over images; each
 stop costs the run the start of a process, about 10 CPU seconds. Whatever ends this, the same command goes on where it
 was: beside the runs the folder keeps the CPU time that each has taken, and the scores, PRESET.scores.json. With more
@@ -41,7 +41,7 @@ from measure import python, table
 from system.files import write_text
 from training.data.shards import find
 from training.loop.machine import this_machine
-from training.options import shards_options
+from training.options import features_dir_option, shards_options
 
 CORES = 2
 PHOTOS = ("train", "held_out")  # columns of an evaluation that faces are scored in
@@ -184,12 +184,13 @@ def train(run: Run, shards: tuple[str, ...], seed: int, budget: float) -> None:
     spend(command, log, budget - before, lambda taken: write_text(run.clock, f"{before + taken:.2f}\n"))
 
 
-def score(run: Run, shards: tuple[str, ...], minutes: float) -> None:
+def score(run: Run, shards: tuple[str, ...], features_dir: Path, minutes: float) -> None:
     """Score a run's generator, keep the scores and draw its grid; nothing where it was scored then."""
     before = run.scored()
     if minutes in [scored.minutes for scored in before]:
         return
-    python("-m", "training.evaluate", "--run", run.folder, "--features", "attributes", "--shards", *shards)
+    space = ("--features", "attributes", "--features-dir", features_dir)
+    python("-m", "training.evaluate", "--run", run.folder, *space, "--shards", *shards)
     images = 1000 * json.loads((run.folder / "stats.jsonl").read_text().splitlines()[-1])["kimg"]
     evaluation = json.loads((run.folder / "evaluation.json").read_text())
     now = Scored(minutes, run.spent(), images, evaluation["scores"], evaluation["features"]["digest"])
@@ -200,11 +201,11 @@ def score(run: Run, shards: tuple[str, ...], minutes: float) -> None:
         python("-m", "training.sample", "--run", run.folder, "--count", count, "--seed", 0, "--out", picture)
 
 
-def learn_features(shards: tuple[str, ...]) -> str:
+def learn_features(shards: tuple[str, ...], features_dir: Path) -> str:
     """Learn the feature space where it was not before; return its digest."""
-    card = find(shards).shards[0].path.parent / "features" / "attributes.json"
+    card = features_dir / "attributes.json"
     if not card.exists():
-        python("-m", "training.features", "--shards", *shards)
+        python("-m", "training.features", "--out", features_dir, "--shards", *shards)
     return json.loads(card.read_text())["digest"]
 
 
@@ -279,6 +280,7 @@ def draw_curve(runs: list[Run], path: Path) -> None:
 
 @click.command()
 @shards_options
+@features_dir_option
 @click.option("--presets", default="classic,dcgan,wgan-gp,sngan,lite", help="Which, in this order.")
 @click.option("--change", "changes", multiple=True, metavar="OPTIONS", help="Of a preset: --batch-size 128, say.")
 @click.option(
@@ -289,6 +291,7 @@ def draw_curve(runs: list[Run], path: Path) -> None:
 def main(
     shards: tuple[str, ...],
     more_shards: tuple[str, ...],
+    features_dir: Path | None,
     presets: str,
     changes: tuple[str, ...],
     minutes: list[float],
@@ -302,10 +305,10 @@ def main(
     methods = [f"{preset} {change}" for preset in presets.split(",") for change in ("", *changes)]
     runs = [Run(out, " ".join(method.split())) for method in methods]
     out.mkdir(parents=True, exist_ok=True)
-    photos = find(shards).only({"train"}).fingerprint
+    photos = find(shards, features_dir)
     for run in runs:
-        check(run, seed, photos, minutes[-1])
-    features = learn_features(shards)
+        check(run, seed, photos.only({"train"}).fingerprint, minutes[-1])
+    features = learn_features(shards, photos.features_dir)
     for run in runs:
         check_features(run, features)
     for run in runs:
@@ -313,7 +316,7 @@ def main(
             if run.spent() <= CORES * 60 * until + GRACE:  # else it is older than that
                 print(f"{run.method}, {until:g} minutes ...", flush=True)
                 train(run, shards, seed, CORES * 60 * until)
-                score(run, shards, until)
+                score(run, shards, photos.features_dir, until)
     text = lay_out(runs, minutes, seed)
     write_text(out / "table.md", text)
     draw_curve(runs, out / "curve.png")

@@ -194,10 +194,11 @@ def test_without_a_judge_directions_are_found_and_the_command_is_named(place, tm
     for name in ("generator.keras", "config.json"):
         (run / name).write_bytes((place / "run" / name).read_bytes())
     (run / "directions.csv").write_text("of the directions before")
-    shutil.copytree(place / "data", tmp_path / "data", ignore=shutil.ignore_patterns("judge.*"))
-    said = find.succeeds("--run", run, "--shards", tmp_path / "data", "--count", 1000)
+    shutil.copytree(place / "data/features", tmp_path / "networks", ignore=shutil.ignore_patterns("judge.*"))
+    named = ("--shards", place / "data", "--features-dir", tmp_path / "networks")
+    said = find.succeeds("--run", run, *named, "--count", 1000)
     assert "No judge says what else changes" in said
-    assert "training.features --judge" in said
+    assert f"training.features --judge --shards {place / 'data'} --out {tmp_path / 'networks'}" in said
     assert directions.load(run).names == ("Bright", "Striped")
     assert not (run / "directions.csv").exists()
 

@@ -11,6 +11,8 @@ from click import UsageError
 from PIL import Image
 
 from tests.command import Command
+from tests.training.runs import SMALL
+from tests.training.runs import run as train
 from tests.training.shards_by_tensorflow import numbered_images, write_shards
 from training import config as configs
 from training.config import Config
@@ -165,6 +167,16 @@ def test_the_judge_is_another_feature_space(place, evaluated, tmp_path):
     assert scores["train"]["frechet"] != pytest.approx(before["train"]["frechet"], rel=1e-3)
     with pytest.raises(UsageError, match="knows the photos"):
         attributes.load(photos.only({"valid"}), attributes.JUDGE)
+
+
+def test_every_command_opens_the_feature_space_in_the_folder_that_is_named(place, tmp_path):
+    shutil.copytree(place / "data", tmp_path / "data", ignore=shutil.ignore_patterns("features"))
+    shutil.copytree(place / "data/features", tmp_path / "kept", ignore=shutil.ignore_patterns("*.npz"))
+    named = ("--shards", tmp_path / "data", "--features-dir", tmp_path / "kept")
+    evaluate.succeeds("--run", place / "run", *named, "--metrics", "frechet", "--out", tmp_path / "scores.json")
+    train.succeeds(*named, *SMALL, "--kimg", 0.01, "--metrics", "frechet", "--out", tmp_path / "run")
+    assert len(list((tmp_path / "kept").glob("*.npz"))) == 2  # of the train and the valid photos
+    assert not (tmp_path / "data/features").exists()
 
 
 def test_a_damaged_network_of_attributes_is_one_message(place, tmp_path):

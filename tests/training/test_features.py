@@ -15,6 +15,7 @@ from training.data.pipeline import read_attributes, read_images
 from training.data.shards import attribute_names, find
 from training.features import main
 from training.metrics import attributes
+from training.metrics.space import features_of_photos
 
 learn = Command(main)
 
@@ -131,6 +132,33 @@ def shards_with_attributes(folder, images, labels):
     manifest = {"image": {"shape": images.shape[1:]}, "attribute_names": ["Bright", "Sky"], "shards": [entry]}
     (folder / "manifest.json").write_text(json.dumps(manifest))
     return find([str(folder)])
+
+
+@pytest.fixture
+def read_only(drawn, tmp_path):
+    """The same shards in a folder that takes no folder of features, as those of a read-only disk."""
+    shutil.copytree(drawn, tmp_path / "data", ignore=shutil.ignore_patterns("features"))
+    (tmp_path / "data/features").write_text("a file in the way")
+    return tmp_path / "data"
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_learnt(read_only):
+    said = learn.is_refused("--shards", read_only, "--kimg", 0.2)
+    assert f"{read_only / 'features'} cannot be written" in said
+    assert "--out" in said
+    assert "of 10: loss" not in said
+
+
+def test_features_are_kept_in_the_folder_that_is_named(read_only, tmp_path):
+    place = tmp_path / "my networks" / "64"
+    shards = find([str(read_only)], place)
+    with pytest.raises(UsageError, match=rf"training\.features --shards {read_only} --out '{place}'"):
+        attributes.load(shards)
+    assert f"--features-dir '{place}'" in learn.succeeds("--shards", read_only, "--kimg", 0.2, "--out", place)
+    space, card = attributes.load(shards)
+    assert card.kimg == 0.2
+    features_of_photos(shards.only({"valid"}), np.arange(5), space)
+    assert sorted(path.suffix for path in place.iterdir()) == [".json", ".keras", ".npz"]
 
 
 def test_without_held_out_photos_it_says_so(tmp_path):

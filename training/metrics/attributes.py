@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -24,7 +25,7 @@ from system.files import write_text
 from training.data.pipeline import read_attributes, read_images
 from training.data.shards import ShardSet, attribute_names, origin
 from training.keras_file import write_model
-from training.metrics.space import FeatureSpace, features_dir
+from training.metrics.space import FeatureSpace
 
 NAME = "attributes"
 JUDGE = "judge"
@@ -189,14 +190,14 @@ def digest(model: keras.Model) -> str:
 
 def save(folder: Path, model: keras.Model, card: Card, name: str = NAME) -> None:
     """Write NAME.keras and NAME.json into `folder`."""
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     # Without the optimizer, two thirds of the file.
     write_model(folder / f"{name}.keras", keras.Model(model.input, model.output))
     write_text(folder / f"{name}.json", json.dumps(asdict(card), indent=1) + "\n")
 
 
 def load(shards: ShardSet, name: str = NAME) -> tuple[FeatureSpace, Card]:
-    """Return the feature space of a network in the folder of the shards, `NAME` or `JUDGE`, and how it was trained.
+    """Return the feature space of a network in `shards.features_dir`, `NAME` or `JUDGE`, and how it was trained.
 
     Raises:
         UsageError: there is none, it is not for images of this shape, or it is the judge and these, the photos of the
@@ -207,19 +208,23 @@ def load(shards: ShardSet, name: str = NAME) -> tuple[FeatureSpace, Card]:
 
 
 def load_network(shards: ShardSet, name: str = NAME) -> tuple[keras.Model, Card]:
-    """Return a network in the folder of the shards, `NAME` or `JUDGE`, and how it was trained.
+    """Return a network in `shards.features_dir`, `NAME` or `JUDGE`, and how it was trained.
 
     Raises:
         UsageError: there is none, or it is not for images of this shape.
     """
-    folder = features_dir(shards)
+    folder, photos = shards.features_dir, shards.shards[0].path.parent
     option = " --judge" if name == JUDGE else ""
-    how = f"Train it once, in minutes: python -m training.features{option} --shards {folder.parent}"
+    how = f"Train it once, in minutes: python -m training.features{option} --shards {shlex.quote(str(photos))}"
+    if shards.chosen_features_dir:
+        how += f" --out {shlex.quote(str(folder))}"
     try:
         card = Card(**json.loads((folder / f"{name}.json").read_text()))
         model = keras.saving.load_model(folder / f"{name}.keras", compile=False)
     except FileNotFoundError:
-        raise UsageError(f"{_TITLES[name]} is not in {folder} yet. {how}") from None
+        raise UsageError(
+            f"{_TITLES[name]} is not in {folder} yet. {how}\nIf it is in another folder: --features-dir FOLDER"
+        ) from None
     except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
         raise UsageError(f"{folder / name}.keras or .json cannot be read ({error}). {how}") from None
     if digest(model) != card.digest:
@@ -227,7 +232,7 @@ def load_network(shards: ShardSet, name: str = NAME) -> tuple[keras.Model, Card]
     changed = [key for key, value in origin(shards).items() if getattr(card, key) != value]
     if changed:
         raise UsageError(
-            f"{folder / name}.keras was trained on other photos than {folder.parent} now holds "
+            f"{folder / name}.keras was trained on other photos than {photos} now holds "
             f"(another {', another '.join(changed)}): what it says of these would mean nothing. {how}"
         )
     return model, card

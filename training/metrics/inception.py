@@ -25,7 +25,7 @@ from google.protobuf.message import DecodeError
 
 from system.files import replacing
 from training.data.shards import ShardSet
-from training.metrics.space import FeatureSpace, features_dir, progress
+from training.metrics.space import FeatureSpace, progress
 
 NAME = "inception"
 URL = "https://download.tensorflow.org/models/image/imagenet/inception-2015-12-05.tgz"
@@ -41,14 +41,14 @@ DOWNLOAD_SECONDS = 1_200  # 89 MB at 74 kB/s
 
 
 def load(shards: ShardSet, file: Path | None) -> FeatureSpace:
-    """Return the space of the graph in `file`; without one, of that in the folder of the shards, downloaded if missing.
+    """Return the space of the graph in `file`; without one, of that in the folder of features, downloaded if missing.
 
     Raises:
         UsageError: the file cannot be read or holds another graph.
         ClickException: there is no file and it cannot be downloaded.
     """
     if file is None:
-        file = features_dir(shards) / FILE
+        file = shards.features_dir / FILE
         if not file.exists():
             _fetch(file, shards.image_shape)
     content = read_graph(file)
@@ -113,7 +113,7 @@ def _fetch(path: Path, image_shape: tuple[int, int, int]) -> None:
     """Write the published graph to `path`, whole and checked, or raise ClickException."""
     print(f"Fetching {URL} (89 MB) once, to {path}.", flush=True)
     try:
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=path.parent) as place:
             archive = Path(place) / "inception.tgz"
             _download(URL, archive)
@@ -123,7 +123,8 @@ def _fetch(path: Path, image_shape: tuple[int, int, int]) -> None:
             partial.write_bytes(content)
     except (OSError, HTTPException) as error:  # urllib's own errors are OSErrors
         raise ClickException(
-            f"The Inception graph cannot be downloaded ({str(error).strip()}). {how_to_get()}"
+            f"The Inception graph cannot be downloaded to {path.parent} ({str(error).strip()}). {how_to_get()}\n"
+            "To keep it in another folder, use --features-dir."
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""Images to features; the features of real photos are cached in the folder of their shards."""
+"""Images to features; the features of real photos are cached in a folder, by default beside their shards."""
 
 from __future__ import annotations
 
@@ -43,15 +43,10 @@ class FeatureSpace:
         return np.concatenate(parts)
 
 
-def features_dir(shards: ShardSet) -> Path:
-    """Return the folder of features: in the folder of the first shard."""
-    return shards.shards[0].path.parent / "features"
-
-
 def features_of_photos(shards: ShardSet, rows: np.ndarray, space: FeatureSpace) -> np.ndarray:
     """Return the features of these photos, by their index in the order of the shards: float32 [len(rows), width].
 
-    They are computed once and cached as features/SPACE-COUNT-of-PHOTOS-ROWS.npz, ROWS being a checksum, and again where
+    They are computed once and cached as SPACE-COUNT-of-PHOTOS-ROWS.npz, ROWS being a checksum, and again where
     the space has changed. Where the file cannot be written they are computed every time.
 
     Args:
@@ -60,18 +55,21 @@ def features_of_photos(shards: ShardSet, rows: np.ndarray, space: FeatureSpace) 
         space: what computes them.
     """
     checksum = f"{zlib.crc32(rows.tobytes()):08x}"
-    path = features_dir(shards) / f"{space.name}-{len(rows)}-of-{shards.fingerprint}-{checksum}.npz"
+    path = shards.features_dir / f"{space.name}-{len(rows)}-of-{shards.fingerprint}-{checksum}.npz"
     cached = _read(path, rows, space.digest)
     if cached is not None:
         return cached
     with progress(len(rows), "Features of photos") as bar:
         features = np.concatenate([space.features(images, bar.update) for images in _by_shard(shards, rows)])
     try:
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as partial, partial.open("wb") as file:
             np.savez(file, rows=rows, space=space.digest, features=features)
     except OSError as error:
-        print(f"{path} cannot be written ({error.strerror}): these features are computed every time.")
+        print(
+            f"{path} cannot be written ({error.strerror}): these features are computed every time. "
+            "To keep them elsewhere, use --features-dir."
+        )
     return features
 
 

@@ -86,4 +86,4 @@ def test_features_of_shards_in_several_folders_lie_beside_the_first(tmp_path):
     for name in ("first", "second"):
         write_shards(tmp_path / name, numbered_images(10), (10,))
     both = find([str(tmp_path / "first"), str(tmp_path / "second")])
-    assert spaces.features_dir(both) == both.shards[0].path.parent / "features" == tmp_path / "first" / "features"
+    assert both.features_dir == both.shards[0].path.parent / "features" == tmp_path / "first" / "features"
