@@ -8,8 +8,7 @@ import pytest
 import tensorflow as tf
 
 from tests.training.arrays import in_float64, random
-from training.models.networks import FAMILIES, dcgan, lite, r3gan, sngan
-from training.models.networks.layers import SpectralConv2D
+from training.models.networks import FAMILIES, dcgan, lite, r3gan
 
 PAPERS = ("dcgan", "wgan_gp", "sngan", "r3gan", "lite")
 
@@ -37,22 +36,6 @@ def bfloat16():
 
 
 @pytest.mark.parametrize("name", PAPERS)
-def test_middle_grey_is_zero_inside(name):
-    """The papers' pixels are [-1, 1]: at the start every bias is 0, so 0 stays 0 all the way."""
-    generator, discriminator = small(name)
-    np.testing.assert_array_equal(generator(np.zeros((1, 10))), 0.5)
-    np.testing.assert_array_equal(discriminator([np.full((1, 8, 8, 1), 0.5)]), 0)
-
-
-@pytest.mark.parametrize("name", PAPERS)
-def test_black_and_white_are_minus_one_and_one_inside(name):
-    _, discriminator = small(name)
-    inside = keras.Model(discriminator.inputs, discriminator.layers[1].output)
-    np.testing.assert_array_equal(inside([np.array([0.0, 1.0]).reshape(2, 1, 1, 1) * np.ones((1, 8, 8, 1))])[0], -1)
-    np.testing.assert_array_equal(inside([np.ones((1, 8, 8, 1))]), 1)
-
-
-@pytest.mark.parametrize("name", PAPERS)
 def test_a_saved_generator_needs_keras_alone(name, tmp_path):
     generator, _ = small(name)
     assert {type(layer).__module__.partition(".")[0] for layer in generator.layers} == {"keras"}
@@ -60,15 +43,6 @@ def test_a_saved_generator_needs_keras_alone(name, tmp_path):
     z = random(2, 10)
     loaded = keras.saving.load_model(tmp_path / "generator.keras")
     np.testing.assert_allclose(loaded(z), generator(z), atol=1e-5)
-
-
-@pytest.mark.parametrize("name", PAPERS)
-def test_a_saved_discriminator_loads(name, tmp_path):
-    _, discriminator = small(name)
-    discriminator.save(tmp_path / "discriminator.keras")
-    images = random(2, 8, 8, 1)
-    loaded = keras.saving.load_model(tmp_path / "discriminator.keras")
-    np.testing.assert_allclose(loaded([images]), discriminator([images]), atol=1e-5)
 
 
 @pytest.mark.parametrize("name", PAPERS)
@@ -130,16 +104,6 @@ def test_a_gradient_penalty_has_the_right_gradient(name):
     assert along == pytest.approx(expected, rel=2e-3)
 
 
-def test_dcgan_is_four_strided_convolutions_each_way():
-    generator, discriminator = dcgan.generator((64, 64, 1), 100), dcgan.discriminator((64, 64, 1))
-    kinds = [type(layer).__name__ for layer in generator.layers[1:]]
-    block = ["Conv2DTranspose", "BatchNormalization", "ReLU"]
-    assert kinds == ["Dense", "Reshape", *block[1:], *block * 3, "Conv2DTranspose", "Rescaling"]
-    for layer in generator.layers + discriminator.layers:
-        if isinstance(layer, (keras.layers.Conv2D, keras.layers.Conv2DTranspose)):
-            assert (layer.kernel_size, layer.strides) == ((4, 4), (2, 2))
-
-
 def test_dcgan_starts_as_in_the_paper():
     for network in (dcgan.generator((64, 64, 1), 100), dcgan.discriminator((64, 64, 1))):
         for layer in network.layers:
@@ -177,36 +141,11 @@ def test_the_critic_of_wgan_gp_starts_as_he_et_al():
             assert np.std(kernel) == pytest.approx((2 / fan_in) ** 0.5, rel=0.1)
 
 
-def test_the_logit_of_sngan_is_of_the_sum_over_the_map():
-    discriminator = sngan.discriminator((16, 16, 1))
-    relu = [layer for layer in discriminator.layers if isinstance(layer, keras.layers.ReLU)][-1]
-    last = [layer for layer in discriminator.layers if isinstance(layer, SpectralConv2D)][-1]
-    images = random(3, 16, 16, 1)
-    maps = keras.Model(discriminator.inputs, relu.output)([images]).numpy()
-    kernel = last.kernel.numpy()[0, 0]  # one column: its singular value is its length
-    expected = maps.sum((1, 2)) @ (kernel / np.linalg.norm(kernel))
-    np.testing.assert_allclose(discriminator([images]), expected, rtol=1e-4, atol=1e-6)
-
-
 @pytest.mark.parametrize(
     ("size", "widths"), [(8, [768] * 2), (64, [768] * 4 + [384]), (256, [768] * 4 + [384, 192, 96])]
 )
 def test_r3gan_is_768_wide_up_to_32_pixels(size, widths):
     assert r3gan._widths((size, size, 3), 1.0) == widths
-
-
-def kernels(network):
-    """Shapes of all kernels that are trained, first to last."""
-    return [tuple(v.shape) for v in network.trainable_variables if len(v.shape) == 4]
-
-
-def test_the_discriminator_of_r3gan_mirrors_the_generator():
-    widths = [64, 64, 32]
-    generator, discriminator = r3gan._generator(widths, 3, 10), r3gan._discriminator(widths, (16, 16, 3))
-    turned = [(*size, outputs, inputs) for *size, inputs, outputs in reversed(kernels(generator))]
-    ungrouped = [shape for shape in kernels(discriminator) if shape[0] == 1]
-    assert ungrouped == [shape for shape in turned if shape[0] == 1]
-    assert trainable(generator) - 10 * 64 == trainable(discriminator) - 64
 
 
 def test_r3gan_starts_with_every_block_as_its_shortcut():

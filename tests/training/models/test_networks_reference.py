@@ -184,10 +184,3 @@ def test_both_networks_refuse_a_shape_that_they_cannot_build(source):
             source.generator(shape, LATENT)
         with pytest.raises(ValueError, match="square images"):
             source.discriminator(shape)
-
-
-@pytest.mark.parametrize("source", FAMILIES.values(), ids=FAMILIES)
-def test_the_width_of_the_source_is_one(source):
-    shape = (8, 8, 1)
-    assert source.generator(shape, LATENT).count_params() == source.generator(shape, LATENT, 1.0).count_params()
-    assert source.discriminator(shape).count_params() == source.discriminator(shape, 1.0).count_params()
