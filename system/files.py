@@ -39,8 +39,9 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield partial
         publish(partial, path)
-    except OSError as error:  # that of a full disk names no file
-        error.filename = str(path) if error.filename in (None, str(partial)) else error.filename
+    except OSError as error:
+        if error.errno and error.filename in (None, str(partial)):  # a full disk names no file
+            error.filename = str(path)
         raise
     finally:
         partial.unlink(missing_ok=True)

@@ -142,7 +142,7 @@ def test_a_disk_that_is_full_in_the_end_is_one_message(tmp_path, form):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert result.exit_code == 1
-    assert re.search(rf"Error: .*{NAMES[form]}.*: File too large. Make room", result.output)
+    assert re.fullmatch(r"Error: \S+: File too large. Make room there, .* command again.\n", result.output)
     assert sorted((tmp_path / "run").iterdir()) == before
 
 
