@@ -56,10 +56,14 @@ train: shards ## Train PRESET=classic for EPOCHS=20 on the shards; resumes where
 test: test-ready ## Run every test
 	@$(RUNNER) -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
+# Prettier formats the page's scripts and styles; it comes from npm.
+PRETTIER := npx --yes prettier@3.10.1 --print-width 120 explore/page/*.js explore/page/*.css
+
 lint: test-ready ## Check style, and who imports whom
 	@$(RUNNER) -m ruff check .
 	@$(RUNNER) -m ruff format --check .
 	@$(RUNNER) -c 'from importlinter.cli import lint_imports_command; lint_imports_command()' --no-cache --no-logo
+	@if command -v npx > /dev/null; then $(PRETTIER) --check; else echo "No npx here: the page's format is not checked."; fi
 
 # Tests of full disks and of a command's first instants are left out: coverage writes files too.
 coverage: test-ready ## Run every test and list the statements and branches that none executes
@@ -80,7 +84,7 @@ clean: ## Remove .venv, the shards, what was learned from them, the stand-ins; p
 	  *-?????-of-?????.tfrecord manifest.json dataset_info.json features.json rejected.jsonl \
 	  features/attributes.keras features/attributes.json features/judge.keras features/judge.json features/*.npz)
 	rm -rf .venv .pytest_cache .ruff_cache
-	find system preprocess training tests -name __pycache__ -prune -exec rm -rf {} +
+	find system preprocess training explore tests -name __pycache__ -prune -exec rm -rf {} +
 
 # pip would only say that it finds no TensorFlow. An environment that does not work is made again where it is.
 PYTHONS := 3.11 3.12 3.13

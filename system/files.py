@@ -10,7 +10,9 @@ from contextlib import contextmanager
 from errno import EACCES, EBADF, EINVAL, EISDIR, ENOSYS, ENOTSUP, EPERM
 from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+from zipfile import ZipFile, ZipInfo
 
 PARTIAL = ".partial-*"
 """Pattern of the files that a killed process has left half written."""
@@ -45,6 +47,19 @@ def replacing(path: Path) -> Iterator[Path]:
         raise
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_by_zip(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder to write to; then replace `path` by a zip of its files.
+
+    It is not compressed, and dated as ZipInfo does it: the same bytes for the same files, whatever the clock says.
+    """
+    with TemporaryDirectory(prefix=".partial-", dir=path.parent) as folder:
+        yield Path(folder)
+        with replacing(path) as partial, ZipFile(partial, "w") as archive:
+            for file in sorted(filter(Path.is_file, Path(folder).iterdir())):
+                archive.writestr(ZipInfo(file.name), file.read_bytes())
 
 
 def publish(partial: Path, path: Path) -> None:

@@ -11,11 +11,11 @@ def quick_directions():
 
     That is enough for what small generators know.
     """
-    from training import directions
-    from training.explore import refining
+    from explore.directions import __main__ as command
+    from explore.directions import refining
 
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {"WIDTH": 64, "UPDATES": 300, "STEPS": 200}.items():
             patch.setattr(refining, name, value)
-        patch.setattr(directions, "JUDGED", 200)
+        patch.setattr(command, "RESCORED", 200)
         yield

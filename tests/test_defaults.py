@@ -5,13 +5,13 @@ import re
 import click
 import pytest
 
+from explore.sample import main as sample
 from preprocess.options import SizeType
 from preprocess.run import main as preprocess
 from training.evaluate import main as evaluate
 from training.features import main as features
 from training.options import SEED
 from training.run import main as train
-from training.sample import main as sample
 
 DEFAULTS = {
     preprocess: {"crop": "progan", "shard_images": 4096, "max_rejected": 0.01, "seed": 0, "size": 64, "color": "grey",

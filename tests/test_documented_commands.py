@@ -17,17 +17,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from explore.directions import directions
 from preprocess.sample_photos import main as sample_photos
 from tests.command import Command
 from tests.documents import DOCS, ENGLISH, ROOT, blocks, commands, name_of
-from training.explore import directions
 
 SHORT = {
     "preprocess.run": "--size 16 --max-rejected 0.5",
     "training.run": "--kimg 0.04 --batch-size 8 --width 0.1",
     "training.features": "--kimg 0.02",
-    "training.directions": "--count 1000",
-    "training.walk": "--fps 1",
+    "explore.directions": "--count 1000",
+    "explore.walk": "--fps 1",
 }
 # What does not run here: it sets up another environment or needs other machines; `make` is tested in test_makefile.py.
 ELSEWHERE = ("pip install", "python3 -m venv", "python -m dask", "export TF_CONFIG", "make ")
@@ -83,6 +83,8 @@ def expanded(place, word):
 
 
 def give(module, arguments):
+    if hasattr(importlib.import_module(module), "__path__"):  # a package, of which `python -m` runs __main__
+        module += ".__main__"
     Command(importlib.import_module(module).main).succeeds(*arguments, *shlex.split(SHORT.get(module, "")))
 
 

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from explore.directions import directions
+from explore.page import build
+from explore.page.layers import describe
+from explore.sample import main as sample
 from tests.command import Command
 from tests.documents import DOCS, MODEL, text_of
-from tests.training.by_the_page import apart, drawn
+from tests.explore.by_the_page import apart, drawn
 from training import draw
-from training.explore import directions
-from training.explore.layers import describe
-from training.explore.page import build
-from training.sample import main as sample
 
 
 def test_the_generator_of_the_docs_draws_the_picture_of_the_docs(tmp_path):
@@ -36,7 +36,7 @@ def data():
 
 
 def test_the_page_of_the_docs_is_what_is_built_today_of_what_is_in_the_docs(data):
-    assert text_of(DOCS / "faces.html") == build(data["title"], data)
+    assert text_of(DOCS / "faces.html") == build.page(data["title"], data)
     assert (DOCS / "faces.html").stat().st_size < 3_000_000
     assert data["layers"] == describe(draw.load(MODEL / "generator.keras"))
     found = directions.load(MODEL)

@@ -1,8 +1,9 @@
-"""Faces from a generator and a seed: the z of a seed are the rows of an endless table, always the same."""
+"""Faces from a generator and a seed, and as a picture: the z of a seed are the rows of an endless table."""
 
 from __future__ import annotations
 
 import hashlib
+import math
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
@@ -12,10 +13,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 from click import UsageError
+from PIL import Image
 
+from system.files import replacing
 from training.config import Config
 from training.data import labels
-from training.grid import to_pixels
 from training.models.noise import Purpose, latent
 from training.models.precision import full_precision
 
@@ -118,3 +120,35 @@ def render(
         parts.append(to_pixels(generate(*inputs).numpy()))
         on_progress(len(parts[-1]))
     return np.concatenate(parts)
+
+
+def to_pixels(images: np.ndarray) -> np.ndarray:
+    """Convert float images in [0, 1] to uint8, rounded; values outside are clipped."""
+    return np.rint(np.clip(images, 0.0, 1.0) * 255.0).astype(np.uint8)
+
+
+def tile(images: np.ndarray) -> np.ndarray:
+    """Arrange images in the squarest grid, row by row; unused cells are black.
+
+    Args:
+        images: [count, height, width, channels], any dtype.
+
+    Returns:
+        [rows * height, columns * width, channels], of the same dtype.
+    """
+    count, height, width, channels = images.shape
+    columns = math.ceil(math.sqrt(count))
+    rows = math.ceil(count / columns)
+    cells = np.zeros((rows * columns, height, width, channels), images.dtype)
+    cells[:count] = images
+    return (
+        cells.reshape(rows, columns, height, width, channels)
+        .swapaxes(1, 2)
+        .reshape(rows * height, columns * width, channels)
+    )
+
+
+def write_png(path: Path, picture: np.ndarray) -> None:
+    """Write uint8 [height, width, 1 or 3] as a PNG."""
+    with replacing(path) as partial:
+        Image.fromarray(picture.squeeze(-1) if picture.shape[-1] == 1 else picture).save(partial, format="PNG")

@@ -17,7 +17,6 @@ from training import config as configs
 from training.command import Command
 from training.config import Config
 from training.data.shards import ShardSet, find
-from training.grid import tile, write_png
 from training.metrics import HELD_OUT, METRICS, TRAIN, Sample
 from training.options import SEED, Names, check_writable, feature_options, run_option, shards_options
 from training.quiet import startup_messages_hidden
@@ -120,7 +119,7 @@ def main(
         write_text(out, json.dumps(report, indent=2) + "\n")
         print(f"{out}: the same, as JSON.")
         if neighbours:
-            write_png(neighbours, pairs(faces[:PAIRS], photos[TRAIN], space))
+            draw.write_png(neighbours, pairs(faces[:PAIRS], photos[TRAIN], space))
             print(f"{neighbours}: {min(PAIRS, len(faces))} faces, each with its nearest training photo at its right.")
 
 
@@ -242,12 +241,13 @@ def pairs(faces: np.ndarray, photos: ShardSet, space: FeatureSpace) -> np.ndarra
         photos: the photos to search, all of them.
         space: the feature space of the distances.
     """
+    from training import draw
     from training.metrics.distances import nearest
     from training.metrics.space import features_of_photos, read_rows
 
     rows = nearest(space.features(faces), features_of_photos(photos, np.arange(photos.count), space))
     joined = np.concatenate([faces, read_rows(photos, rows)], axis=2)
-    return tile(np.pad(joined, ((0, 0), (2, 2), (2, 2), (0, 0))))  # black between pairs
+    return draw.tile(np.pad(joined, ((0, 0), (2, 2), (2, 2), (0, 0))))  # black between pairs
 
 
 if __name__ == "__main__":

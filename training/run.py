@@ -50,7 +50,7 @@ METHOD_OPTIONS = [field.name for field in fields(Preset)]
     default="",
     show_default="none",
     help="Attributes of the shards that faces are drawn by, separated by commas: Male,Smiling. Then see: "
-    "training.sample --set.",
+    "explore.sample --set.",
 )
 @click.option("--limit", type=click.IntRange(min=1), help="Train on the first N photos only.")
 @click.option(
@@ -251,7 +251,7 @@ def describe_results(folder: Path, metric_names: Sequence[str], has_held_out: bo
     if metric_names:
         photos = "held-out" if has_held_out else "training"
         lines.append(f"generator-best.keras is the best by {metric_names[0]} against {photos} photos, in metrics.csv.")
-    lines.append(f"More faces: python -m training.sample --run {folder} --count 64 --seed 1 --out faces.png")
+    lines.append(f"More faces: python -m explore.sample --run {folder} --count 64 --seed 1 --out faces.png")
     return "\n".join(lines)
 
 

@@ -198,7 +198,7 @@ def score(run: Run, shards: tuple[str, ...], features_dir: Path, minutes: float)
     write_text(run.scores, json.dumps([asdict(one) for one in scored], indent=1) + "\n")
     for count, name in ((64, run.name), (4, f"{run.name}-4")):
         picture = run.out / f"{name}.png"
-        python("-m", "training.sample", "--run", run.folder, "--count", count, "--seed", 0, "--out", picture)
+        python("-m", "explore.sample", "--run", run.folder, "--count", count, "--seed", 0, "--out", picture)
 
 
 def learn_features(shards: tuple[str, ...], features_dir: Path) -> str:

@@ -3,9 +3,9 @@
 import csv
 import json
 
+from explore.sample import main as sample_command
 from tests.command import Command
 from training.run import main as run_command
-from training.sample import main as sample_command
 
 SMALL = ["--batch-size", "10", "--strategy", "one"]
 

@@ -5,12 +5,12 @@ import shutil
 
 import pytest
 
+from explore.directions.__main__ import main as directions_command
+from explore.page.__main__ import main as page_command
+from explore.walk import main as walk_command
 from tests.command import Command
 from tests.training.runs import SMALL, run, sample
-from training.directions import main as directions_command
 from training.evaluate import main as evaluate_command
-from training.page import main as page_command
-from training.walk import main as walk_command
 
 evaluate, directions = Command(evaluate_command), Command(directions_command)
 page, walk = Command(page_command), Command(walk_command)

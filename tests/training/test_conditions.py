@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from explore.sample import main as sample_command
 from tests.command import Command
 from tests.training.shards_by_tensorflow import bright_or_striped, write_shards
 from training import config as configs
@@ -19,7 +20,6 @@ from training.evaluate import main as evaluate_command
 from training.features import main as features_command
 from training.presets import PRESETS
 from training.run import main as run_command
-from training.sample import main as sample_command
 
 train, sample, evaluate, features = map(Command, (run_command, sample_command, evaluate_command, features_command))
 

@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 from training import draw
 
@@ -34,3 +35,23 @@ def test_the_faces_of_a_seed_are_those_of_its_z(generator):
     np.testing.assert_allclose(draw.render(generator, z).astype(int), expected, atol=1)
     assert np.abs(z).max() > 1.5
     assert np.abs(draw.latents(generator, 70, 3, "uniform")).max() <= 1
+
+
+def test_pixels_are_rounded_and_clipped():
+    values = np.array([-0.1, 0.0, 0.499 / 255, 0.501 / 255, 1.0, 1.5])
+    assert draw.to_pixels(values).tolist() == [0, 0, 0, 1, 255, 255]
+
+
+def test_images_are_tiled_row_by_row():
+    images = np.arange(5)[:, None, None, None] * np.ones((5, 2, 3, 1), int) + 1
+    picture = draw.tile(images)
+    assert picture.shape == (4, 9, 1)
+    assert picture[::2, ::3, 0].tolist() == [[1, 2, 3], [4, 5, 0]]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_png_holds_the_pixels(tmp_path, channels):
+    picture = np.random.default_rng(0).integers(0, 256, (6, 4, channels), dtype=np.uint8)
+    draw.write_png(tmp_path / "x.png", picture)
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "x.png")).reshape(picture.shape), picture)
+    assert [path.name for path in tmp_path.iterdir()] == ["x.png"]

@@ -10,6 +10,7 @@ import pytest
 from click import UsageError
 from PIL import Image
 
+from explore.sample import main as sample_command
 from tests.command import Command
 from tests.training.runs import SMALL
 from tests.training.runs import run as train
@@ -20,7 +21,6 @@ from training.data.shards import find
 from training.evaluate import main, pairs
 from training.metrics.space import FeatureSpace
 from training.presets import PRESETS
-from training.sample import main as sample_command
 
 evaluate, sample = Command(main), Command(sample_command)
 

@@ -60,9 +60,9 @@ def test_a_mirrored_photo_has_the_scores_of_the_photo(learnt):
     place, _ = learnt
     network, images = whole_network(place), read_images(find([str(place)]))
     mirrored = np.flip(images, axis=2)
-    np.testing.assert_allclose(attributes.scores(network, images), attributes.scores(network, mirrored), atol=1e-4)
+    np.testing.assert_allclose(attributes.logits(network, images), attributes.logits(network, mirrored), atol=1e-4)
     alone = network(images, training=False).numpy()
-    assert np.abs(attributes.scores(network, images) - alone).max() > 0.01  # the network itself tells them apart
+    assert np.abs(attributes.logits(network, images) - alone).max() > 0.01  # the network itself tells them apart
 
 
 def test_the_accuracy_is_that_of_the_network_on_the_held_out_photos(learnt):

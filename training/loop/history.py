@@ -17,7 +17,7 @@ from matplotlib import style
 from matplotlib.figure import Figure
 
 from system.files import PARTIAL, remove, replacing, write_text
-from training.grid import tile, write_png
+from training.draw import tile, write_png
 from training.loop.scores import Scores
 from training.loop.status import Status
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from click import UsageError
 
+from system.files import replacing_by_zip
 from training import draw
 from training.config import Config
-from training.keras_file import write_model
 from training.models.gan import GAN
 
 NUM_SAMPLES = 64
@@ -28,7 +28,8 @@ def save_generator(path: Path, gan: GAN) -> None:
 
     It computes in float32, which every processor does, and which exported files and the page are held against.
     """
-    write_model(path, gan.generator_ema)
+    with replacing_by_zip(path) as parts:
+        gan.generator_ema.save(parts, zipped=False)
 
 
 def holds_generator(path: Path, gan: GAN) -> bool:

@@ -15,7 +15,7 @@ from training.config import Config
 from training.data import labels
 from training.data.pipeline import damage_reported, read_images
 from training.data.shards import ShardSet, are_unchanged
-from training.grid import tile, write_png
+from training.draw import tile, write_png
 from training.loop import collapse
 from training.loop.checkpoints import Checkpoints
 from training.loop.engine import NUM_VALUES, StepsResult, build_on, compile_steps, global_batches, means

@@ -21,10 +21,9 @@ import tensorflow as tf
 from click import UsageError
 from keras import layers
 
-from system.files import write_text
+from system.files import replacing_by_zip, write_text
 from training.data.pipeline import read_attributes, read_images
 from training.data.shards import ShardSet, attribute_names, origin
-from training.keras_file import write_model
 from training.metrics.space import FeatureSpace
 
 NAME = "attributes"
@@ -192,7 +191,8 @@ def save(folder: Path, model: keras.Model, card: Card, name: str = NAME) -> None
     """Write NAME.keras and NAME.json into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     # Without the optimizer, two thirds of the file.
-    write_model(folder / f"{name}.keras", keras.Model(model.input, model.output))
+    with replacing_by_zip(folder / f"{name}.keras") as parts:
+        keras.Model(model.input, model.output).save(parts, zipped=False)
     write_text(folder / f"{name}.json", json.dumps(asdict(card), indent=1) + "\n")
 
 
@@ -258,10 +258,10 @@ def answers_of(model: keras.Model, card: Card, names: Sequence[str]) -> Callable
     if missing := [name for name in names if name not in card.attribute_names]:
         raise UsageError(f"The network of training.features does not know {', '.join(missing)}: train it again.")
     columns = [card.attribute_names.index(name) for name in names]
-    return lambda images: scores(model, images)[:, columns] > 0
+    return lambda images: logits(model, images)[:, columns] > 0
 
 
-def scores(model: keras.Model, images: np.ndarray) -> np.ndarray:
+def logits(model: keras.Model, images: np.ndarray) -> np.ndarray:
     """Return a network's logits, each the mean of those for the image and for its mirror image.
 
     The judge changes 3.4 percent of its answers about photos when they are mirrored; the mean is right in 88.8 percent

@@ -1,0 +1,178 @@
+"""Export the generator of a run for other programs: python -m explore.export."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click import UsageError
+
+from explore.directions import directions
+from system.command import LocalPath, os_errors_reported
+from system.files import replacing, write_text
+from training import config as configs
+from training.command import Command
+from training.config import Config
+from training.options import check_writable, run_option
+from training.quiet import startup_messages_hidden
+
+if TYPE_CHECKING:
+    import keras
+
+SUFFIXES = {"onnx": ".onnx", "litert": ".tflite", "saved_model": ""}
+
+# For the card, by the distribution of z: what z is, and how to move it along a direction, as `Directions.edit` does.
+DRAWN = {"uniform": "each number uniform in [-1, 1]", "normal": "each number normal, mean 0, deviation 1"}
+MOVED = {
+    "uniform": "add strength / sqrt(3) times the vector to z, then clip to [-1, 1]",
+    "normal": "add strength times the vector to z, then scale the sum to the length that z had",
+}
+
+
+@click.command(cls=Command)
+@run_option
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(list(SUFFIXES)),
+    required=True,
+    help="ONNX, LiteRT (the former TensorFlow Lite), or TensorFlow's SavedModel.",
+)
+@click.option(
+    "--out",
+    type=LocalPath(path_type=Path),
+    help="The file to write, for saved_model a folder.  [default: generator.onnx, .tflite or generator in the run]",
+)
+def main(folder: Path, form: str, out: Path | None) -> None:
+    """Write the generator of a run as ONNX, LiteRT or SavedModel, with a JSON beside it that says how to use it.
+
+    The JSON names the inputs, how z is distributed, the range of the output, and the directions of explore.directions.
+    """
+    config, path = configs.load_with_generator(folder)
+    out = out or folder / f"generator{SUFFIXES[form]}"
+    card_path = out.with_name(out.name + ".json")
+    check(form, out)
+    check_writable(card_path)
+    moves = directions.load(folder)
+    with startup_messages_hidden(), os_errors_reported():
+        from training import draw
+
+        if moves and (warning := directions.outdated(folder, moves, draw.digest(path))):
+            print(warning)
+        generator = draw.load(path)
+        card = json.dumps(card_of(generator, config, moves))
+        write(portable(generator), form, out, card)
+    write_text(card_path, card + "\n")
+    print(f"{out}: the generator; {card_path}: its inputs and its output.")
+
+
+def check(form: str, out: Path) -> None:
+    """Raise UsageError where this cannot be written."""
+    if form == "onnx" and find_spec("tf2onnx") is None:
+        raise UsageError("--format onnx needs more packages: pip install -r requirements-export.txt")
+    if form == "saved_model" and out.exists():
+        raise UsageError(f"{out} is there already: remove it, or choose another --out.")
+    check_writable(out)
+    if SUFFIXES[form] and out.suffix != SUFFIXES[form]:
+        raise UsageError(f"{out}: the name of such a file ends in {SUFFIXES[form]}.")
+
+
+def card_of(generator: keras.Model, config: Config, moves: directions.Directions | None) -> dict[str, Any]:
+    """Return what a program must know to use the file, as JSON has it."""
+    distribution, conditions = config.method.latent_distribution, list(config.conditions)
+    z = {"name": "z", "shape": ["batch", config.method.latent], "dtype": "float32", "distribution": DRAWN[distribution]}
+    labels = {"name": "labels", "shape": ["batch", len(conditions)], "dtype": "float32", "conditions": conditions}
+    return {
+        "inputs": [z, labels | {"values": [-1, 1]}] if conditions else [z],
+        "output": {
+            "shape": ["batch", *generator.output_shape[1:]],
+            "dtype": "float32",
+            "range": "0 black to 1 white; clip what is outside",
+        },
+        "directions": dict(zip(moves.names, moves.vectors.round(6).tolist(), strict=True)) if moves else {},
+        "use_of_directions": MOVED[distribution],
+    }
+
+
+def portable(generator: keras.Model) -> keras.Model:
+    """Return the same generator in layers that every format has.
+
+    LiteRT has no einsum, and no convolution of images of unknown height and width, as `UpSampling2D` leaves them.
+    """
+    import keras
+    import tensorflow as tf
+
+    from training.models.networks.layers import native_groups
+
+    def replaced(layer: keras.layers.Layer) -> keras.layers.Layer:
+        if isinstance(layer, keras.layers.UpSampling2D):
+            sides = layer.output.shape[1:3]
+            return keras.layers.Lambda(lambda x: tf.image.resize(x, sides, "nearest"), name=layer.name)
+        if isinstance(layer, keras.layers.EinsumDense):  # bc,hwc->bhwc
+            kernel = layer.kernel.numpy()
+            return keras.layers.Lambda(lambda x: x[:, None, None, :] * kernel, name=layer.name)
+        new = type(layer).from_config(layer.get_config())
+        return native_groups(new) if getattr(layer, "groups", 1) > 1 else new
+
+    copy = keras.models.clone_model(generator, clone_function=replaced)
+    for layer in copy.layers:
+        if layer.weights:
+            layer.set_weights(generator.get_layer(layer.name).get_weights())
+    inputs = [tf.zeros((1, entry.shape[-1])) for entry in copy.inputs]
+    copy(inputs if len(inputs) > 1 else inputs[0])  # Keras exports what has been called
+    return copy
+
+
+def write(model: keras.Model, form: str, out: Path, card: str) -> None:
+    """Write a generator, whole or not at all."""
+    if form == "onnx":
+        with replacing(out) as partial:
+            model.export(partial, format="onnx", verbose=False)
+    elif form == "litert":
+        with replacing(out) as partial:
+            partial.write_bytes(_litert(model, out.parent))
+    else:
+        _write_saved_model(model, out, card)
+
+
+def _litert(model: keras.Model, folder: Path) -> bytes:
+    """Return a model as LiteRT has it, by TensorFlow's own converter: Keras's `export` has it since 3.13 only.
+
+    Its SavedModel lies in this folder meanwhile.
+    """
+    import tensorflow as tf
+
+    with tempfile.TemporaryDirectory(prefix="litert.partial-", dir=folder) as place:
+        model.export(place, format="tf_saved_model", verbose=False)
+        return tf.lite.TFLiteConverter.from_saved_model(place).convert()
+
+
+def _write_saved_model(model: keras.Model, out: Path, card: str) -> None:
+    """Write a SavedModel as Keras's `export` does, with a signature `about` that returns the card."""
+    import keras
+    import tensorflow as tf
+
+    inputs = [
+        keras.InputSpec(shape=(None, entry.shape[-1]), dtype="float32", name=entry.name) for entry in model.inputs
+    ]
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    archive.add_endpoint("serve", model.__call__, [inputs] if len(inputs) > 1 else inputs)
+    archive.add_endpoint("about", tf.function(lambda: {"card": tf.constant(card)}, input_signature=[]))
+    place = Path(tempfile.mkdtemp(prefix=f"{out.name}.partial-", dir=out.parent))
+    try:
+        archive.write_out(place, verbose=False)
+        place.chmod(0o755)
+        place.rename(out)
+    except BaseException:
+        shutil.rmtree(place, ignore_errors=True)
+        raise
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,179 @@
+"""Draw faces with the generator of a run: python -m explore.sample."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+import numpy as np
+from click import UsageError
+from PIL import Image, ImageDraw, ImageFont
+
+from explore.directions import directions
+from explore.directions.directions import Directions
+from system.command import LocalPath
+from training import config as configs
+from training.command import Command
+from training.options import SEED, Answers, NameList, Strengths, check_writable, run_option
+from training.quiet import startup_messages_hidden
+
+FACES, ROWS = 64, 8
+MAX_EACH = 6  # attributes of --each: 64 columns
+STRENGTHS = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)  # columns of --strip
+
+# Of captions: the height of letters in pixels, and their width in Pillow's own font as a share of it.
+MIN_FONT, MAX_FONT = 6, 14
+FONT_WIDTH = 0.6
+
+
+class Column(NamedTuple):
+    """What the faces of one column of the grid are drawn from."""
+
+    caption: str
+    z: np.ndarray
+    """float32 [faces, length of z]."""
+    labels: np.ndarray | None
+    """float32 [faces, conditions], -1 or 1."""
+
+
+@click.command(cls=Command)
+@run_option
+@click.option(
+    "--count",
+    type=click.IntRange(min=1),
+    help=f"Number of faces, with --each and --strip of rows.  [default: {FACES}, {ROWS}]",
+)
+@click.option("--seed", type=SEED, default=0, help="Seed of the faces.")
+@click.option(
+    "--set",
+    "answers",
+    type=Answers(),
+    default={},
+    show_default="none",
+    help="Attributes that all faces have (1) or do not have (0): Smiling=1,Male=0. For runs with --condition; what is "
+    "not set is drawn as often as the training photos have it.",
+)
+@click.option(
+    "--each",
+    type=NameList(),
+    default="",
+    show_default="none",
+    help="Draw each face with and without these attributes, one face a row: Smiling,Eyeglasses. For runs with "
+    "--condition.",
+)
+@click.option(
+    "--edit",
+    type=Strengths(),
+    default={},
+    show_default="none",
+    help="Move the faces along directions of explore.directions; at 3 most have changed: Smiling=+2,Male=-1.",
+)
+@click.option(
+    "--strip",
+    metavar="NAME",
+    help=f"Move each face along a direction, one face a row, by {STRENGTHS[0]:+g} to {STRENGTHS[-1]:+g}: Smiling.",
+)
+@click.option("--out", type=LocalPath(path_type=Path, dir_okay=False), default="faces.png", help="The PNG to write.")
+def main(
+    folder: Path,
+    count: int | None,
+    seed: int,
+    answers: Mapping[str, bool],
+    each: str,
+    edit: Mapping[str, float],
+    strip: str | None,
+    out: Path,
+) -> None:
+    """Draw faces with the generator of a run, as one grid."""
+    config, path = configs.load_with_generator(folder)
+    names = [name for name in each.split(",") if name]
+    configs.check_conditions(folder, config, [*answers, *names])
+    if twice := [name for name in names if name in answers]:
+        raise UsageError(f"{twice[0]} is in --set and in --each: it can be in one of them.")
+    if len(names) > MAX_EACH:
+        raise UsageError(f"--each takes {MAX_EACH} attributes at most: {len(names)} make {2 ** len(names):,} columns.")
+    if names and strip:
+        raise UsageError("--each and --strip both make the columns: choose one.")
+    check_writable(out)
+    moves = load_directions(folder, [*edit, *([strip] if strip else [])]) if edit or strip else None
+
+    with startup_messages_hidden():
+        from training import draw
+
+        generator = draw.load(path)
+    if moves and (warning := directions.outdated(folder, moves, draw.digest(path))):
+        print(warning)
+    distribution = config.method.latent_distribution
+    count = count or (ROWS if names or strip else FACES)
+    z = draw.latents(generator, count, seed, distribution)
+    if edit:
+        z = moves.edit(z, edit, distribution)
+    labels = draw.labels_of(folder, config, count, seed, answers)
+    if names:
+        columns = list(columns_of_answers(z, labels, names, config.conditions))
+    elif strip:
+        edited = [moves.edit(z, {strip: strength}, distribution) for strength in STRENGTHS]
+        captions = [f"{strength:+g}" if strength else "0" for strength in STRENGTHS]
+        columns = [Column(caption, z, labels) for caption, z in zip(captions, edited, strict=True)]
+    else:
+        draw.write_png(out, draw.tile(draw.render(generator, z, labels)))
+        print(f"{out}: {count} faces.")
+        return
+    images = np.stack([draw.render(generator, column.z, column.labels) for column in columns], axis=1)
+    draw.write_png(out, captioned(images, [column.caption for column in columns]))
+    print(f"{out}: {count} rows, a face each, with {' and '.join(names) or strip} as captioned.")
+
+
+def load_directions(folder: Path, names: Sequence[str]) -> Directions:
+    """Return the directions of a run. Raises UsageError where there are none yet, or none of such a name."""
+    moves = directions.load(folder)
+    if moves is None:
+        raise UsageError(f"{folder / directions.FILE_NAME} is not there yet. {directions.advice(folder)}")
+    if unknown := [name for name in names if name not in moves.names]:
+        raise UsageError(
+            f"{folder} has no direction {unknown[0]!r}. Choose one of these by --edit or --strip: "
+            f"{', '.join(moves.names)}."
+        )
+    return moves
+
+
+def columns_of_answers(
+    z: np.ndarray, labels: np.ndarray, names: list[str], conditions: tuple[str, ...]
+) -> Iterator[Column]:
+    """Yield a column for each combination of answers: the labels with these attributes set."""
+    indices = [conditions.index(name) for name in names]
+    for answers in product((0, 1), repeat=len(names)):
+        asked = labels.copy()
+        asked[:, indices] = np.where(answers, 1.0, -1.0)
+        yield Column("\n".join(f"{name}={answer}" for name, answer in zip(names, answers, strict=True)), z, asked)
+
+
+def captioned(rows: np.ndarray, captions: Sequence[str]) -> np.ndarray:
+    """Arrange rows of images below the captions of their columns.
+
+    Args:
+        rows: uint8 [rows, columns, height, width, channels].
+        captions: a text for each column, perhaps of several lines.
+
+    Returns:
+        uint8 [height of the captions + rows * height, columns * width, channels].
+    """
+    count, columns, height, width, channels = rows.shape
+    lines = max(caption.count("\n") for caption in captions) + 1
+    longest = max((line for caption in captions for line in caption.splitlines()), key=len)
+    size = max(MIN_FONT, min(MAX_FONT, int(width / (FONT_WIDTH * len(longest)))))
+    heading = Image.new("L", (columns * width, lines * (size + 2) + 4))
+    drawing, font = ImageDraw.Draw(heading), ImageFont.load_default(size)
+    for column, caption in enumerate(captions):
+        for line, text in enumerate(caption.splitlines()):
+            place = (column * width + width // 2, 2 + line * (size + 2))
+            drawing.text(place, text, fill=255, font=font, anchor="ma")
+    pixels = np.repeat(np.asarray(heading)[:, :, None], channels, axis=2)
+    return np.concatenate([pixels, rows.swapaxes(1, 2).reshape(count * height, columns * width, channels)])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,160 @@
+"""Every format against Keras, by the runtime that its users have."""
+
+import json
+import re
+import resource
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from explore.directions import directions
+from explore.directions.directions import Directions
+from explore.export import main
+from tests.command import Command
+from tests.training.every_preset import uneven_generator
+from training import config as configs
+from training import draw
+from training.config import Config
+from training.presets import PRESETS
+
+export = Command(main)
+
+
+def run_of(folder, preset, conditions=0):
+    """A run of a small network of this preset, of which every weight is something."""
+    generator = uneven_generator(preset, (16, 16, 1), conditions)
+    condition = ",".join(("Male", "Smiling")[:conditions])
+    folder.mkdir()
+    generator.save(folder / "generator.keras")
+    configs.save(
+        folder, Config(preset, PRESETS[preset], 0, "train", 40, "abc", (16, 16, 1), cache=True, condition=condition), {}
+    )
+    return draw.load(folder / "generator.keras")
+
+
+def inputs_of(generator, count):
+    random = np.random.default_rng(1)
+    values = {"z": random.standard_normal((count, generator.inputs[0].shape[-1])).astype(np.float32)}
+    if len(generator.inputs) > 1:
+        values["labels"] = np.where(random.random((count, 2)) < 0.5, -1, 1).astype(np.float32)
+    return values
+
+
+def by_onnxruntime(path, values):
+    import onnxruntime
+
+    [images] = onnxruntime.InferenceSession(path).run(None, values)
+    return images
+
+
+def by_litert(path, values):
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(str(path))
+    for entry in interpreter.get_input_details():
+        interpreter.resize_tensor_input(entry["index"], [len(values["z"]), entry["shape"][-1]])
+    interpreter.allocate_tensors()
+    for entry in interpreter.get_input_details():
+        name = entry["name"].removeprefix("serving_default_").partition(":")[0]
+        interpreter.set_tensor(entry["index"], values[name])
+    interpreter.invoke()
+    return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+
+
+def by_tensorflow(path, values):
+    signature = tf.saved_model.load(str(path)).signatures["serving_default"]
+    [images] = signature(**{name: tf.constant(value) for name, value in values.items()}).values()
+    return images.numpy()
+
+
+RUNTIMES = {"onnx": by_onnxruntime, "litert": by_litert, "saved_model": by_tensorflow}
+NAMES = {"onnx": "generator.onnx", "litert": "generator.tflite", "saved_model": "generator"}
+
+
+@pytest.mark.parametrize("form", RUNTIMES)
+@pytest.mark.parametrize(
+    ("preset", "conditions"),
+    [("classic", 0), ("dcgan", 0), ("wgan-gp", 0), ("sngan", 0), ("lite", 0), ("r3gan", 0), ("lite", 2), ("r3gan", 2)],
+)
+def test_the_faces_are_those_of_keras_for_any_number_at_once(tmp_path, preset, conditions, form):
+    generator = run_of(tmp_path / "run", preset, conditions)
+    export.succeeds("--run", tmp_path / "run", "--format", form)
+    for count in (1, 5):
+        values = inputs_of(generator, count)
+        expected = generator(values if conditions else values["z"], training=False)
+        found = RUNTIMES[form](tmp_path / "run" / NAMES[form], values)
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+        assert np.asarray(expected).std() > 1e-3
+
+
+def test_the_card_says_what_goes_in_and_what_comes_out(tmp_path):
+    run_of(tmp_path / "run", "lite", 2)
+    moves = Directions(("Smiling",), np.eye(1, 64, dtype=np.float32), np.ones(1, np.float32), np.ones(1, bool))
+    directions.save(tmp_path / "run", moves)
+    export.succeeds("--run", tmp_path / "run", "--format", "saved_model", "--out", tmp_path / "faces")
+    card = json.loads((tmp_path / "faces.json").read_text())
+    z, labels = card["inputs"]
+    assert (z["name"], z["shape"], z["dtype"]) == ("z", ["batch", 64], "float32")
+    assert "normal, mean 0" in z["distribution"]
+    assert (labels["name"], labels["conditions"], labels["values"]) == ("labels", ["Male", "Smiling"], [-1, 1])
+    assert card["output"]["shape"] == ["batch", 16, 16, 1]
+    assert card["directions"] == {"Smiling": [1.0, *63 * [0.0]]}
+    assert "scale the sum to the length" in card["use_of_directions"]
+    inside = tf.saved_model.load(str(tmp_path / "faces")).signatures["about"]()["card"].numpy()
+    assert json.loads(inside) == card, "a SavedModel says it too"
+    assert (tmp_path / "faces").stat().st_mode & 0o777 == 0o755
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--format", "onnx", "--out", "none/faces.onnx"), "is not a folder"),
+        (("--format", "onnx", "--out", "faces.png"), "ends in .onnx"),
+        (("--format", "saved_model", "--out", "."), "is there already"),
+        (("--format", "coreml"), "coreml"),
+        (("--format", "onnx", "--out", f"{'a' * 250}.onnx"), "File name too long"),
+        (("--format", "litert", "--out", "/proc/faces.tflite"), "choose another --out"),
+    ],
+)
+def test_what_cannot_be_written_is_one_message(tmp_path, monkeypatch, arguments, message):
+    run_of(tmp_path / "run", "lite")
+    monkeypatch.chdir(tmp_path)
+    assert message in export.is_refused("--run", "run", *arguments)
+
+
+def test_a_missing_package_is_named_with_the_command_that_installs_it(tmp_path, monkeypatch):
+    run_of(tmp_path / "run", "lite")
+    monkeypatch.setattr("explore.export.find_spec", lambda name: None)
+    said = export.is_refused("--run", tmp_path / "run", "--format", "onnx")
+    assert "pip install -r requirements-export.txt" in said
+
+
+@pytest.mark.parametrize("form", NAMES)
+def test_a_disk_that_is_full_in_the_end_is_one_message(tmp_path, form):
+    run_of(tmp_path / "run", "lite")
+    before = sorted((tmp_path / "run").iterdir())
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, limits[1]))  # as `ulimit -f` does: a write past it fails
+    try:
+        result = export("--run", tmp_path / "run", "--format", form)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert result.exit_code == 1
+    assert re.fullmatch(r"Error: \S+: File too large. Make room there, .* command again.\n", result.output)
+    assert sorted((tmp_path / "run").iterdir()) == before
+
+
+def test_what_fails_leaves_what_was_there(tmp_path, monkeypatch):
+    run_of(tmp_path / "run", "lite")
+    (tmp_path / "run/generator.onnx").write_bytes(b"before")
+
+    def broken(self, path, **options):
+        path.write_bytes(b"half")
+        raise RuntimeError("the converter failed")
+
+    monkeypatch.setattr(keras.Model, "export", broken)
+    assert export("--run", tmp_path / "run", "--format", "onnx").exit_code != 0
+    assert (tmp_path / "run/generator.onnx").read_bytes() == b"before"
+    assert not [path for path in (tmp_path / "run").iterdir() if "partial" in path.name]
