@@ -59,9 +59,10 @@ test: test-ready ## Run every test
 # Prettier formats the page's scripts and styles; it comes from npm.
 PRETTIER := npx --yes prettier@3.10.1 --print-width 120 explore/page/*.js explore/page/*.css
 
-lint: test-ready ## Check style, and who imports whom
+lint: test-ready ## Check style, types, and who imports whom
 	@$(RUNNER) -m ruff check .
 	@$(RUNNER) -m ruff format --check .
+	@$(RUNNER) -m mypy
 	@$(RUNNER) -c 'from importlinter.cli import lint_imports_command; lint_imports_command()' --no-cache --no-logo
 	@if command -v npx > /dev/null; then $(PRETTIER) --check; else echo "No npx here: the page's format is not checked."; fi
 
@@ -83,7 +84,7 @@ clean: ## Remove .venv, the shards, what was learned from them, the stand-ins; p
 	test ! -d $(call quoted,$(DATA)) || (cd $(call quoted,$(DATA)) && rm -rf sample_photos .unfinished .lock .lock.holder \
 	  *-?????-of-?????.tfrecord manifest.json dataset_info.json features.json rejected.jsonl \
 	  features/attributes.keras features/attributes.json features/judge.keras features/judge.json features/*.npz)
-	rm -rf .venv .pytest_cache .ruff_cache
+	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache
 	find system preprocess training explore tests -name __pycache__ -prune -exec rm -rf {} +
 
 # pip would only say that it finds no TensorFlow. An environment that does not work is made again where it is.

@@ -10,7 +10,7 @@ import PIL
 from PIL import Image, features
 
 SIZE = 64  # default side of the pixels, in pixels
-MAX_SIZE = 2048  # a record of three channels then stays below the 16 MiB that a reader takes for sound
+MAX_SIZE = 2048  # a record of three channels is then below 16 MiB
 CHANNELS = {"grey": 1, "rgb": 3}  # by the name of the colours; the first is the default
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels, as Pillow counts them
@@ -78,24 +78,20 @@ class Rejection(NamedTuple):
 
 @dataclass(frozen=True)
 class Crop:
-    """The part of a photo that is kept, and how it becomes a square of pixels.
-
-    Attributes:
-        name: a key of CELEBA_BOXES, "center", or the four numbers.
-        filter: a key of FILTERS.
-        box: what to cut out; None means the largest centred square.
-        photo_size: (width, height) that a photo must have; None takes any that holds the box.
-        size: side of the square in pixels.
-        color: a key of CHANNELS.
-
-    """
+    """The part of a photo that is kept, and how it becomes a square of pixels."""
 
     name: str
+    """A key of CELEBA_BOXES, "center", or the four numbers."""
     filter: str
+    """A key of FILTERS."""
     box: Box | None = None
+    """What to cut out; None is the largest centred square."""
     photo_size: tuple[int, int] | None = None
+    """(width, height) that a photo must have; None takes any that holds the box."""
     size: int = SIZE
+    """Side of the square in pixels."""
     color: str = "grey"
+    """A key of CHANNELS."""
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -210,7 +206,7 @@ def _turn(image: Image.Image) -> Image.Transpose | None:
     if _WITH_ORIENTATION.isdisjoint(image.info):
         return None  # asking Pillow would cost 2 percent of the time that CelebA takes
     try:
-        return _TURNS.get(image.getexif().get(_ORIENTATION))
+        return _TURNS.get(image.getexif().get(_ORIENTATION, 1))
     except Exception:  # as in _whole
         return None
 

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 RGB = tuple[int, int, int]
+Colour = RGB | np.ndarray
 
 SIZE = (178, 218)  # width and height of CelebA's aligned photos
 EYES = ((69.0, 111.0), (108.0, 111.0))  # where the alignment puts them
@@ -49,7 +50,8 @@ class Face:
     def colour(self, name: str, low: int = 50, high: int = 205) -> RGB:
         """Return a colour whose parts lie within 50 of a brightness that is drawn so."""
         grey = self.value(name, low, high)
-        return tuple(round(grey + self.value(f"{name} {part}", -50, 50)) for part in ("red", "green", "blue"))
+        red, green, blue = (round(grey + self.value(f"{name} {part}", -50, 50)) for part in ("red", "green", "blue"))
+        return red, green, blue
 
 
 def random_face(seed: str) -> Face:
@@ -106,7 +108,7 @@ class _Canvas:
         self.pixels, self.lit = np.full((*self.x.shape, 3), colour, float), np.zeros(self.x.shape)
 
     def oval(
-        self, x: float, y: float, rx: float, ry: float, colour: RGB | np.ndarray, strength: float = 1.0,
+        self, x: float, y: float, rx: float, ry: float, colour: Colour, strength: float = 1.0,
         soft: float = 1.0, bend: float = 0.0, power: float = 2.0, rows: tuple[float, float | np.ndarray] = (0, 999),
         hollow: float = 0.0, is_lit: bool = True,
     ) -> None:  # fmt: skip
@@ -125,7 +127,7 @@ class _Canvas:
         self.lit[box] += cover * (is_lit - self.lit[box])
 
 
-def _mix(a: RGB, b: RGB, share: float) -> np.ndarray:
+def _mix(a: Colour, b: Colour, share: float) -> np.ndarray:
     return np.asarray(a) * (1 - share) + np.asarray(b) * share
 
 

@@ -16,10 +16,6 @@ FORMAT = 1  # raised when the same settings come to mean other bytes
 
 Document = dict[str, Any]
 
-_RECIPE = ("format", "settings", "source")  # the parts of a manifest that decide the bytes
-# Settings that older folders do not name, with what they were then: left out of a recipe where they still are.
-LATER, LATER_OF_CROP = {"ids": "name", "dataset_name": None}, {"size": 64, "color": "grey"}
-
 
 def recipe(settings: Document, source: Document) -> Document:
     """Return all that decides the bytes of the shards: the settings, and the source (paths, fingerprint)."""
@@ -28,14 +24,11 @@ def recipe(settings: Document, source: Document) -> Document:
 
 
 def differences(old: Document, new: Document) -> list[str]:
-    """Return a line "name: old -> new" for each part of two recipes that differs; a manifest is a recipe and more.
+    """Return a line "name: old -> new" for each part of the recipe `new` that differs in `old`, which may hold more.
 
     What was only moved is the same: where photos and lists lie does not count.
     """
-    defaults = _flat({"settings": LATER | {"crop": LATER_OF_CROP}})
-    before, after = (
-        defaults | {key: value for key, value in _flat(it).items() if key.startswith(_RECIPE)} for it in (old, new)
-    )
+    before, after = _flat({key: value for key, value in old.items() if key in new}), _flat(new)
     return [
         f"{name}: {_short(before.get(name))} -> {_short(after.get(name))}"
         for name in sorted(before.keys() | after.keys())
@@ -82,10 +75,10 @@ def shards(manifest: Document) -> list[Shard]:
 
 def counts(manifest: Document) -> dict[str, int]:
     """Return how many photos each split of a manifest has, in the order of SPLITS."""
-    found = Counter[str]()
+    photos = Counter[str]()
     for shard in manifest["shards"]:
-        found[shard["split"]] += shard["count"]
-    return {split: found[split] for split in SPLITS if split in found}
+        photos[shard["split"]] += shard["count"]
+    return {split: photos[split] for split in SPLITS if split in photos}
 
 
 def documents(manifest: Document) -> dict[str, Document]:
@@ -108,7 +101,7 @@ def dataset_info(manifest: Document) -> Document:
     color = "grey" if channels == 1 else "RGB"
     made = {split: [shard for shard in shards(manifest) if shard.split == split] for split in SPLITS}
     return {
-        "name": settings.get("dataset_name", f"celeba_faces{size}"),
+        "name": settings["dataset_name"],
         "version": "1.0.0",
         "configName": f"{name.replace(',', '_')}_{filter_name}_{'gray' if channels == 1 else 'rgb'}{size}",
         "description": f"Photos cropped to {size}x{size} {color} pixels ({name}, {filter_name}).",
@@ -147,7 +140,7 @@ def _tensor(shape: list[int], dtype: str, encoding: str) -> Document:
 
 
 def _flat(document: Document, prefix: str = "") -> Document:
-    flat = {}
+    flat: Document = {}
     for key, value in document.items():
         flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
     return flat

@@ -1,13 +1,14 @@
 """Which photo goes into which shard: a pure function of ids, partition, seed and shard size."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from hashlib import blake2b
-from typing import NamedTuple
 
 SPLITS = ("train", "valid", "test")
 
 
-class ShardSpec(NamedTuple):
+@dataclass(frozen=True)
+class ShardSpec:
     """Which shard this is: number `index` of the `count` shards of `split`."""
 
     split: str

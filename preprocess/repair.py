@@ -1,5 +1,6 @@
 """Damaged shards made again, to the same bytes, from the photos and lists that their manifest names."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 import click
@@ -13,15 +14,16 @@ from preprocess.workers.local import WorkerPool
 from system.files import write_json, write_text
 
 
-def repair(folder: Path, manifest: Document, damaged: list[str], workers: int) -> None:
-    """Write the documents and the damaged shards again. A shard that would get other bytes stays as it is.
+def repair(folder: Path, manifest: Document, damaged: Collection[str], workers: int) -> None:
+    """Write the documents and the damaged files again. A shard that would get other bytes stays as it is.
 
     Raises click.UsageError where photos or lists are not those of which the shards were made.
     """
     for name, document in manifests.documents(manifest).items():
         write_json(folder / name, document)
-    is_list_whole = staging.count_reasons(folder) == manifest.get("rejected")
-    if not damaged and is_list_whole:
+    before = {shard.name: shard for shard in manifests.shards(manifest)}
+    is_list_damaged = REJECTED in damaged
+    if not is_list_damaged and before.keys().isdisjoint(damaged):
         return
     settings, places = settings_of(manifest), [Path(path) for path in manifest["source"]["paths"]]
     if gone := [path for path in (*places, settings.attributes, settings.partitions) if path and not path.exists()]:
@@ -32,17 +34,18 @@ def repair(folder: Path, manifest: Document, damaged: list[str], workers: int) -
         raise _refusal(folder, differing)
     annotated = annotate(listing, settings)
     work = Work(annotated, source, settings, staging.repair_folder(folder, crop.versions()))
-    counts = {shard.name: shard.count for shard in manifests.shards(manifest)}
     # Which photos were rejected shows only when they are read again: those of the shards that have fewer than planned.
-    short = [] if is_list_whole else [spec for spec, ids in work.planned.items() if counts.get(spec.name) != len(ids)]
-    again = [spec for spec in work.planned if spec.name in damaged or spec in short]
+    again = [
+        spec
+        for spec, ids in work.planned.items()
+        if spec.name in before and (spec.name in damaged or (is_list_damaged and before[spec.name].count != len(ids)))
+    ]
     with WorkerPool(min(workers, len(again))) as pool:
         made = write_missing(work, again, pool)
-    if not is_list_whole:
+    if is_list_damaged:
         rejected = [*annotated.rejected, *(rejection for shard in made for rejection in shard.rejected)]
         write_text(folder / REJECTED, manifests.rejected_lines(rejected))
-    as_before = {(shard.name, shard.sha256) for shard in manifests.shards(manifest)}
-    same = [shard.name for shard in made if (shard.name, shard.sha256) in as_before]
+    same = [shard.name for shard in made if shard.sha256 == before[shard.name].sha256]
     staging.restore(folder, [name for name in same if name in damaged])
     for shard in made:
         if shard.name not in same:

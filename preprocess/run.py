@@ -16,15 +16,14 @@ from preprocess import manifest as manifests
 from preprocess.command import Command
 from preprocess.crop import Rejection
 from preprocess.manifest import Document
-from preprocess.options import AUTO, CropType, ListType, NameType, SizeType, workers_option
+from preprocess.options import CropType, ListType, NameType, SizeType, workers_option
 from preprocess.sources import IDS, Source, open_source, passed_over_message
-from preprocess.work import Settings, Work, annotate, describe, write_missing
+from preprocess.work import Pool, Settings, Work, annotate, describe, write_missing
 from preprocess.workers.local import WorkerPool
 from system.command import LocalPath
 from system.lock import locked
 
-# Opens workers, with the protocol of a WorkerPool.
-OpenPool = Callable[[], WorkerPool]
+OpenPool = Callable[[], Pool]
 
 
 @click.command(cls=Command)
@@ -135,20 +134,26 @@ def main(
     After an interruption the same command continues. When all is done, it does nothing.
     """
     began = perf_counter()
-    if attributes == AUTO:
-        attributes = found_list(annotations.ATTRIBUTES, places, "the records get no attributes")
-    if partitions == AUTO:
-        partitions = found_list(annotations.PARTITIONS, places, "every photo is in train, none is held out")
-    crop = crops.parse(crop_text, filter_name, size, color)
-    settings = Settings(attributes, partitions, crop, shard_images, limit, seed, ids, dataset_name)
+    settings = Settings(
+        list_path(attributes, annotations.ATTRIBUTES, places, "the records get no attributes"),
+        list_path(partitions, annotations.PARTITIONS, places, "every photo is in train, none is held out"),
+        crops.parse(crop_text, filter_name, size, color),
+        shard_images,
+        limit,
+        seed,
+        ids,
+        dataset_name or f"celeba_faces{size}",
+    )
     with ExitStack() as stack:
         open_pool = pool_opener(workers, cluster, stack)
         manifest = produce(open_source(places), settings, out, open_pool, max_rejected, overwrite)
     click.echo(summary(manifest, out, perf_counter() - began))
 
 
-def found_list(name: str, sources: Sequence[Path], loss: str) -> Path | None:
-    """Return the list of this name near the photos, and print its path, or the consequence of its absence."""
+def list_path(option: Path | str | None, name: str, sources: Sequence[Path], loss: str) -> Path | None:
+    """Return the list that an option names. For "auto" print its path, or what is lost where there is none."""
+    if not isinstance(option, str):
+        return option
     path = annotations.find_list(name, sources)
     if path:
         click.echo(f"Using {path}.")
@@ -183,15 +188,17 @@ def produce(
     if listing.passed_over:
         click.echo(passed_over_message(listing.passed_over))
     recipe = describe(source, listing, settings)
-    if staging.is_up_to_date(out, recipe) and not staging.is_begun(out):
-        return _up_to_date(out)
     if not staging.is_begun(out):
+        if manifest := staging.up_to_date(out, recipe):
+            click.echo(f"{out} is up to date.")
+            return manifest
         staging.check_ours(out)  # before the lock, which leaves a file
     with locked(out):
         staging.publish(out)  # what an interrupted run has completed
-        if staging.is_up_to_date(out, recipe):
+        if manifest := staging.up_to_date(out, recipe):
             staging.clear(out)
-            return _up_to_date(out)
+            click.echo(f"{out} is up to date.")
+            return manifest
         pool = open_pool()
         # 2. Look up their attributes and splits.
         annotated = annotate(listing, settings)
@@ -207,11 +214,11 @@ def produce(
         # 4. Publish them, when all are there.
         rejected = [*annotated.rejected, *(rejection for shard in shards for rejection in shard.rejected)]
         refuse_many(rejected, sum(shard.count for shard in shards), max_rejected)
-        names = annotated.attributes and annotated.attributes.names
-        manifest = manifests.build(recipe, crops.versions(), settings.crop.shape, names, shards, rejected)
+        attribute_names = annotated.attributes.names if annotated.attributes else None
+        manifest = manifests.build(recipe, crops.versions(), settings.crop.shape, attribute_names, shards, rejected)
         staging.complete(out, manifests.rejected_lines(rejected), manifests.documents(manifest), manifest)
         staging.publish(out)
-        return staging.finished(out)
+        return manifest
 
 
 def refuse_many(rejected: Sequence[Rejection], used: int, max_rejected: float) -> None:
@@ -237,11 +244,6 @@ def summary(manifest: Document, out: Path, seconds: float) -> str:
         f"{prod(shape):,} bytes a photo ({'x'.join(map(str, shape))}); {seconds:.1f} s. "
         f"Next: python -m training.run --shards {shlex.quote(str(out))}/*.tfrecord"
     )
-
-
-def _up_to_date(out: Path) -> Document:
-    click.echo(f"{out} is up to date.")
-    return staging.finished(out)
 
 
 if __name__ == "__main__":

@@ -52,6 +52,9 @@ class Shard:
     sha256: str
     rejected: tuple[Rejection, ...]
 
+    def __str__(self) -> str:
+        return self.name
+
 
 def write_shard(task: Task) -> Shard:
     """Write a shard, and a JSON file that describes it; return the description.

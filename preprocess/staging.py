@@ -6,6 +6,7 @@ only has to publish them into OUT.
 """
 
 import json
+import shlex
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -25,10 +26,11 @@ _REPAIRED = "repaired"  # in the staging folder: finished shards that are made a
 _VERSIONS = "versions.json"  # in there: the versions that it is made with
 
 
-def is_up_to_date(out: Path, recipe: Document) -> bool:
-    """Return whether `out` holds the shards of this recipe, each in its full size."""
+def up_to_date(out: Path, recipe: Document) -> Document | None:
+    """Return the manifest of `out` where it holds the shards of this recipe, each in its full size, else None."""
     manifest = finished(out)
-    return manifest is not None and not differences(manifest, recipe) and _is_whole(out, manifest)
+    is_same = manifest is not None and not differences(manifest, recipe) and _is_whole(out, manifest)
+    return manifest if is_same else None
 
 
 def is_begun(out: Path) -> bool:
@@ -50,29 +52,29 @@ def check_ours(out: Path) -> None:
 
 
 def begin(out: Path, recipe: Document, versions: Document, overwrite: bool) -> Path:
-    """Return the folder to write shards into; what an earlier run with this recipe left there is kept.
+    """Return the folder to write shards into; what an earlier run with this recipe and these versions left is kept.
 
     `versions` are those of the libraries that decide the pixels.
     Raises click.UsageError, and changes nothing, where `out` holds shards that are not ours, or shards or unfinished
     shards of another recipe or of other versions and `overwrite` is not given.
     """
-    staged = out / _FOLDER
-    manifest, begun = finished(out), read_json(staged / _RECIPE)
     check_ours(out)
+    manifest = finished(out)
     if manifest is not None and not overwrite:
         raise _refusal(out, "shards", differences(manifest, recipe))
-    made_with = begun and begun.get("versions", versions)  # a run of an older version did not keep them
-    if begun is not None and not differences(begun, recipe) and made_with == versions:
-        for partial in staged.glob(PARTIAL):
-            partial.unlink(missing_ok=True)
-        return staged
-    if begun is not None and not overwrite and _has_records(staged):
-        if made_with != versions:
-            raise _mixture(out, made_with, versions)
-        raise _refusal(out, "unfinished shards", differences(begun, recipe))
+    staged, made_of = out / _FOLDER, recipe | {"versions": versions}
+    begun = read_json(staged / _RECIPE)
+    if begun is not None:
+        differing = differences(begun, made_of)
+        if not differing:
+            for partial in staged.glob(PARTIAL):
+                partial.unlink(missing_ok=True)
+            return staged
+        if not overwrite and _has_records(staged):
+            raise _refusal(out, "unfinished shards", differing)
     clear(out)
     staged.mkdir(parents=True)
-    write_json(staged / _RECIPE, recipe | {"versions": versions})
+    write_json(staged / _RECIPE, made_of)
     return staged
 
 
@@ -162,21 +164,15 @@ def _is_whole(out: Path, manifest: Document) -> bool:
     return all((out / name).is_file() and (out / name).stat().st_size == size for name, size in files.items())
 
 
-def _mixture(out: Path, before: Document, now: Document) -> click.UsageError:
-    then, here = (", ".join(f"{name} {version}" for name, version in of.items()) for of in (before, now))
+def _refusal(out: Path, shards: str, differing: list[str]) -> click.UsageError:
+    if not differing:
+        return click.UsageError(
+            f"Some shards in {out} are missing or cut short. Nothing was changed. "
+            f"python -m preprocess.verify {shlex.quote(str(out))} --repair writes those again, --overwrite all."
+        )
+    lines = "".join(f"\n  {line}" for line in differing)
     return click.UsageError(
-        f"{out} holds unfinished shards that were made with {then}; this is {here}, whose pixels could differ. "
-        "Nothing was changed. Install those versions again and the same command continues, or use --overwrite."
-    )
-
-
-def _refusal(out: Path, what: str, differing: list[str]) -> click.UsageError:
-    told = (
-        "".join(f"\n  {line}" for line in differing)
-        or "\n  some shards are missing or cut short: python -m preprocess.verify --repair makes those alone"
-    )
-    return click.UsageError(
-        f"{out} holds {what} of other settings (old -> new):{told}\n"
+        f"{out} holds {shards} of other settings or versions (old -> new):{lines}\n"
         "Nothing was changed. --overwrite writes them again; the old ones are kept until the new ones are complete. "
-        "Or choose another --out."
+        "Or choose another --out, or go back to the old settings and versions."
     )

@@ -7,32 +7,14 @@ https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details
 """
 
 import struct
-from collections.abc import Iterator
 from functools import lru_cache
-from typing import BinaryIO, NamedTuple
+from io import SEEK_END
+from typing import BinaryIO
 
 import google_crc32c
 
-MAX_RECORD = 16 << 20  # bytes; one that claims more, 4,000 times what a face takes, is not read into the memory
-
 # Tags of length-delimited fields: field number << 3 | 2.
 _FIELD_1, _FIELD_2, _FIELD_3 = b"\x0a", b"\x12", b"\x1a"
-
-
-class Fields(NamedTuple):
-    """What an Example is made of; see `encode_example`."""
-
-    image: bytes
-    image_id: str
-    attributes: bytes | None
-
-
-class Record(NamedTuple):
-    """A record as it stands in a file: the byte at which its frame begins, its data, what is wrong with the frame."""
-
-    offset: int
-    data: bytes
-    fault: str
 
 
 def encode_example(image: bytes, image_id: str, attributes: bytes | None) -> bytes:
@@ -49,53 +31,26 @@ def encode_example(image: bytes, image_id: str, attributes: bytes | None) -> byt
     return b"".join((heads[0], attributes or b"", heads[1], name, heads[2], image))
 
 
-def parse_example(record: bytes, image_bytes: int, attribute_count: int | None) -> Fields:
-    """Return what `encode_example` made this record of: an image of this size and so many attributes.
-
-    Raises ValueError for bytes that it does not make.
-    """
-    count, listed = attribute_count or 0, "" if attribute_count is None else f", {attribute_count} attributes"
-    unlike = ValueError(f"it is not an Example of an image_id{listed} and an image of {image_bytes:,} bytes")
-    room = len(record) - image_bytes - count  # of the name and of the heads, which grow with it
-    if image_bytes < 0 or room < 0:
-        raise unlike
-    name_size = max(0, room - sum(map(len, _heads(attribute_count, room, image_bytes))))  # or some bytes more
-    while name_size + sum(map(len, _heads(attribute_count, name_size, image_bytes))) < room:
-        name_size += 1
-    heads = _heads(attribute_count, name_size, image_bytes)
-    start = len(heads[0])
-    attributes = None if attribute_count is None else record[start : start + attribute_count]
-    start += count + len(heads[1])
-    image_id = record[start : start + name_size].decode(errors="replace")
-    fields = Fields(record[len(record) - image_bytes :], image_id, attributes)
-    if set(attributes or b"") - {0, 1} or encode_example(*fields) != record:
-        raise unlike
-    return fields
-
-
 def frame_record(record: bytes) -> bytes:
     """Return `record` as it stands in a TFRecord file: length, its checksum, the record, its checksum."""
     length = struct.pack("<Q", len(record))
     return b"".join((length, masked_crc(length), record, masked_crc(record)))
 
 
-def read_records(file: BinaryIO) -> Iterator[Record]:
-    """Yield every record in `file`, which may hold any bytes, with what is wrong with it.
-
-    Behind a frame that is cut off or whose length cannot be trusted nothing is found: that record is the last.
-    """
-    offset = 0
+def first_damage(file: BinaryIO) -> str | None:
+    """Return which record of a file, from 0, does not have its checksums, or None where each has."""
+    size = file.seek(0, SEEK_END)
+    number = offset = file.seek(0)
     while head := file.read(12):
-        if fault := _head_fault(head):
-            yield Record(offset, b"", fault)
-            return
-        length = int.from_bytes(head[:8], "little")
-        data, crc = file.read(length), file.read(4)
-        if len(crc) < 4:
-            yield Record(offset, b"", "it is cut off")
-            return
-        yield Record(offset, data, "" if masked_crc(data) == crc else "its data is damaged")
-        offset += 16 + length
+        record, length = f"record {number} at byte {offset}", int.from_bytes(head[:8], "little")
+        if len(head) == 12 and masked_crc(head[:8]) != head[8:]:
+            return f"the length of {record} is damaged"
+        if len(head) < 12 or offset + 16 + length > size:
+            return f"{record} is cut off"
+        if masked_crc(file.read(length)) != file.read(4):
+            return f"{record} is damaged"
+        number, offset = number + 1, offset + 16 + length
+    return None
 
 
 def masked_crc(data: bytes) -> bytes:
@@ -104,16 +59,7 @@ def masked_crc(data: bytes) -> bytes:
     return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
 
 
-def _head_fault(head: bytes) -> str:
-    if len(head) < 12:
-        return "it is cut off"
-    if masked_crc(head[:8]) != head[8:]:
-        return "its length is damaged, so what follows cannot be read"
-    length = int.from_bytes(head[:8], "little")
-    return f"it claims {length:,} bytes, more than any photo takes" if length > MAX_RECORD else ""
-
-
-@lru_cache(maxsize=4096)  # the same ones in every record: found again, they cost a tenth
+@lru_cache(maxsize=4096)  # the same in every record: looked up, they cost a tenth
 def _heads(attributes: int | None, name: int, image: int) -> tuple[bytes, bytes, bytes]:
     """Return what stands before attributes, name and image of these lengths: it depends on nothing else."""
     # The keys are in the order of upb, protobuf's default in Python: as sorted, but "image_id" before "image".

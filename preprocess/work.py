@@ -1,9 +1,10 @@
 """From settings and listed photos to the tasks of the workers."""
 
-from collections.abc import Collection, Container, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import click
 
@@ -15,8 +16,10 @@ from preprocess.manifest import Document
 from preprocess.plan import ShardSpec, plan
 from preprocess.shard import Photo, Shard, Task, finished_shard, write_shard
 from preprocess.sources import Listing, Location, Source, id_of
-from preprocess.workers.local import WorkerPool
 from system.files import sha256_of
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -29,10 +32,10 @@ class Settings:
     shard_images: int
     limit: int | None
     seed: int
-    ids: str = "name"
+    ids: str
     """One of sources.IDS."""
-    dataset_name: str | None = None
-    """What tfds calls the data set; None for celeba_faces and the size."""
+    dataset_name: str
+    """What tfds calls the data set."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +59,12 @@ def describe(source: Source, listing: Listing, settings: Settings) -> Document:
         {
             "attributes": _list(settings.attributes),
             "partitions": _list(settings.partitions),
-            "crop": _without(manifests.LATER_OF_CROP, asdict(settings.crop)),
+            "crop": asdict(settings.crop),
             "shard_images": settings.shard_images,
             "limit": settings.limit,
             "seed": settings.seed,
-            **_without(manifests.LATER, {"ids": settings.ids, "dataset_name": settings.dataset_name}),
+            "ids": settings.ids,
+            "dataset_name": settings.dataset_name,
         },
         {
             "paths": [str(path) for path in source.paths],
@@ -74,21 +78,17 @@ def settings_of(manifest: Document) -> Settings:
     """Return the settings that `describe` wrote into a manifest."""
     settings = manifest["settings"]
     attributes, partitions = (settings[name] and Path(settings[name]["path"]) for name in ("attributes", "partitions"))
-    crop_of, others = manifests.LATER_OF_CROP | settings["crop"], manifests.LATER | settings
+    crop = settings["crop"]
     return Settings(
         attributes,
         partitions,
-        crops.parse(crop_of["name"], crop_of["filter"], crop_of["size"], crop_of["color"]),
+        crops.parse(crop["name"], crop["filter"], crop["size"], crop["color"]),
         settings["shard_images"],
         settings["limit"],
         settings["seed"],
-        others["ids"],
-        others["dataset_name"],
+        settings["ids"],
+        settings["dataset_name"],
     )
-
-
-def _without(defaults: Document, document: Document) -> Document:
-    return {name: value for name, value in document.items() if name not in defaults or value != defaults[name]}
 
 
 def annotate(listing: Listing, settings: Settings) -> Annotated:
@@ -96,26 +96,29 @@ def annotate(listing: Listing, settings: Settings) -> Annotated:
     photos = dict(islice(listing.photos.items(), settings.limit))
     last = next(reversed(photos), "") if settings.limit else None
     # Within the limit alone: a source of 100,000 photos, 50 of them twice, has few of those among its first 1,000.
-    rejected = [it for it in listing.rejected if last is None or id_of(it.id, settings.ids) <= last]
-    attributes = settings.attributes and read_attributes(settings.attributes, photos)
-    partition = settings.partitions and read_partitions(settings.partitions, photos)
-    if attributes:
+    rejected = [photo for photo in listing.rejected if last is None or id_of(photo.id, settings.ids) <= last]
+    attributes = partition = None
+    if settings.attributes:
+        attributes = read_attributes(settings.attributes, photos)
         rejected += _drop_unlisted(photos, attributes.rows, settings.attributes)
-    if partition is not None:
+    if settings.partitions:
+        partition = read_partitions(settings.partitions, photos)
         rejected += _drop_unlisted(photos, partition, settings.partitions)
     return Annotated(photos, attributes, partition, tuple(rejected))
+
+
+class Pool(Protocol):
+    """Workers: of this machine (workers.local), or of a cluster (workers.dask)."""
+
+    def completed(self, work: Callable[[T], R], tasks: Iterable[T]) -> Iterator[tuple[T, R]]:
+        """Yield each task with its result as soon as it is done, in any order."""
 
 
 class Work:
     """The shards to write into `folder`, and the photos of each."""
 
     def __init__(
-        self,
-        annotated: Annotated,
-        source: Source,
-        settings: Settings,
-        folder: Path,
-        may_reject_all: bool = True,
+        self, annotated: Annotated, source: Source, settings: Settings, folder: Path, may_reject_all: bool = True
     ):
         self.planned = plan(annotated.photos, annotated.partition, settings.seed, settings.shard_images)
         self.folder = folder
@@ -128,12 +131,12 @@ class Work:
         return Task(spec, photos, self._source, self._crop, self.folder, self._may_reject_all)
 
 
-def write_missing(work: Work, specs: Collection[ShardSpec], pool: WorkerPool) -> list[Shard]:
+def write_missing(work: Work, specs: Collection[ShardSpec], pool: Pool) -> list[Shard]:
     """Write those of these shards that are missing; return all of them in the order of `specs`."""
     from tqdm import tqdm  # 0.1 s that the workers, who import this module too, need not spend
 
-    shards = {spec: finished_shard(work.folder, spec) for spec in specs}
-    missing = [spec for spec in specs if shards[spec] is None]
+    shards = {spec: shard for spec in specs if (shard := finished_shard(work.folder, spec))}
+    missing = [spec for spec in specs if spec not in shards]
     photos = sum(len(work.planned[spec]) for spec in specs)
     done = photos - sum(len(work.planned[spec]) for spec in missing)
     click.echo(
@@ -143,9 +146,9 @@ def write_missing(work: Work, specs: Collection[ShardSpec], pool: WorkerPool) ->
         # A task is built when a worker is free: building all 50 of CelebA first would keep the workers waiting.
         for task, shard in pool.completed(write_shard, map(work.task, missing)):
             shards[task.spec] = shard
-            bar.set_postfix(rejected=sum(len(shard.rejected) for shard in shards.values() if shard), refresh=False)
+            bar.set_postfix(rejected=sum(len(shard.rejected) for shard in shards.values()), refresh=False)
             bar.update(len(task.photos))
-    return list(shards.values())
+    return [shards[spec] for spec in specs]
 
 
 def _drop_unlisted(photos: dict[str, Location], listed: Container[str], path: Path) -> list[Rejection]:
@@ -156,4 +159,4 @@ def _drop_unlisted(photos: dict[str, Location], listed: Container[str], path: Pa
 
 
 def _list(path: Path | None) -> Document | None:
-    return path and {"path": str(path.absolute()), "sha256": sha256_of(path)}
+    return {"path": str(path.absolute()), "sha256": sha256_of(path)} if path else None

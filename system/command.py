@@ -26,8 +26,8 @@ _ADVICE = {
     errno.EIO: "The disk or its connection fails: see dmesg",
 }
 _NUMBERS = {os.strerror(number): number for number in _ADVICE}
+# The text of TensorFlow's errors, which may begin with the place in {{double braces}}.
 _BY_TENSORFLOW = re.compile(rf"(?:^|\}}\}} )([^}}]*); ({'|'.join(_NUMBERS)})")
-"""The text of its errors, which may begin with the place in {{double braces}}."""
 
 
 class Command(click.Command):
@@ -46,7 +46,9 @@ class Command(click.Command):
 class LocalPath(click.Path):
     """A local path. A URL is refused: it would become a folder of its name."""
 
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> object:
+    def convert(
+        self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | bytes | os.PathLike[str]:
         """Validate it."""
         if re.match(r"[a-z][a-z0-9+.-]+:/|.*://", str(value), re.IGNORECASE | re.DOTALL):
             self.fail(
@@ -68,7 +70,7 @@ def os_errors_reported() -> Iterator[None]:
         if refusal is None:
             raise
         reason = ": ".join(str(part) for part in (refusal.filename, refusal.strerror or refusal) if part)
-        advice = _ADVICE.get(refusal.errno, "Correct that")
+        advice = _ADVICE.get(refusal.errno or 0, "Correct that")
         raise click.ClickException(f"{reason}. {advice}, then give the same command again.") from None
 
 

@@ -10,7 +10,7 @@ from typing import TextIO
 class _Output(io.FileIO):
     """Drops what cannot be written: the reader of a pipe or the terminal is gone, or the disk of a log is full."""
 
-    def write(self, data: bytes) -> int:
+    def write(self, data, /) -> int:
         """Write as much as can be written now."""
         with suppress(OSError):
             count = super().write(data)

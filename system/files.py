@@ -14,8 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from zipfile import ZipFile, ZipInfo
 
-PARTIAL = ".partial-*"
-"""Pattern of the files that a killed process has left half written."""
+PARTIAL = ".partial-*"  # pattern of the files that a killed process has left half written
 
 # What file systems answer that cannot sync such a thing, as some network and FUSE ones cannot sync folders.
 _NO_SYNC = (EINVAL, ENOTSUP, ENOSYS, EBADF, EACCES, EPERM, EISDIR)

@@ -45,16 +45,17 @@ def _memory_left(folder: Path) -> Iterator[int]:
 
 def _cgroups(root: Path) -> Iterator[Path]:
     """Yield the folders of the cgroups that this process is in, and of all above them, whose limits hold for it too."""
-    mounts = {}  # of each controller: the part of its tree that is mounted, and where; version 2 has one tree, ""
+    # By controller: the part of its tree that is mounted, and where. Version 2 has one tree, "".
+    mounts: dict[str, list[str]] = {}
     for line in _read(root / "proc/self/mountinfo").splitlines():
         mount, _, kind = line.partition(" - ")
         if kind.startswith("cgroup"):
             controllers = [""] if kind.startswith("cgroup2 ") else kind.split()[-1].split(",")
             mounts = dict.fromkeys(controllers, mount.split()[3:5]) | mounts
     for line in _read(root / "proc/self/cgroup").splitlines():
-        _, controllers, path = line.split(":", 2)
-        if mount := mounts.get(controllers.split(",")[0]):
-            part, place = mount
+        _, names, path = line.split(":", 2)
+        if mounted := mounts.get(names.split(",")[0]):
+            part, place = mounted
             group = PurePosixPath(path)
             below = group.relative_to(part) if group.is_relative_to(part) else PurePosixPath()
             yield from (root / place.lstrip("/") / folder for folder in (below, *below.parents))

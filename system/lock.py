@@ -21,8 +21,7 @@ from system.files import naming
 if TYPE_CHECKING:
     from filelock import BaseFileLock, MarkerSoftFileLock
 
-NAME = ".lock"
-"""All files of a lock begin with it."""
+NAME = ".lock"  # all files of a lock begin with it
 _TIMEOUT_S = 0.5  # a run that is just ending is gone by then
 
 
@@ -96,11 +95,14 @@ def _remove_ended(holder: MarkerSoftFileLock) -> None:
 
 def _describe(holder: MarkerSoftFileLock) -> str:
     try:
-        since = datetime.fromtimestamp(Path(holder.lock_file).stat().st_mtime).astimezone()
-        host = holder.owner.hostname.partition("?")[0]  # what follows tells containers of one host apart
-        return f"process {holder.owner.pid} on {host}, since {since.isoformat(' ', 'seconds')}"
-    except (OSError, AttributeError):
+        owner, begun = holder.owner, Path(holder.lock_file).stat().st_mtime
+    except OSError:
+        owner, begun = None, 0
+    if owner is None:
         return "just begun, or just ended"
+    host = owner.hostname.partition("?")[0]  # what follows tells containers of one host apart
+    since = datetime.fromtimestamp(begun).astimezone().isoformat(" ", "seconds")
+    return f"process {owner.pid} on {host}, since {since}"
 
 
 def _remove_alone(path: Path) -> None:

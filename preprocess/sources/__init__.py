@@ -14,37 +14,31 @@ import click
 from preprocess.crop import Rejection
 from preprocess.sources.archive import open_archive
 from preprocess.sources.folder import Folder
-from preprocess.sources.photo import OTHER_SUFFIXES, PHOTO_SUFFIXES, Container, Found
+from preprocess.sources.photo import OTHER_SUFFIXES, PHOTO_SUFFIXES, Container, Entry
 
 Location = tuple[Any, ...]  # the index of a container, and the location in it
 Read = Callable[[Location], bytes]  # raises UnusablePhoto for a photo that cannot be read
 
-
-IDS = ("name", "path")
-"""What a photo's id is: its file name, or its whole path in a folder or an archive, where names repeat."""
+IDS = ("name", "path")  # a photo's id is its file name, or its path in the container, where names repeat
 
 
-def id_of(member: str, ids: str) -> str:
+def id_of(path: str, ids: str) -> str:
     """Return the id of the photo at this path; `ids` is one of IDS."""
-    return normpath(member) if ids == "path" else member.rpartition("/")[2]  # tar calls its members ./cat/0.jpg
+    return normpath(path) if ids == "path" else path.rpartition("/")[2]  # tar calls its members ./cat/0.jpg
 
 
 @dataclass(frozen=True)
 class Listing:
-    """The photos of a source.
-
-    Attributes:
-        photos: the location of each photo by its id, in the order of ids.
-        rejected: photos that cannot be used, among them those whose id came before.
-        fingerprint: SHA-256 that changes when a photo is added, removed, renamed or replaced.
-        passed_over: the number of pictures of other kinds, by their suffix.
-
-    """
+    """The photos of a source."""
 
     photos: dict[str, Location]
+    """The location of each photo by its id, in the order of ids."""
     rejected: tuple[Rejection, ...]
+    """Photos that cannot be used, among them those whose id is taken."""
     fingerprint: str
+    """A SHA-256 that changes when a photo is added, removed, renamed or replaced."""
     passed_over: Mapping[str, int]
+    """The number of pictures of other kinds, by their suffix."""
 
 
 @dataclass(frozen=True)
@@ -69,14 +63,14 @@ class Source:
         passed_over: Counter[str] = Counter()
         for number, container in enumerate(self.containers):
             within = f"{container.path.name}/" if len(self.containers) > 1 else ""
-            for found in _found(container, passed_over):
-                photo_id = id_of(found.member, ids)
-                reason = found.problem or _refusal(photo_id, photos)
+            for entry in _photos_of(container, passed_over):
+                photo_id = id_of(entry.path, ids)
+                reason = entry.problem or _refusal(photo_id, photos)
                 if reason is None:
-                    photos[photo_id] = (number, *found.location)
+                    photos[photo_id] = (number, *entry.location)
                 else:
-                    rejected.append(Rejection(within + found.member, reason))
-                signatures.append(f"{found.member}\0{found.signature}\0{reason}\n")
+                    rejected.append(Rejection(within + entry.path, reason))
+                signatures.append(f"{entry.path}\0{entry.signature}\0{reason}\n")
         fingerprint = sha256("".join(sorted(signatures)).encode(errors="surrogateescape")).hexdigest()
         ordered = {photo_id: photos[photo_id] for photo_id in sorted(photos)}
         return Listing(ordered, tuple(rejected), fingerprint, passed_over)
@@ -100,10 +94,10 @@ def _container(path: Path) -> Container:
             return Folder(path)
         if path.is_file():
             return open_archive(path)
-        what = "is neither a folder nor a file" if path.exists() else "does not exist"
+        fault = "is neither a folder nor a file" if path.exists() else "does not exist"
     except OSError as error:
-        what = f"cannot be read: {error.strerror}"
-    raise click.UsageError(f"{path} {what}. --source takes a folder of photos, a zip or a tar.")
+        fault = f"cannot be read: {error.strerror}"
+    raise click.UsageError(f"{path} {fault}. --source takes a folder of photos, a zip or a tar.")
 
 
 def passed_over_message(passed_over: Mapping[str, int]) -> str:
@@ -114,28 +108,28 @@ def passed_over_message(passed_over: Mapping[str, int]) -> str:
     return f"Pictures of other kinds are passed over ({kinds}): convert them to JPEG or PNG."
 
 
-def _found(container: Container, passed_over: Counter[str]) -> Iterator[Found]:
+def _photos_of(container: Container, passed_over: Counter[str]) -> Iterator[Entry]:
     """Yield the photos of a container, and count its pictures of other kinds in `passed_over`.
 
     Raises click.UsageError in the end where no photo can be used.
     """
     first, is_usable = None, False
-    others: Counter[str] = Counter()
-    for found in container.found():
-        is_photo = found.member.endswith(PHOTO_SUFFIXES)  # most are: this saves 0.1 s on all of CelebA
-        suffix = "" if is_photo else splitext(found.member)[1].lower()
+    other_kinds: Counter[str] = Counter()
+    for entry in container.entries():
+        is_photo = entry.path.endswith(PHOTO_SUFFIXES)  # for the usual suffixes: saves 0.1 s on all of CelebA
+        suffix = "" if is_photo else splitext(entry.path)[1].lower()
         if suffix in OTHER_SUFFIXES:
-            others[suffix] += 1
+            other_kinds[suffix] += 1
             continue
-        first = first or found
-        is_usable = is_usable or not found.problem
-        yield found
-    passed_over.update(others)
+        first = first or entry
+        is_usable = is_usable or not entry.problem
+        yield entry
+    passed_over.update(other_kinds)
     if first is None:
-        suffixes = ", ".join(PHOTO_SUFFIXES)
-        raise click.UsageError(f"{container.path} holds no photos ({suffixes}). {passed_over_message(others)}".rstrip())
+        suffixes, advice = ", ".join(PHOTO_SUFFIXES), passed_over_message(other_kinds)
+        raise click.UsageError(f"{container.path} holds no photos ({suffixes}). {advice}".rstrip())
     if not is_usable:
-        raise click.UsageError(f"{container.path} holds no photo that can be used: {first.member} is {first.problem}.")
+        raise click.UsageError(f"{container.path} holds no photo that can be used: {first.path} is {first.problem}.")
 
 
 def _refusal(photo_id: str, taken: Collection[str]) -> str | None:

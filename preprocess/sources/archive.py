@@ -12,9 +12,9 @@ import click
 
 from preprocess.crop import UnusablePhoto
 from preprocess.sources import tar_photos, zip_photos
-from preprocess.sources.photo import Found, unreadable, vanished
+from preprocess.sources.photo import Entry, unreadable, vanished
 
-_PHOTOS_OF = {"tar": tar_photos, "zip": zip_photos}
+_FORMATS = {"tar": tar_photos, "zip": zip_photos}
 
 # How the files begin from which nothing can be read in place, and what unpacks them.
 _COMPRESSED = {
@@ -29,24 +29,19 @@ _COMPRESSED = {
 
 @dataclass(frozen=True)
 class Archive:
-    """A zip or a tar.
-
-    Attributes:
-        path: the file.
-        kind: a key of _PHOTOS_OF.
-        signature: its size and the second of its last change: locations in another file would be others.
-
-    """
+    """A zip or a tar."""
 
     path: Path
-    kind: str
+    format: str
+    """A key of _FORMATS."""
     signature: tuple[int, int]
+    """Size and second of the last change: in a changed file the photos are elsewhere."""
 
-    def found(self) -> Iterator[Found]:
+    def entries(self) -> Iterator[Entry]:
         """See Container. In the order of the archive."""
         try:
             with self.path.open("rb", buffering=0) as file:
-                yield from _PHOTOS_OF[self.kind].found(file.fileno())
+                yield from _FORMATS[self.format].entries(file.fileno())
         except OSError as error:
             raise click.UsageError(f"{self.path} cannot be read: {error.strerror}.") from None
         except ValueError as error:
@@ -66,9 +61,9 @@ class Archive:
 
     def _read(self, descriptor: int, *location: int) -> bytes:
         try:
-            return _PHOTOS_OF[self.kind].read(descriptor, *location)
+            return _FORMATS[self.format].read(descriptor, *location)
         except ValueError:
-            raise UnusablePhoto(f"damaged in the {self.kind}") from None
+            raise UnusablePhoto(f"damaged in the {self.format}") from None
         except OSError as error:
             if not self.path.exists():
                 raise vanished(self.path) from None

@@ -12,7 +12,7 @@ import click
 
 from preprocess.crop import UnusablePhoto
 from preprocess.sources import photo
-from preprocess.sources.photo import Found, is_picture, is_visible, unreadable, vanished
+from preprocess.sources.photo import Entry, is_picture, is_visible, unreadable, vanished
 
 
 @dataclass(frozen=True)
@@ -21,44 +21,42 @@ class Folder:
 
     path: Path
 
-    def found(self) -> Iterator[Found]:
+    def entries(self) -> Iterator[Entry]:
         """See Container. In the order of paths."""
-        return iter(sorted(self._found()))
+        return iter(sorted(self._walk()))
 
     @contextmanager
     def opened(self) -> Iterator[Callable[[str], bytes]]:
         """See Container."""
         yield self._read
 
-    def _found(self) -> Iterator[Found]:
+    def _walk(self) -> Iterator[Entry]:
         seen = set()
         refused: list[OSError] = []
         for folder, below, names in os.walk(self.path, onerror=refused.append, followlinks=True):
             status = os.stat(folder)  # noqa: PTH116, a path is text here
-            if (
-                status.st_dev,
-                status.st_ino,
-            ) in seen:  # reached through a link: its photos are listed already, and it may loop
+            identity = status.st_dev, status.st_ino
+            if identity in seen:  # reached again through a link, which may loop
                 below.clear()
                 continue
-            seen.add((status.st_dev, status.st_ino))
+            seen.add(identity)
             below[:] = sorted(filter(is_visible, below))
-            inside = self._member(folder)
+            parent = self._relative(folder)
             for name in names:
-                member = name if inside == "." else f"{inside}/{name}"
-                if is_picture(member) and (found := _file(f"{folder}/{name}", member)):
-                    yield found
+                path = name if parent == "." else f"{parent}/{name}"
+                if is_picture(path) and (entry := _entry(f"{folder}/{name}", path)):
+                    yield entry
         for error in refused:
-            member = self._member(error.filename)
-            if member == ".":
+            path = self._relative(error.filename)
+            if path == ".":
                 raise click.UsageError(f"{self.path} cannot be read: {error.strerror}.")
-            yield Found(f"{member}/", (), "", f"a folder that cannot be read: {error.strerror}")
+            yield Entry(f"{path}/", (), "", f"a folder that cannot be read: {error.strerror}")
 
-    def _member(self, path: str) -> str:
+    def _relative(self, path: str) -> str:
         return PurePath(path).relative_to(self.path).as_posix()
 
-    def _read(self, member: str) -> bytes:
-        path = self.path / member
+    def _read(self, relative: str) -> bytes:
+        path = self.path / relative
         try:
             with path.open("rb") as file:
                 data = file.read(photo.MAX_PHOTO_BYTES + 1)
@@ -75,11 +73,13 @@ class Folder:
         return data
 
 
-def _file(path: str, member: str) -> Found | None:
-    """Return what is at `path`, or None where it is no file: a reader would wait for ever on a pipe."""
+def _entry(path: str, relative: str) -> Entry | None:
+    """Return the file at `path`, or None where it is no file: a reader would wait for ever on a pipe."""
     try:
         status = os.stat(path)  # noqa: PTH116, 0.4 s less on all of CelebA
     except OSError as error:
         is_link = os.path.islink(path)  # noqa: PTH114, as above
-        return Found(member, (), "", "a link that leads nowhere" if is_link else unreadable(error))
-    return Found(member, (member,), f"{status.st_size} {status.st_mtime_ns}") if S_ISREG(status.st_mode) else None
+        return Entry(relative, (), "", "a link that leads nowhere" if is_link else unreadable(error))
+    if not S_ISREG(status.st_mode):
+        return None
+    return Entry(relative, (relative,), f"{status.st_size} {status.st_mtime_ns}")

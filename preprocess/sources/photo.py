@@ -20,29 +20,27 @@ TOO_LARGE = f"larger than {MAX_PHOTO_BYTES >> 20} MiB"
 Location = tuple[Any, ...]  # what a container needs to read one photo: a path, or byte offsets and sizes
 
 
-class Found(NamedTuple):
-    """A photo in a container, a picture of another kind, or a folder that cannot be read, whose path ends in a slash.
+class Entry(NamedTuple):
+    """A photo in a container, a picture of another kind, or a folder that cannot be read: its path ends in a slash."""
 
-    Attributes:
-        member: its path in the container; the file name becomes the photo's id.
-        location: where its bytes are; empty where they cannot be used.
-        signature: a text that changes when the photo is replaced.
-        problem: why the photo cannot be used; "" where it can.
-
-    """
-
-    member: str
+    path: str
+    """In the container; the file name becomes the photo's id."""
     location: Location
+    """Where its bytes are; empty where they cannot be used."""
     signature: str
+    """A text that changes when the photo is replaced."""
     problem: str = ""
+    """Why the photo cannot be used."""
 
 
 class Container(Protocol):
     """A folder or an archive. Frozen and picklable: it goes to the workers."""
 
-    path: Path
+    @property
+    def path(self) -> Path:
+        """Where it is."""
 
-    def found(self) -> Iterator[Found]:
+    def entries(self) -> Iterator[Entry]:
         """Yield every picture in it, without reading any. Raises click.UsageError where it cannot be listed."""
 
     def opened(self) -> AbstractContextManager[Callable[..., bytes]]:
@@ -52,17 +50,17 @@ class Container(Protocol):
         """
 
 
-def is_picture(member: str) -> bool:
+def is_picture(path: str) -> bool:
     """Return whether a path is that of a photo, or of a picture of another kind, that is not hidden."""
-    return member.lower().endswith(_PICTURE_SUFFIXES) and is_visible(member)
+    return path.lower().endswith(_PICTURE_SUFFIXES) and is_visible(path)
 
 
-def is_visible(member: str) -> bool:
+def is_visible(path: str) -> bool:
     """Return whether no part of the path is hidden or a Mac's resource fork. `./` and `../` are visible."""
-    if "__MACOSX/" in member:
+    if "__MACOSX/" in path:
         return False
     # Most paths are done with here: a tenth of the time that it takes to look at the parts of each.
-    return "/." not in f"/{member}" or not any(part[:1] == "." and part.strip(".") for part in member.split("/"))
+    return "/." not in f"/{path}" or not any(part[:1] == "." and part.strip(".") for part in path.split("/"))
 
 
 def unreadable(error: OSError) -> str:

@@ -7,14 +7,13 @@ from posixpath import dirname, join, normpath
 from typing import NamedTuple
 
 from preprocess.sources import photo
-from preprocess.sources.photo import Found, is_picture
+from preprocess.sources.photo import Entry, is_picture
 
 HEADER_SIZE = tarfile.BLOCKSIZE
-_MOST_LINKS = 40  # from one to the next; what Linux allows, so that a loop ends
-_TEXT = {"encoding": "utf-8", "errors": "surrogateescape"}
+_MAX_LINKS = 40  # in a row, as on Linux: a loop has to end
 
 
-class _Entry(NamedTuple):
+class _Member(NamedTuple):
     """A file of the tar, or a link, which leads to the member `link`."""
 
     offset: int
@@ -27,29 +26,29 @@ class _Entry(NamedTuple):
 def begins(block: bytes) -> bool:
     """Return whether a tar begins with this block."""
     try:
-        tarfile.TarInfo.frombuf(block, **_TEXT)
+        tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
     except tarfile.HeaderError:
         return False
     return True
 
 
-def found(descriptor: int) -> Iterator[Found]:
-    """Yield the photos of the tar that `descriptor` has open, those that are links last.
+def entries(descriptor: int) -> Iterator[Entry]:
+    """Yield the pictures of the tar that `descriptor` has open, those that are links last.
 
     Raises ValueError where it is no tar, or not a whole one.
     """
     links = []
-    for name, entry in _entries(descriptor):
-        if not is_picture(name):
+    for path, member in _members(descriptor):
+        if not is_picture(path):
             continue
-        if entry.link is None:
-            yield _photo(name, entry)
+        if member.link is None:
+            yield _entry(path, member)
         else:
-            links.append((name, entry))
+            links.append((path, member))
     if links:
-        files = {normpath(name): entry for name, entry in _entries(descriptor)}
-        for name, entry in links:
-            yield _photo(name, _followed(entry, files))
+        members = {normpath(path): member for path, member in _members(descriptor)}
+        for path, link in links:
+            yield _entry(path, _followed(link, members))
 
 
 def read(descriptor: int, offset: int, size: int) -> bytes:
@@ -60,20 +59,20 @@ def read(descriptor: int, offset: int, size: int) -> bytes:
     return data
 
 
-def _entries(descriptor: int) -> Iterator[tuple[str, _Entry]]:
-    """Yield the files and links of a tar by their names, in their order. Raises ValueError as `found` does."""
+def _members(descriptor: int) -> Iterator[tuple[str, _Member]]:
+    """Yield the files and links of a tar by their paths, in their order. Raises ValueError as `entries` does."""
     with os.fdopen(os.dup(descriptor), "rb") as file:
         file.seek(0)
         try:
-            tar = tarfile.open(fileobj=file, mode="r:", **_TEXT)  # noqa: SIM115, it closes nothing
-            at = -1
+            tar = tarfile.open(fileobj=file, mode="r:", encoding="utf-8", errors="surrogateescape")  # noqa: SIM115
+            position = -1
             while member := tar.next():
-                tar.members.clear()  # it keeps them all, 200 MB for CelebA
-                if tar.offset <= at:  # some versions of Python follow a hostile size backwards, for ever
+                tar.members.clear()  # type: ignore[attr-defined]  # it keeps them all, 200 MB for CelebA
+                if tar.offset <= position:  # some versions of Python follow a hostile size backwards, for ever
                     raise tarfile.ReadError("a number in it is damaged")
-                at = tar.offset
+                position = tar.offset
                 if member.isfile() or member.islnk() or member.issym():
-                    yield member.name, _entry(member)
+                    yield member.name, _described(member)
         except (OverflowError, ValueError):  # of seeking to where no file reaches
             raise ValueError("its end is missing") from None
         except (tarfile.TarError, RecursionError) as error:
@@ -86,30 +85,30 @@ def _entries(descriptor: int) -> Iterator[tuple[str, _Entry]]:
             raise ValueError(f"its header at byte {tar.offset} is damaged")
 
 
-def _entry(member: tarfile.TarInfo) -> _Entry:
+def _described(member: tarfile.TarInfo) -> _Member:
     link = None
     if member.issym():
         link = join(dirname(member.name), member.linkname)
     elif member.islnk():
         link = member.linkname
-    return _Entry(member.offset_data, member.size, int(member.mtime), link, member.issparse())
+    return _Member(member.offset_data, member.size, int(member.mtime), link, member.issparse())
 
 
-def _photo(member: str, entry: _Entry | None) -> Found:
-    if entry is None:
-        return Found(member, (), "", "a link that leads nowhere in the tar")
+def _entry(path: str, member: _Member | None) -> Entry:
+    if member is None:
+        return Entry(path, (), "", "a link that leads nowhere in the tar")
     problem = ""
-    if entry.is_sparse:
+    if member.is_sparse:
         problem = "stored with its holes left out: make the tar without --sparse"
-    elif entry.size > photo.MAX_PHOTO_BYTES:
+    elif member.size > photo.MAX_PHOTO_BYTES:
         problem = photo.TOO_LARGE
-    # A tar has no checksum of what a file holds. The time has the digits of a header, as in fingerprints of old.
-    return Found(member, (entry.offset, entry.size), f"{entry.size} {entry.changed:011o}", problem)
+    # A tar has no checksum of what a file holds: size and time have to do.
+    return Entry(path, (member.offset, member.size), f"{member.size} {member.changed}", problem)
 
 
-def _followed(entry: _Entry | None, files: dict[str, _Entry]) -> _Entry | None:
-    for _ in range(_MOST_LINKS):
-        if entry is None or entry.link is None:
-            return entry
-        entry = files.get(normpath(entry.link))
+def _followed(member: _Member | None, members: dict[str, _Member]) -> _Member | None:
+    for _ in range(_MAX_LINKS):
+        if member is None or member.link is None:
+            return member
+        member = members.get(normpath(member.link))
     return None

@@ -1,55 +1,150 @@
-"""The photos in a zip, and in zips that lie in it uncompressed, as in Kaggle's archive of CelebA."""
+"""The photos in a zip, and in zips that lie in it uncompressed, as in Kaggle's archive of CelebA.
+
+`zipfile` lists them, in the parent. Workers read at known offsets: with `zipfile` each would list them all again.
+"""
 
 import os
+import struct
+import zlib
 from collections.abc import Iterator
+from contextlib import suppress
+from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
-from preprocess.sources import photo, zip_format
-from preprocess.sources.photo import Found, is_picture, is_visible
-from preprocess.sources.zip_format import Entry
+from preprocess.sources import photo
+from preprocess.sources.photo import Entry, is_picture, is_visible
 
-read = zip_format.read  # a location is its arguments after the descriptor
+_OTHER_METHODS = {9: "Deflate64", 12: "bzip2", 14: "LZMA", 93: "Zstandard", 95: "XZ", 98: "PPMd"}
+_ENCRYPTED = 1  # a bit of the flags
+_END, _END_SIZE = b"PK\5\6", 22  # the last record of a zip, before its comment
+_LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, lengths of name and extra field
+_ROOM_FOR_NAMES = 512  # more than any name and extra field seen; a longer one takes a second read
 
 
-def found(descriptor: int) -> Iterator[Found]:
-    """Yield the photos of the zip that `descriptor` has open. Raises ValueError where it is none, or not whole."""
-    length = os.fstat(descriptor).st_size
-    room = length
-    for entry in zip_format.entries(descriptor, 0, length):
-        member = _slashed(entry.name)
-        if is_picture(member):
-            yield _photo(member, entry)
-        elif member.lower().endswith(".zip") and is_visible(member):
-            if entry.method != zip_format.STORED or entry.is_encrypted:
-                yield Found(member, (), str(entry.crc), "a zip that cannot be read in place: unpack what it lies in")
+def entries(descriptor: int) -> Iterator[Entry]:
+    """Yield the pictures of the zip that `descriptor` has open. Raises ValueError where it is none, or not whole."""
+    size = room = os.fstat(descriptor).st_size
+    for path, info in _directory(descriptor, 0, size):
+        if is_picture(path):
+            yield _entry(path, info)
+        elif path.lower().endswith(".zip") and is_visible(path):
+            if info.compress_type != ZIP_STORED or info.flag_bits & _ENCRYPTED:
+                yield Entry(path, (), str(info.CRC), "a zip that cannot be read in place: unpack what it lies in")
                 continue
-            room -= entry.stored_size
+            room -= info.compress_size
             if room < 0:  # they overlap, so that a small file could seem to hold photos without end
                 raise ValueError("its directory is damaged")
             try:
-                yield from _found_inside(descriptor, entry, member)
+                yield from _entries_inside(descriptor, path, info)
             except ValueError as error:
-                raise ValueError(f"of {member} in it, {error}") from None
+                raise ValueError(f"of {path} in it, {error}") from None
 
 
-def _found_inside(descriptor: int, zipped: Entry, within: str) -> Iterator[Found]:
-    for entry in zip_format.entries(descriptor, zip_format.data_start(descriptor, zipped), zipped.stored_size):
-        member = f"{within}/{_slashed(entry.name)}"
-        if is_picture(member):
-            yield _photo(member, entry)
+def read(descriptor: int, offset: int, stored_size: int, size: int, method: int, crc: int) -> bytes:
+    """Return the photo whose local header is at `offset`.
+
+    Raises ValueError where it is damaged, OSError by the disk.
+    """
+    start, block = _local_header(descriptor, offset, _ROOM_FOR_NAMES + stored_size)
+    stored = block[start : start + stored_size]
+    if len(stored) < stored_size:
+        stored = os.pread(descriptor, stored_size, offset + start)
+    data = stored if method == ZIP_STORED else _inflated(stored, size)
+    if zlib.crc32(data) != crc:
+        raise ValueError("its checksum is wrong")
+    return data
 
 
-def _photo(member: str, entry: Entry) -> Found:
-    location, problem = (entry.offset, entry.stored_size, entry.size, entry.method, entry.crc), ""
-    if entry.is_encrypted:
+class _Section:
+    """A part of a file, read as `zipfile` reads a file."""
+
+    def __init__(self, descriptor: int, start: int, size: int):
+        self._descriptor, self._start, self._size = descriptor, start, size
+        self._position = 0
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        origin = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
+        self._position = min(max(0, origin + offset), self._size)
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    def read(self, size: int = -1) -> bytes:
+        rest = self._size - self._position
+        data = os.pread(self._descriptor, rest if size < 0 else min(size, rest), self._start + self._position)
+        self._position += len(data)
+        return data
+
+
+def _directory(descriptor: int, start: int, size: int) -> Iterator[tuple[str, ZipInfo]]:
+    """Yield path and description of each file in the zip at `start`; offsets become those in the whole file."""
+    section = _Section(descriptor, start, size)
+    try:
+        archive = ZipFile(section)
+    except BadZipFile as error:
+        if isinstance(error.__context__, OSError):  # the disk's
+            raise error.__context__ from None
+        raise ValueError("its directory is missing or damaged") from None
+    except (NotImplementedError, UnicodeDecodeError, struct.error):
+        raise ValueError("its directory is damaged") from None
+    section.seek(-_END_SIZE - len(archive.comment), os.SEEK_END)
+    if section.read(len(_END)) != _END:  # that of a zip inside this one, which was cut off behind it
+        raise ValueError("its end is missing")
+    for info in archive.infolist():
+        if info.header_offset < 0:
+            raise ValueError("its beginning is missing")
+        info.header_offset += start
+        yield _path(info), info
+
+
+def _path(info: ZipInfo) -> str:
+    """Return a path as its owner wrote it.
+
+    Most programs write UTF-8, but not all of them set the flag for that; some on Windows write backslashes.
+    """
+    path = info.orig_filename
+    if not path.isascii():
+        with suppress(UnicodeError):  # it had the flag, or is no UTF-8
+            path = path.encode("cp437").decode()
+    return path.replace("\\", "/")
+
+
+def _entries_inside(descriptor: int, outer: str, zipped: ZipInfo) -> Iterator[Entry]:
+    start = zipped.header_offset + _local_header(descriptor, zipped.header_offset, 0)[0]
+    for path, info in _directory(descriptor, start, zipped.compress_size):
+        if is_picture(f"{outer}/{path}"):
+            yield _entry(f"{outer}/{path}", info)
+
+
+def _entry(path: str, info: ZipInfo) -> Entry:
+    location, problem = (info.header_offset, info.compress_size, info.file_size, info.compress_type, info.CRC), ""
+    if info.flag_bits & _ENCRYPTED:
         problem = "encrypted: unpack the zip with its password, and name the folder"
-    elif entry.method not in (zip_format.STORED, zip_format.DEFLATED):
-        method = zip_format.OTHER_METHODS.get(entry.method, f"method {entry.method}")
+    elif info.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
+        method = _OTHER_METHODS.get(info.compress_type, f"method {info.compress_type}")
         problem = f"compressed with {method}, which cannot be read here: unpack the zip, and name the folder"
-    elif max(entry.stored_size, entry.size) > photo.MAX_PHOTO_BYTES:
+    elif max(info.compress_size, info.file_size) > photo.MAX_PHOTO_BYTES:
         problem = photo.TOO_LARGE
-    return Found(member, location, f"{entry.size} {entry.crc}", problem)
+    return Entry(path, location, f"{info.file_size} {info.CRC}", problem)
 
 
-def _slashed(name: str) -> str:
-    """Return a path as it should stand in a zip: some programs on Windows write backslashes."""
-    return name.replace("\\", "/")
+def _local_header(descriptor: int, offset: int, more: int) -> tuple[int, bytes]:
+    """Return how long the local header at `offset` is, and its bytes with `more` of those that follow."""
+    try:
+        block = os.pread(descriptor, _LOCAL_HEADER.size + more, offset)
+    except OverflowError:  # no file is as long as 64 bits can say
+        raise ValueError("it is cut off") from None
+    if len(block) < _LOCAL_HEADER.size:
+        raise ValueError("it is cut off")
+    signature, name_length, extra_length = _LOCAL_HEADER.unpack_from(block)
+    if signature != b"PK\3\4":
+        raise ValueError("its header is damaged")
+    return _LOCAL_HEADER.size + name_length + extra_length, block
+
+
+def _inflated(stored: bytes, size: int) -> bytes:
+    try:
+        # A byte more than it claims is enough to have another checksum, and 0 would mean: no limit.
+        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(stored, size + 1)
+    except zlib.error:
+        raise ValueError("its deflated data is damaged") from None

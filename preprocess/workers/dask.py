@@ -141,7 +141,8 @@ class ClusterPool:
             ) from None
 
     def _look_for_workers(self) -> None:
-        look = self._client.wait_for_workers(1, timeout=_WORKERS_TIMEOUT_S)
+        client: Any = self._client  # its types are those of a client without an event loop
+        look = client.wait_for_workers(1, timeout=_WORKERS_TIMEOUT_S)
         try:
             self._turn(asyncio.wait_for(look, _WORKERS_TIMEOUT_S + _CONNECT_TIMEOUT_S))
         except WorkerStartTimeoutError:
@@ -168,10 +169,10 @@ async def _connected(address: str) -> Client:
 
 
 async def _leave(client: Client) -> None:
-    if others := asyncio.all_tasks() - {asyncio.current_task()}:
-        for task in others:
+    if tasks := asyncio.all_tasks() - {asyncio.current_task()}:
+        for task in tasks:
             task.cancel()
-        await asyncio.wait(others, timeout=_CLOSE_TIMEOUT_S)
+        await asyncio.wait(tasks, timeout=_CLOSE_TIMEOUT_S)
     with suppress(Exception):  # a scheduler that is gone needs no goodbye
         await asyncio.wait_for(client.close(), _CLOSE_TIMEOUT_S)
 

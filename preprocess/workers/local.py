@@ -35,7 +35,7 @@ class WorkerPool:
 
     def __init__(self, size: int):
         self._idle = [_start() for _ in range(size)]
-        self._busy: dict[Connection, tuple[Worker, Any]] = {}
+        self._busy: dict[Any, tuple[Worker, Any]] = {}  # by the link of the worker
 
     def __enter__(self) -> "WorkerPool":
         return self
@@ -54,7 +54,9 @@ class WorkerPool:
         raised here. When a worker dies (killed, out of memory), its task is given to another; a task that takes that
         one along too is named in a click.ClickException.
         """
-        waiting, retried, again = iter(tasks), [], []
+        waiting = iter(tasks)
+        retried: list[T] = []
+        again: list[T] = []
         while True:
             while self._idle and (task := again.pop() if again else next(waiting, None)) is not None:
                 self._hand(work, task)
@@ -63,7 +65,7 @@ class WorkerPool:
             for link in wait(list(self._busy)):
                 worker, task = self._busy.pop(link)
                 try:
-                    answer = link.recv()
+                    answer = worker.link.recv()
                 except (EOFError, ConnectionError):
                     self._idle.append(_start())
                     if task in retried:
@@ -87,7 +89,7 @@ def _start() -> Worker:
     # A fork takes 2 ms where a new Python takes 150, but is unsafe with threads, such as the progress bar's, and on
     # other systems than Linux.
     is_safe_to_fork = sys.platform == "linux" and threading.active_count() == 1
-    context = multiprocessing.get_context("fork" if is_safe_to_fork else "spawn")
+    context: Any = multiprocessing.get_context("fork" if is_safe_to_fork else "spawn")
     here, there = context.Pipe()
     process = context.Process(target=_serve, args=(there,), daemon=True)
     # The new process inherits what is blocked, so from its first instant on Ctrl-C concerns the parent alone. There it
@@ -119,7 +121,8 @@ def _serve(link: Connection) -> None:
 
 def _end_with_parent() -> None:
     """End this process when the parent has ended, for whatever reason, even within a task."""
-    multiprocessing.parent_process().join()
+    if parent := multiprocessing.parent_process():
+        parent.join()
     os._exit(1)
 
 
