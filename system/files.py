@@ -99,6 +99,14 @@ def write_text(path: Path, text: str) -> None:
         partial.write_text(text, encoding="utf-8")
 
 
+def append_text(path: Path, text: str) -> None:
+    """Add `text` to the end of a file, as UTF-8, and sync it. A kill may leave a part of it."""
+    with naming(path), path.open("a", encoding="utf-8") as file, _where_supported():
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
 def write_json(path: Path, document: Any) -> None:
     """Replace `path` by `document` as JSON: indented, ASCII, the same bytes for the same document."""
     write_text(path, json.dumps(document, indent=1) + "\n")

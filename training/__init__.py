@@ -19,7 +19,7 @@ for _name in [name for name in os.environ if name.startswith("KERAS_")]:
 os.environ.update(KERAS_BACKEND="tensorflow", KERAS_HOME=os.devnull)  # a folder that has no keras.json
 
 if sys.argv[:1] == ["-m"]:  # a command of this package is being started
-    # Until it listens to Ctrl-C itself there is nothing to lose, and no traceback of half an import to be read.
+    # Default SIGINT until main() runs: no traceback from half an import.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.environ["MPLBACKEND"] = "agg"  # commands open no window, and Matplotlib cannot be imported with a wrong name
 

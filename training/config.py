@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import Field, dataclass, fields
 from pathlib import Path
 
 from click import UsageError
@@ -15,15 +15,10 @@ from training.schedule import CosineSchedule
 
 FILE_NAME = "config.json"
 
+# Settings that a continued run may change. Micro-batches do change what is trained where there is BatchNormalization,
+# whose statistics are those of what is computed at once. Weights are float32 in any precision, and a processor may lack
+# bfloat16.
 RESUMABLE = {"micro_batch", "jit", "precision"}
-"""Settings that a continued run may change. Micro-batches do change what is trained where there is BatchNormalization,
-whose statistics are those of what is computed at once. Weights are float32 in any precision, and a processor may lack
-bfloat16."""
-
-_TITLES = {"data": "data (the shards' content)"}
-
-_MACHINE = "machine"
-"""Under this name config.json describes the machine that computed the run last."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +62,7 @@ class SavedRun:
 
     config: Config
     machine: Mapping[str, object]
-    """The machine that computed it last, by the names of `Machine`'s fields; empty where a run of an older version does
-    not say."""
+    """The machine that computed it last, by the names of `Machine`'s fields."""
 
 
 def rows(config: Config) -> dict[str, object]:
@@ -91,42 +85,29 @@ def table(values: Mapping[str, object]) -> str:
 def load(folder: Path) -> SavedRun | None:
     """Return what the run in `folder` is, or None where there is no run.
 
-    A setting that an older version did not have gets its default.
-
     Raises:
-        UsageError: the file is not a run's config, or one of a newer version.
+        UsageError: the file is not a run's config.
     """
     path = folder / FILE_NAME
     try:
-        saved = json.loads(path.read_text(encoding="utf-8"))
-        machine = saved.pop(_MACHINE, None) or {}
-        if not saved.keys() >= {"network", "latent"}:  # which every version wrote
-            raise KeyError
-        method = _from_rows(Preset, saved)
-        config = _from_rows(Config, {**saved, "method": method, "image_shape": tuple(saved.pop("image_shape"))})
+        values = json.loads(path.read_text(encoding="utf-8"))
+        machine = values.pop("machine")
+        values["method"] = Preset(**{field.name: _value(field, values.pop(field.name)) for field in fields(Preset)})
+        values["image_shape"] = tuple(values["image_shape"])
+        config = Config(**{field.name: values.pop(field.name) for field in fields(Config)})
+        if values:
+            raise KeyError(*values)
     except FileNotFoundError:
         return None
     except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} cannot be read ({error}). Choose another --out.") from None
     except (AttributeError, KeyError, TypeError, ValueError):
-        raise UsageError(f"{path} is not the config of a run. Choose another --out.") from None
-    known = {field.name for kind in (Config, Preset) for field in fields(kind)}
-    if unknown := saved.keys() - known:
-        raise UsageError(
-            f"{path} has settings that this version does not know: {', '.join(sorted(unknown))}. Continue the run with "
-            "the version that began it, or choose another --out."
-        )
+        raise UsageError(f"{path} is not the config of a run of this version. Choose another --out.") from None
     return SavedRun(config, machine)
 
 
-def _from_rows(kind: type, values: Mapping[str, object]) -> object:
-    """Make a Config or a Preset of what `rows` wrote. Raises KeyError where something is missing."""
-    found = {}
-    for field in fields(kind):
-        if field.name in values or field.default is MISSING:
-            value = values[field.name]
-            found[field.name] = CosineSchedule.parse(str(value)) if field.type == "CosineSchedule" else value
-    return kind(**found)
+def _value(field: Field, value: object) -> object:
+    return CosineSchedule.parse(str(value)) if field.type == "CosineSchedule" else value
 
 
 def load_with_generator(folder: Path) -> tuple[Config, Path]:
@@ -174,7 +155,7 @@ def check_conditions(folder: Path, config: Config, asked: Iterable[str]) -> None
 
 def save(folder: Path, config: Config, machine: Mapping[str, object]) -> None:
     """Write config.json; `machine` has the values of a `Machine` by the names of its fields."""
-    values = {**rows(config), _MACHINE: machine}
+    values = {**rows(config), "machine": machine}
     write_text(folder / FILE_NAME, json.dumps(values, indent=2) + "\n")
 
 
@@ -182,18 +163,18 @@ def differences(saved: Config, config: Config) -> list[str]:
     """Return a line for each setting that would change if the saved run were continued with this config."""
     before, wanted = rows(saved), rows(config)
     return [
-        f"{_TITLES.get(name, name)}: {before[name]} in the run, {wanted[name]} asked for"
+        f"{name}: {before[name]} in the run, {wanted[name]} asked for"
         for name in before
         if name not in RESUMABLE and before[name] != wanted[name]
     ]
 
 
 def machine_changes(before: Mapping[str, object], now: Mapping[str, object]) -> str:
-    """Return a warning that names what differs between two machines; "" where nothing does or none is known."""
+    """Return a warning that names what differs between two machines, or ""."""
     changes = [
-        f"{name} {before[name]} -> {value}"
+        f"{name} {before.get(name)} -> {value}"
         for name, value in json.loads(json.dumps(now)).items()
-        if name in before and before[name] != value
+        if before.get(name) != value
     ]
     return (
         f"Another machine continues this run ({'; '.join(changes)}): its bits may differ from those of a run that was "

@@ -21,9 +21,7 @@ from training.data import labels
 from training.models.noise import Purpose, latent
 from training.models.precision import full_precision
 
-BATCH = 32
-"""Faces per forward pass: `r3gan` takes some 80 MB for each on a CPU. The network `lite` draws 2,048 in 2.1 s, in
-batches of 128 in 1.7 s."""
+BATCH = 32  # faces per forward pass: `r3gan` takes some 80 MB for each on a CPU
 
 
 def load(path: Path) -> keras.Model:
@@ -99,7 +97,7 @@ def labels_of(
 def latents(generator: keras.Model, count: int, seed: int, distribution: str) -> np.ndarray:
     """Return the first `count` z of a seed: float32 [count, length of z]."""
     size = generator.inputs[0].shape[-1]
-    # By the batch, as older versions drew them: how a logarithm rounds depends on its place in a vector.
+    # z is defined in blocks of BATCH: a vectorised log rounds by lane.
     firsts = range(0, count, BATCH)
     path = (seed, Purpose.SAMPLE)
     parts = [latent(path, first, min(BATCH, count - first), size, distribution) for first in firsts]

@@ -27,10 +27,9 @@ if TYPE_CHECKING:
     from training.metrics.space import FeatureSpace
 
 FILE_NAME = "evaluation.json"
+# Columns without faces: held-out photos against training photos, and training photos against others of them.
 HELD_OUT_TRAIN, FLOOR = "held_out_train", "floor"
-"""Columns without faces: held-out photos against training photos, and training photos against others of them."""
-PAIRS = 32
-"""Faces that --neighbours shows, each with its nearest training photo."""
+PAIRS = 32  # faces that --neighbours shows, each with its nearest training photo
 
 
 @click.command(cls=Command)
@@ -53,7 +52,6 @@ PAIRS = 32
 def main(
     folder: Path,
     shards: tuple[str, ...],
-    more_shards: tuple[str, ...],
     features: str,
     inception_file: Path | None,
     features_dir: Path | None,
@@ -80,12 +78,11 @@ def main(
     check_writable(out)
     if neighbours:
         check_writable(neighbours, "choose another path for --neighbours")
-    photos = split_photos(find([*shards, *more_shards] or ["data"], features_dir), config)
+    photos = split_photos(find(shards, features_dir), config)
     check_condition(photos[TRAIN], config.condition)
 
     with startup_messages_hidden():
         from training import draw
-        from training.loop.failures import file_errors_reported
         from training.metrics.evaluator import Evaluator, needs_features, open_space
         from training.metrics.space import progress
 
@@ -94,33 +91,32 @@ def main(
     if needs_features(names) or neighbours:
         space = open_space(features, photos[TRAIN], inception_file)
     judge_answers = open_judge(photos[TRAIN], config) if config.conditions else None
-    with file_errors_reported():
-        evaluator = Evaluator(photos, space, names, count, config.conditions)
-        print(describe(folder, evaluator.count, photos, config, space), flush=True)
-        with progress(evaluator.count, "Faces") as bar:
-            faces = draw.faces(
-                generator, evaluator.count, seed, config.method.latent_distribution, evaluator.labels, bar.update
-            )
-        fake = evaluator.sample_of(faces)
-        columns = score(evaluator, fake)
-        print(table(columns, names))
-        judged = judge(evaluator, fake, config, judge_answers) if judge_answers else {}
-        if judged:
-            print(table_of_conditions(judged))
-        report = {
-            "generator": draw.digest(path),
-            "features": {"name": space.name, "digest": space.digest} if space else None,
-            "photos": {split: {"count": part.count, "data": part.fingerprint} for split, part in photos.items()},
-            "count": evaluator.count,
-            "seed": seed,
-            "scores": columns,
-            **({"conditions": judged} if judged else {}),
-        }
-        write_text(out, json.dumps(report, indent=2) + "\n")
-        print(f"{out}: the same, as JSON.")
-        if neighbours:
-            draw.write_png(neighbours, pairs(faces[:PAIRS], photos[TRAIN], space))
-            print(f"{neighbours}: {min(PAIRS, len(faces))} faces, each with its nearest training photo at its right.")
+    evaluator = Evaluator(photos, space, names, count, config.conditions)
+    print(describe(folder, evaluator.count, photos, config, space), flush=True)
+    with progress(evaluator.count, "Faces") as bar:
+        faces = draw.faces(
+            generator, evaluator.count, seed, config.method.latent_distribution, evaluator.labels, bar.update
+        )
+    fake = evaluator.sample_of(faces)
+    columns = score(evaluator, fake)
+    print(table(columns, names))
+    judged = judge(evaluator, fake, config, judge_answers) if judge_answers else {}
+    if judged:
+        print(table_of_conditions(judged))
+    report = {
+        "generator": draw.digest(path),
+        "features": {"name": space.name, "digest": space.digest} if space else None,
+        "photos": {split: {"count": part.count, "data": part.fingerprint} for split, part in photos.items()},
+        "count": evaluator.count,
+        "seed": seed,
+        "scores": columns,
+        **({"conditions": judged} if judged else {}),
+    }
+    write_text(out, json.dumps(report, indent=2) + "\n")
+    print(f"{out}: the same, as JSON.")
+    if neighbours:
+        draw.write_png(neighbours, pairs(faces[:PAIRS], photos[TRAIN], space))
+        print(f"{neighbours}: {min(PAIRS, len(faces))} faces, each with its nearest training photo at its right.")
 
 
 def split_photos(shards: ShardSet, config: Config) -> dict[str, ShardSet]:
@@ -156,10 +152,7 @@ def score(evaluator: Evaluator, fake: Sample) -> dict[str, dict[str, float]]:
     def log(line: str) -> None:
         print(f"  {line} ...", flush=True)
 
-    columns = {split: {} for split in evaluator.real}
-    for name, value in evaluator.score(fake, log).items():
-        split, figure = name.split("/")
-        columns[split][figure] = value
+    columns = evaluator.score(fake, log)
     photos = evaluator.real[TRAIN]
     if HELD_OUT in evaluator.real:
         columns[HELD_OUT_TRAIN] = evaluator.figures(photos, evaluator.real[HELD_OUT], f"{TRAIN}, of {HELD_OUT}", log)

@@ -10,7 +10,7 @@ import click
 from click import UsageError
 
 from training.command import Command
-from training.data.shards import ShardSet, attribute_names, find
+from training.data.shards import ShardSet, find
 from training.options import SEED, Number, shards_options
 from training.quiet import startup_messages_hidden
 
@@ -26,7 +26,7 @@ MAX_CHECKED = 20_000
     default=100.0,
     help="Length in thousands of photos; 100 take minutes.",
 )
-@click.option("--seed", type=SEED, default=0, help="Seed of weights, order, flips, shifts and dropout.")
+@click.option("--seed", type=SEED, default=0, help="Seed of weights, order, flips, translations and dropout.")
 @click.option(
     "--judge",
     is_flag=True,
@@ -39,53 +39,49 @@ MAX_CHECKED = 20_000
     help="Folder to write to; name it to other commands by --features-dir.  "
     "[default: features/ in the folder of the shards]",
 )
-def main(
-    shards: tuple[str, ...], more_shards: tuple[str, ...], kimg: float, seed: int, judge: bool, out: Path | None
-) -> None:
+def main(shards: tuple[str, ...], kimg: float, seed: int, judge: bool, out: Path | None) -> None:
     """Train a network that recognises the attributes of faces: the feature space of python -m training.evaluate.
 
     Writes attributes.keras and attributes.json, or judge.keras and judge.json.
     The shards need attributes: preprocess.run takes them from CelebA's list.
     """
-    found = find([*shards, *more_shards] or ["data"], out)
+    photos = find(shards, out)
     train_on = {"valid", "test"} if judge else {"train"}
-    train_shards = found.only(train_on)
+    train_shards = photos.only(train_on)
     if not train_shards.count:
         raise UsageError(
             f"No {' or '.join(sorted(train_on))} shards among those given: the network is trained on those."
         )
-    checked, checked_on = (found.only({"train"}).first(MAX_CHECKED), "train") if judge else validation_shards(found)
+    checked, checked_on = (photos.only({"train"}).first(MAX_CHECKED), "train") if judge else validation_shards(photos)
     if not checked.count:
         raise UsageError("No train shards among those given: the judge is checked on those.")
 
     with startup_messages_hidden():
         import tensorflow as tf
 
-        from training.loop.failures import file_errors_reported
         from training.metrics import attributes
 
-        names = attribute_names(found)
-        check_writable(found.features_dir)
-        tf.zeros(())
+        names = photos.attribute_names
+        check_writable(photos.features_dir)
+        tf.zeros(())  # initialises the devices while stderr is hidden
     print(f"{len(names)} attributes of {train_shards.count:,} photos; training on {kimg:g} thousand.", flush=True)
     if checked_on is None:
         print("There are no valid and no test photos: the accuracy is that on the training photos, and too optimistic.")
-    with file_errors_reported():
-        model, card = attributes.train(
-            train_shards,
-            checked,
-            checked_on or "train",
-            kimg,
-            seed,
-            log=lambda line: print(line, flush=True),
-            shift=attributes.SHIFT if judge else 0.0,
-        )
-        attributes.save(found.features_dir, model, card, attributes.JUDGE if judge else attributes.NAME)
+    model, card = attributes.train(
+        train_shards,
+        checked,
+        checked_on or "train",
+        kimg,
+        seed,
+        log=lambda line: print(line, flush=True),
+        shift=attributes.SHIFT if judge else 0.0,
+    )
+    attributes.save(photos.features_dir, model, card, attributes.JUDGE if judge else attributes.NAME)
     print(
         f"Accuracy {card.accuracy:.1%} on the {checked.count:,} {card.checked_on} photos, the mean over attributes; "
         f"majority-class baseline {card.commonest:.1%}."
     )
-    print(f"Saved in {found.features_dir}.")
+    print(f"Saved in {photos.features_dir}.")
     if out:
         print(f"Other commands find it by: --features-dir {shlex.quote(str(out))}")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import fields
+from functools import wraps
 from pathlib import Path
 from typing import Literal, get_args, get_origin, get_type_hints
 
@@ -143,15 +144,24 @@ SEED = click.IntRange(0, 2**31 - 1)
 
 
 def shards_options(command: Callable) -> Callable:
-    """Add --shards. The shell makes several paths of data/*.tfrecord: all but the first are `more_shards`."""
-    command = click.argument("more_shards", nargs=-1, type=LocalPath(), metavar="[SHARDS]...")(command)
-    return click.option(
+    """Add --shards, which gives the command a tuple of paths and patterns, by default the folder data.
+
+    The shell makes several paths of data/*.tfrecord: all but the first come as arguments.
+    """
+
+    @wraps(command)
+    def with_all(*args, shards: tuple[str, ...], more_shards: tuple[str, ...], **options) -> object:
+        return command(*args, shards=(*shards, *more_shards) or ("data",), **options)
+
+    argument = click.argument("more_shards", nargs=-1, type=LocalPath(), metavar="[SHARDS]...")
+    option = click.option(
         "--shards",
         multiple=True,
         metavar="SHARDS",
         type=LocalPath(),
         help="Shard files, a folder of shards, or a pattern: --shards data/*.tfrecord",
-    )(command)
+    )
+    return option(argument(with_all))
 
 
 run_option = click.option(

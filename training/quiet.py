@@ -1,4 +1,4 @@
-"""TensorFlow without its start-up lines."""
+"""The libraries as this package relies on them: without their start-up lines, with their own defaults."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
-from click import ClickException
-
-from training.libraries import settle
+from click import ClickException, UsageError
 
 
 @contextmanager
@@ -19,17 +17,15 @@ def startup_messages_hidden() -> Iterator[None]:
     """Hide what TensorFlow's C++ code writes to stderr before any setting can reach it, unless the block fails.
 
     It prints a dozen lines about oneDNN and missing CUDA drivers, twice: at import and at the first operation.
-    Libraries that are imported already get the settings that this package relies on.
     After the block Ctrl-C ends a command as an error does, closing what it has opened; before, the process just ends.
     """
-    # 3 hides errors too: they are the graph optimizer's about passes that it then leaves out. What matters is raised
-    # in Python.
+    # Level 3 hides ERROR too: those are grappler's harmless ones; real failures are raised.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with ExitStack() as stack:
         with suppress(OSError):  # stderr is closed, or no folder takes temporary files: then nothing is hidden
             stack.enter_context(_stderr_hidden())
         try:
-            settle()
+            _restore_defaults()
             yield
         except OSError as error:  # of Matplotlib, for one, where it finds no folder to write to
             raise ClickException(str(error)) from None
@@ -60,3 +56,29 @@ def _stderr_hidden() -> Iterator[None]:
 
 def _stop(number: int, _frame: object) -> None:
     raise SystemExit(128 + number)
+
+
+def _restore_defaults() -> None:
+    """Take back what a notebook may have set in libraries that it imported before this package.
+
+    What files and the environment say is left out already, by `training/__init__.py`.
+
+    Raises:
+        UsageError: Keras was imported with another backend.
+    """
+    if keras := sys.modules.get("keras"):
+        if keras.config.backend() != "tensorflow":
+            raise UsageError(
+                f"Keras has been imported with the backend {keras.config.backend()}, which it keeps. Import training "
+                "before keras, or set the environment variable KERAS_BACKEND to tensorflow."
+            )
+        keras.config.set_floatx("float32")
+        keras.config.set_dtype_policy("float32")
+        keras.config.set_epsilon(1e-7)
+        keras.config.set_image_data_format("channels_last")
+    if tf := sys.modules.get("tensorflow"):
+        tf.config.optimizer.set_experimental_options(
+            {"auto_mixed_precision": False, "auto_mixed_precision_onednn_bfloat16": False}
+        )
+    if numpy := sys.modules.get("numpy"):
+        numpy.seterr(divide="warn", over="warn", under="ignore", invalid="warn")  # as it is imported

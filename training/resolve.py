@@ -15,7 +15,7 @@ from click import UsageError
 from system.lock import NAME as LOCK_NAME
 from training import config as configs
 from training.config import Config, SavedRun
-from training.data.shards import ShardSet, attribute_names
+from training.data.shards import ShardSet
 from training.presets import Precision, Preset
 from training.schedule import CosineSchedule, Timetable
 
@@ -102,10 +102,11 @@ def check_condition(shards: ShardSet, condition: str) -> None:
     """Raise UsageError where the shards do not have all of these attributes."""
     if not condition:
         return
-    listed = attribute_names(shards)
+    listed = shards.attribute_names
     if missing := [name for name in condition.split(",") if name not in listed]:
-        there = ", ".join(listed)
-        raise UsageError(f"Conditions {condition}: the shards have no attribute {missing[0]!r}, but {there}.")
+        raise UsageError(
+            f"Conditions {condition}: the shards have no attribute {missing[0]!r}, but {', '.join(listed)}."
+        )
 
 
 def check_schedules(method: Preset) -> None:

@@ -91,9 +91,9 @@ METHOD_OPTIONS = [field.name for field in fields(Preset)]
 @click.option("--seed", type=SEED, default=0, help="Seed of weights, order of photos and noise.")
 @click.option(
     "--strategy",
-    type=click.Choice(["auto", "one", "mirrored", "multi-worker", "tpu"]),
+    type=click.Choice(["auto", "one", "mirrored", "multi-worker"]),
     default="auto",
-    help="tf.distribute strategy; auto uses the TPU, the hosts of TF_CONFIG or SLURM, or all GPUs, whichever is there.",
+    help="tf.distribute strategy; auto uses the hosts of TF_CONFIG or SLURM, or all GPUs, whichever is there.",
 )
 @click.option(
     "--devices",
@@ -122,7 +122,6 @@ METHOD_OPTIONS = [field.name for field in fields(Preset)]
 @method_options
 def main(
     shards: tuple[str, ...],
-    more_shards: tuple[str, ...],
     train_on: str,
     limit: int | None,
     out: Path | None,
@@ -142,7 +141,7 @@ def main(
     If training is unstable, try --clip-norm 1, or half of --lr-g and --lr-d.
     """
     # 1. What the command line and the shards ask for, checked before TensorFlow is imported.
-    photos = find([*shards, *more_shards] or ["data"], features_dir)
+    photos = find(shards, features_dir)
     train_shards, held_out = resolve.split_shards(photos, train_on, limit)
     overrides = {name: options.pop(name) for name in METHOD_OPTIONS}
     overrides = {name: value for name, value in overrides.items() if value is not None}

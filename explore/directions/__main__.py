@@ -15,9 +15,9 @@ from explore.directions.directions import Directions
 from training import config as configs
 from training.command import Command
 from training.config import Config
-from training.data.shards import ShardSet, attribute_names
+from training.data.shards import ShardSet
 from training.data.shards import find as find_shards
-from training.options import SEED, Number, check_writable, run_option, shards_options
+from training.options import SEED, Number, check_writable, features_dir_option, run_option, shards_options
 from training.quiet import startup_messages_hidden
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ CHUNK = 4_000  # faces in memory at a time
 @click.command(cls=Command)
 @run_option
 @shards_options
+@features_dir_option
 @click.option("--count", type=click.IntRange(min=1000), default=40_000, help="Faces to score.")
 @click.option("--seed", type=SEED, default=1, help="Seed of these faces.")
 @click.option(
@@ -53,7 +54,7 @@ CHUNK = 4_000  # faces in memory at a time
 def main(
     folder: Path,
     shards: tuple[str, ...],
-    more_shards: tuple[str, ...],
+    features_dir: Path | None,
     count: int,
     seed: int,
     strength: float,
@@ -67,7 +68,7 @@ def main(
     as directions.csv and directions.png, into the run's folder. explore.sample --edit and --strip use them.
     """
     config, path = configs.load_with_generator(folder)
-    photos = None if is_factorised else find_shards([*shards, *more_shards] or ["data"])
+    photos = None if is_factorised else find_shards(shards, features_dir)
     if photos:
         configs.check_image_shape(config, photos.image_shape)
     names = directions.FILE_NAME, rescoring.CSV_NAME, rescoring.PICTURE_NAME
@@ -123,7 +124,7 @@ def find_by_logits(
     from training.metrics.space import progress
 
     try:
-        attribute_names(photos)
+        photos.attribute_names  # noqa: B018 - which there may not be
     except UsageError as error:
         raise UsageError(f"{error.message}\nWithout attributes, use --no-attributes.") from None
     classifier, card = attributes.load_network(photos)

@@ -191,7 +191,8 @@ def score(run: Run, shards: tuple[str, ...], features_dir: Path, minutes: float)
         return
     space = ("--features", "attributes", "--features-dir", features_dir)
     python("-m", "training.evaluate", "--run", run.folder, *space, "--shards", *shards)
-    images = 1000 * json.loads((run.folder / "stats.jsonl").read_text().splitlines()[-1])["kimg"]
+    records = map(json.loads, (run.folder / "stats.jsonl").read_text().splitlines())
+    images = 1000 * max(record["kimg"] for record in records if record["event"] == "status")
     evaluation = json.loads((run.folder / "evaluation.json").read_text())
     now = Scored(minutes, run.spent(), images, evaluation["scores"], evaluation["features"]["digest"])
     scored = sorted([*before, now], key=lambda one: one.minutes)
@@ -290,7 +291,6 @@ def draw_curve(runs: list[Run], path: Path) -> None:
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default="runs/presets")
 def main(
     shards: tuple[str, ...],
-    more_shards: tuple[str, ...],
     features_dir: Path | None,
     presets: str,
     changes: tuple[str, ...],
@@ -301,7 +301,6 @@ def main(
     """Train presets for the same time, and score them."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(STOPPED))
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])  # what is started here inherits it
-    shards = (*shards, *more_shards) or ("data",)
     methods = [f"{preset} {change}" for preset in presets.split(",") for change in ("", *changes)]
     runs = [Run(out, " ".join(method.split())) for method in methods]
     out.mkdir(parents=True, exist_ok=True)

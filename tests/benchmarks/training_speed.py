@@ -81,7 +81,8 @@ def rate_of_run(shards: Path, steps: int, *options: str) -> float:
         run = Path(place, "run")
         length = ("--kimg", (steps + 4) * BATCH / 1000, "--batch-size", BATCH, "--status-seconds", 1)
         python("-m", "training.run", "--shards", shards, "--out", run, "--strategy", "one", *length, *options)
-        lines = [json.loads(line) for line in (run / "stats.jsonl").read_text().splitlines()[:-1]]
+        records = map(json.loads, (run / "stats.jsonl").read_text().splitlines())
+        lines = [record for record in records if record["event"] == "status"][:-1]
     spent = [(after["kimg"] - before["kimg"]) / after["images_per_second"] for before, after in pairwise(lines)]
     return (lines[-1]["kimg"] - lines[0]["kimg"]) / sum(spent)
 

@@ -15,7 +15,7 @@ import tensorflow as tf
 from click import ClickException
 
 from training.batch import Batch
-from training.data.shards import Shard, ShardSet, attribute_names, damage, how_to_repair
+from training.data.shards import Shard, ShardSet, damage, how_to_repair
 
 # Streaming: this many bytes of images (16,384 of 64x64 grey) are shuffled at a time. They come from this many shards at
 # once in blocks, this many blocks a chunk. Records are parsed by the block before they are shuffled: moved about as
@@ -197,7 +197,7 @@ def _images(serialized: tf.Tensor, image_shape: tuple[int, int, int]) -> tf.Tens
 
 def _parser_of_attributes(shards: ShardSet, names: Sequence[str]) -> Callable[[tf.Tensor], tf.Tensor]:
     """Return serialized records -> these attributes, float32 [records, len(names)], 0 or 1."""
-    listed = attribute_names(shards)
+    listed = shards.attribute_names
     columns = [listed.index(name) for name in names]
     feature = {"attributes": tf.io.FixedLenFeature([len(listed)], tf.int64)}
 

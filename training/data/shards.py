@@ -14,9 +14,25 @@ from pathlib import Path
 
 from click import UsageError
 
+from system.files import sha256_of
+
 HOW_TO_MAKE = "Make shards with: python -m preprocess.run --source PHOTOS --out FOLDER"
-NAMED = 12
-"""Missing shards that a message names; the rest is counted."""
+NAMED = 12  # missing shards in a message; the rest is counted
+
+
+@dataclass(frozen=True, eq=False)
+class Manifest:
+    """What manifest.json says of a folder of shards."""
+
+    folder: Path
+    image_shape: tuple[int, int, int]
+    """height, width, channels."""
+    attribute_names: tuple[str, ...]
+    """Of the attributes in the records, in their order."""
+    origin: dict[str, object]
+    """The fingerprint of the photos that the shards were made from, their crop, and the shape of the images."""
+    entries: dict[str, dict]
+    """Split, count, bytes and SHA-256 of each shard, by its name."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +45,7 @@ class Shard:
     count: int
     """Records to read, from the first."""
     sha256: str
+    manifest: Manifest
 
 
 @dataclass(frozen=True)
@@ -45,6 +62,30 @@ class ShardSet:
     def features_dir(self) -> Path:
         """The folder of feature spaces: the chosen one, or features/ in the folder of the first shard."""
         return self.chosen_features_dir or self.shards[0].path.parent / "features"
+
+    @property
+    def attribute_names(self) -> list[str]:
+        """The names of the attributes in the records.
+
+        Raises:
+            UsageError: there are none, or not the same in all folders.
+        """
+        manifests = list(dict.fromkeys(shard.manifest for shard in self.shards))
+        for manifest in manifests:
+            if not manifest.attribute_names:
+                raise UsageError(
+                    f"The shards in {manifest.folder} have no attributes. Make them with CelebA's list: "
+                    "python -m preprocess.run --source PHOTOS --attributes list_attr_celeba.txt --out FOLDER"
+                )
+        if len({manifest.attribute_names for manifest in manifests}) > 1:
+            folders = " and ".join(str(manifest.folder) for manifest in manifests)
+            raise UsageError(f"{folders} list different attributes. Name one folder.")
+        return list(manifests[0].attribute_names)
+
+    @property
+    def origin(self) -> dict[str, object]:
+        """`Manifest.origin` of the first shard's folder."""
+        return self.shards[0].manifest.origin
 
     @property
     def count(self) -> int:
@@ -111,8 +152,8 @@ def find(patterns: Iterable[str], features_dir: Path | None = None) -> ShardSet:
                 raise UsageError(f"{path}: not a shard (a shard's name ends in .tfrecord). {HOW_TO_MAKE}")
         manifests = {folder: _read_manifest(folder) for folder in _folders(paths)}
         for folder, manifest in manifests.items():
-            _check_complete(folder, sorted(path for path in paths if path.parent == folder), manifest["shards"])
-        shapes = {folder: tuple(manifest["image_shape"]) for folder, manifest in manifests.items()}
+            _check_complete(folder, sorted(path for path in paths if path.parent == folder), manifest.entries)
+        shapes = {folder: manifest.image_shape for folder, manifest in manifests.items()}
         if len(set(shapes.values())) > 1:
             listed = "; ".join(f"{folder} holds {'x'.join(map(str, shape))}" for folder, shape in shapes.items())
             raise UsageError(f"Shards of one shape are needed: {listed}. Name one folder.")
@@ -120,35 +161,6 @@ def find(patterns: Iterable[str], features_dir: Path | None = None) -> ShardSet:
     except OSError as error:
         raise UsageError(f"{error.filename}: {error.strerror}.") from None
     return ShardSet(next(iter(shapes.values())), shards, features_dir)
-
-
-def attribute_names(shards: ShardSet) -> list[str]:
-    """Return the names of the attributes in the records.
-
-    Raises:
-        UsageError: there are none, or not the same in all folders.
-    """
-    listed = {}
-    for folder in {shard.path.parent for shard in shards.shards}:
-        listed[folder] = _load_manifest(folder).get("attribute_names") or []
-        if not listed[folder]:
-            raise UsageError(
-                f"The shards in {folder} have no attributes. Make them with CelebA's list: "
-                "python -m preprocess.run --source PHOTOS --attributes list_attr_celeba.txt --out FOLDER"
-            )
-    if len(set(map(tuple, listed.values()))) > 1:
-        raise UsageError(f"{' and '.join(map(str, listed))} list different attributes. Name one folder.")
-    return next(iter(listed.values()))
-
-
-def origin(shards: ShardSet) -> dict[str, object]:
-    """Return the fingerprint of the photos that the shards were made from, their crop, and the shape of the images."""
-    manifest = _load_manifest(shards.shards[0].path.parent)
-    return {
-        "source": manifest.get("source", {}).get("fingerprint"),
-        "crop": manifest.get("settings", {}).get("crop"),
-        "image_shape": list(shards.image_shape),
-    }
 
 
 def are_unchanged(shards: ShardSet) -> bool:
@@ -172,16 +184,13 @@ def how_to_repair(folder: Path) -> str:
 
 
 def _fault(shard: Shard) -> str | None:
-    digest = hashlib.sha256()
     try:
-        with shard.path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
+        is_whole = sha256_of(shard.path) == shard.sha256
     except FileNotFoundError:
         return "is missing"
     except OSError as error:
         return f"cannot be read ({error.strerror})"
-    return None if digest.hexdigest() == shard.sha256 else "is damaged (its SHA-256 is not that of the manifest)"
+    return None if is_whole else "is damaged (its SHA-256 is not that of the manifest)"
 
 
 def _folders(paths: Iterable[Path]) -> list[Path]:
@@ -250,31 +259,35 @@ def _how_to_make(folder: Path) -> str:
 def _listed(folder: Path) -> dict[str, dict]:
     """Return the shards of a folder's manifest by name; none where it cannot be read."""
     try:
-        return _read_manifest(folder)["shards"]
+        return _read_manifest(folder).entries
     except UsageError:
         return {}
 
 
-def _read_manifest(folder: Path) -> dict:
+def _read_manifest(folder: Path) -> Manifest:
     path = folder / "manifest.json"
     try:
-        manifest = _load_manifest(folder)
-        return {
-            "image_shape": [int(n) for n in manifest["image"]["shape"]],
-            "shards": {shard["name"]: shard for shard in manifest["shards"]},
-        }
+        manifest = json.loads(path.read_bytes())  # as bytes, with or without a byte order mark
+        height, width, channels = map(int, manifest["image"]["shape"])
+        return Manifest(
+            folder,
+            (height, width, channels),
+            tuple(manifest["attribute_names"] or ()),
+            {
+                "source": manifest["source"]["fingerprint"],
+                "crop": manifest["settings"]["crop"],
+                "image_shape": [height, width, channels],
+            },
+            {shard["name"]: shard for shard in manifest["shards"]},
+        )
     except (FileNotFoundError, NotADirectoryError):
         raise UsageError(f"{path} is missing: it says what the shards hold. {_how_to_make(folder)}") from None
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise UsageError(f"{path} cannot be read ({error!r}). {HOW_TO_MAKE} --overwrite") from None
 
 
-def _load_manifest(folder: Path) -> dict:
-    return json.loads((folder / "manifest.json").read_bytes())  # as bytes, with or without a byte order mark
-
-
-def _describe(path: Path, manifest: dict) -> Shard:
-    entry = manifest["shards"].get(path.name)
+def _describe(path: Path, manifest: Manifest) -> Shard:
+    entry = manifest.entries.get(path.name)
     if entry is None:
         raise UsageError(f"{path}: {path.parent / 'manifest.json'} does not list this shard. {HOW_TO_MAKE}")
     size = path.stat().st_size
@@ -283,4 +296,4 @@ def _describe(path: Path, manifest: dict) -> Shard:
             f"{path} has {size:,} bytes and should have {entry['bytes']:,}: it is damaged, or its copy was cut short. "
             f"Copy it again, or make it again from the photos: {how_to_repair(path.parent)}"
         )
-    return Shard(path, entry["split"], entry["count"], entry["sha256"])
+    return Shard(path, entry["split"], entry["count"], entry["sha256"], manifest)

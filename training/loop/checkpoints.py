@@ -6,9 +6,12 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
+from click import UsageError
 
-from system.files import publish, remove, write_text
+from system.files import publish, remove, replacing_by_zip, write_text
+from training import draw
 from training.models.gan import GAN, Progress
 
 MAX_KEPT = 3
@@ -74,9 +77,7 @@ class Checkpoints:
 
     def mark_best(self, path: Path) -> None:
         """Keep this checkpoint, whatever comes later, in place of the former best."""
-        self._output_dir.mkdir(
-            exist_ok=True
-        )  # a host that restored and has not saved yet reads and writes different folders
+        self._output_dir.mkdir(exist_ok=True)  # a host that writes to another folder may not have saved yet
         write_text(self._output_dir / "best", path.name + "\n")
         self._remove_old()
 
@@ -96,6 +97,24 @@ class Checkpoints:
                 name = path.name.removesuffix(suffix)
                 if _age(name) and name not in kept:
                     path.unlink(missing_ok=True)
+
+
+def save_generator(path: Path, gan: GAN) -> None:
+    """Write the generator that samples come from as a .keras file, which plain Keras loads.
+
+    It computes in float32, which every processor does, and which exported files and the page are held against.
+    """
+    with replacing_by_zip(path) as parts:
+        gan.generator_ema.save(parts, zipped=False)
+
+
+def holds_generator(path: Path, gan: GAN) -> bool:
+    """Whether this file holds the generator as it is now."""
+    try:
+        saved = draw.load(path).get_weights()
+    except UsageError:  # there is none, or it is damaged
+        return False
+    return all(map(np.array_equal, saved, gan.generator_ema.get_weights()))
 
 
 def _newest_first(folder: Path) -> list[Path]:

@@ -1,6 +1,6 @@
 """Signs of a collapsed GAN: the same face for every z, a discriminator that is always right, losses that diverge.
 
-None stops a run: some recover, and only a person can see whether the faces are still good.
+A sign is a warning and stops no run: some recover, and only a person can see whether the faces are still good.
 """
 
 from __future__ import annotations
@@ -11,18 +11,12 @@ import numpy as np
 
 # An untrained generator draws nearly the same image for every z: before this many thousand photos that means nothing.
 MIN_KIMG = 20.0
-ALIKE = 0.1
-"""Faces are alike where their spread is below this fraction of the photos'."""
-NEAR_ZERO = 0.02
-"""The discriminator's loss is near zero below this fraction of its value at chance."""
-PATIENCE_KIMG = 20.0
-"""Thousands of photos for which that loss has to be near zero."""
+ALIKE = 0.1  # spread of the faces, as a fraction of the photos', below which they are alike
+NEAR_ZERO = 0.02  # the discriminator's loss, as a fraction of its value at chance, below which it is near zero
+PATIENCE_KIMG = 20.0  # thousands of photos for which that loss has to be near zero
+# A loss above this many times the discriminator's loss at chance has diverged. Healthy runs were seen to pass 60 for
+# some steps; diverged ones stay above 1,000.
 DIVERGENCE = 200.0
-"""A loss has diverged above this many times the discriminator's loss at chance.
-
-`r3gan` in batches of 4 at rates of 4e-4 passed 60 in its first steps and recovered (its chance is 0.7); later G's loss
-passed 35 million, and was still 1,300 after 260 more photos.
-"""
 
 FACES_ALIKE = "collapse: the generator draws nearly the same face for every z"
 DISCRIMINATOR_WINS = "collapse: the discriminator's loss has been near zero for long, so the generator learns nothing"
@@ -56,14 +50,14 @@ class CollapseDetector:
         self._near_zero_since: float | None = None
         self._alike = False
 
-    def update(self, kimg: float, d_loss: float, g_loss: float, relative_spread: float | None) -> str:
+    def update(self, kimg: float, d_loss: float, g_loss: float, relative_spread: float) -> str:
         """Take in the interval that ended with `kimg` thousand photos.
 
         Args:
             kimg: thousands of photos seen so far.
             d_loss: the discriminator's loss, mean over the interval.
             g_loss: the generator's; NaN where no step updated it.
-            relative_spread: spread of generated faces over that of photos; None where it was not measured.
+            relative_spread: spread of generated faces over that of photos; NaN where it was not measured.
 
         Returns:
             The warning, or "".
@@ -72,7 +66,7 @@ class CollapseDetector:
             self._near_zero_since = None
         elif self._near_zero_since is None:
             self._near_zero_since = kimg
-        if relative_spread is not None:
+        if not math.isnan(relative_spread):
             self._alike = kimg >= MIN_KIMG and relative_spread < ALIKE
         is_long = self._near_zero_since is not None and kimg - self._near_zero_since >= PATIENCE_KIMG
         diverged = d_loss > self._max_loss or g_loss > self._max_loss

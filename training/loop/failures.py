@@ -16,9 +16,6 @@ from training.loop.strategy import Devices
 _HOST_LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.InternalError)
 
 
-file_errors_reported = os_errors_reported
-
-
 @contextmanager
 def lost_hosts_reported(devices: Devices) -> Iterator[None]:
     """Raise ClickException where another host is gone; let other errors pass."""

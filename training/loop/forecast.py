@@ -11,9 +11,9 @@ import tensorflow as tf
 from training.config import Config
 from training.data.pipeline import damage_reported
 from training.data.shards import ShardSet
-from training.loop import status as statuses
 from training.loop.engine import build_on, compile_steps, global_batches
 from training.loop.failures import errors_reported
+from training.loop.machine import memory_mb
 from training.loop.strategy import Devices
 from training.models.step import phases
 
@@ -56,7 +56,7 @@ def measure(config: Config, shards: ShardSet, devices: Devices) -> Forecast:
         run_steps(iterator, tf.constant(count, tf.int64)).numpy()
         seconds = (time.monotonic() - began) / count
     networks = [_describe(gan.generator), _describe(gan.discriminator)]
-    return Forecast(networks, config.method.batch_size // devices.replicas, seconds, statuses.memory_mb())
+    return Forecast(networks, config.method.batch_size // devices.replicas, seconds, memory_mb())
 
 
 def _describe(network: keras.Model) -> str:

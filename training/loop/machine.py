@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
+import resource
+import sys
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -30,8 +32,8 @@ _INSTRUCTIONS = {
     "asimd": "NEON",
 }
 _LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
+# Limits under which oneDNN has no bfloat16 at all; under others it may emulate it.
 _WITHOUT_BFLOAT16 = {"SSE41", "AVX", "AVX2", "AVX2_VNNI"}
-"""Limits under which oneDNN has no bfloat16 at all; under others it may emulate it."""
 _FAST_BFLOAT16 = {"amx_bf16", "avx512_bf16"}
 _LIMITS_WITHOUT_FAST_BFLOAT16 = _WITHOUT_BFLOAT16 | {"AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI"}
 
@@ -49,7 +51,7 @@ class Machine:
     """Whether TensorFlow computes with oneDNN's kernels."""
     tensorflow: str
     gpus: tuple[str, ...]
-    tensor_float_32: bool = False
+    tensor_float_32: bool
     """Whether GPUs round float32 to TensorFloat-32, 10 bits, before they multiply."""
 
     def __str__(self) -> str:
@@ -104,6 +106,14 @@ def available_memory(root: Path = Path("/")) -> int:
     return max(0, min(available, memory_left(root)))
 
 
+def memory_mb() -> float:
+    """Return the peak memory so far in MB: of the first GPU, or of this process."""
+    if tf.config.list_physical_devices("GPU"):
+        return tf.config.experimental.get_memory_info("GPU:0")["peak"] / 1e6
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+
+
 def choose_precision(network: str, width: float, wanted: str, is_given: bool) -> tuple[str, str]:
     """Choose the precision that a run computes in.
 
@@ -123,7 +133,7 @@ def choose_precision(network: str, width: float, wanted: str, is_given: bool) ->
     remark = ""
     if wanted == "bfloat16" and not is_given and not has_fast_bfloat16():
         wanted, remark = "float32", f"{network} computes in float32, since this machine has no fast bfloat16."
-    if not _is_on_cpu() or can_train(network, width, wanted):
+    if tf.config.get_visible_devices("GPU") or can_train(network, width, wanted):
         return wanted, remark
     if wanted == "float32" or not can_train(network, width, "float32"):
         raise UsageError(
@@ -135,20 +145,14 @@ def choose_precision(network: str, width: float, wanted: str, is_given: bool) ->
 def has_fast_bfloat16() -> bool:
     """Whether this machine multiplies in bfloat16 faster than in float32.
 
-    TPUs do, GPUs of compute capability 8.0 (2020) and later, and processors with AVX512-BF16 or AMX under oneDNN.
+    GPUs of compute capability 8.0 (2020) and later do, and processors with AVX512-BF16 or AMX under oneDNN.
     """
-    if tf.config.list_logical_devices("TPU"):
-        return True
     if gpus := tf.config.get_visible_devices("GPU"):
         details = map(tf.config.experimental.get_device_details, gpus)
         return all(detail.get("compute_capability", (0, 0)) >= (8, 0) for detail in details)
     flags = set(_cpuinfo().get("flags", "").split())
     is_limited = _onednn_limit() in _LIMITS_WITHOUT_FAST_BFLOAT16
     return this_machine().onednn and bool(flags & _FAST_BFLOAT16) and not is_limited
-
-
-def _is_on_cpu() -> bool:
-    return not (tf.config.get_visible_devices("GPU") or tf.config.list_logical_devices("TPU"))
 
 
 @lru_cache

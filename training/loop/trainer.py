@@ -11,26 +11,28 @@ import tensorflow as tf
 from click import ClickException
 from tqdm import tqdm
 
+from training import draw
 from training.config import Config
 from training.data import labels
 from training.data.pipeline import damage_reported, read_images
 from training.data.shards import ShardSet, are_unchanged
 from training.draw import tile, write_png
 from training.loop import collapse
-from training.loop.checkpoints import Checkpoints
+from training.loop.checkpoints import Checkpoints, holds_generator, save_generator
 from training.loop.engine import NUM_VALUES, StepsResult, build_on, compile_steps, global_batches, means
 from training.loop.failures import errors_reported
-from training.loop.outputs import NUM_SAMPLES, holds_generator, sample, save_generator
+from training.loop.records import best
 from training.loop.reporter import Reporter
-from training.loop.scores import best, score
 from training.loop.signals import StopRequest, stop_on_signal
 from training.loop.strategy import Devices, self_test
+from training.metrics import TRAIN
 from training.metrics.evaluator import Evaluator
 from training.schedule import Timetable
 
 MAX_ROLLBACKS = 3
+NUM_SAMPLES = 64
+# Photos whose spread the generator's faces are compared with: any 256 of CelebA's come within 3 percent of all.
 PHOTOS_TO_COMPARE = 256
-"""Photos whose spread the generator's faces are compared with: any 256 of CelebA's come within 3 percent of all."""
 
 
 def train(
@@ -125,7 +127,7 @@ class Trainer:
                     self.reporter.report_status(self.step, self._rollbacks())
                 if stopped:
                     return stop.signal or signal.SIGTERM  # another host was told
-        write_png(self.output_dir / "final.png", tile(sample(self.gan, self.config, self.sample_labels)))
+        write_png(self.output_dir / "final.png", tile(self._faces(NUM_SAMPLES, self.sample_labels)))
         return 0
 
     def _run_steps(self, count: int) -> StepsResult:
@@ -137,8 +139,14 @@ class Trainer:
         self.reporter.add_steps(self.step, count, sums)
         return result
 
+    def _faces(self, count: int, labels: np.ndarray | None) -> np.ndarray:
+        """Draw the first faces of the run's seed, the same z each time: uint8 [count, height, width, channels]."""
+        return draw.faces(
+            self.gan.generator_ema, count, self.config.seed, self.config.method.latent_distribution, labels
+        )
+
     def _is_finite(self, result: StepsResult, saving: bool) -> bool:
-        """Whether the run can go on: what the last update did to the weights shows only in the next loss."""
+        """Whether the run can go on. Checks weights too when saving: a bad update reaches the losses one step late."""
         if not np.isfinite(result.sums).all():
             return False
         return not (saving and self.devices.any_host(not self.checkpoints.finite()))
@@ -178,16 +186,25 @@ class Trainer:
 
         What is made of a checkpoint comes last: where it cannot be written, nothing that was trained is lost.
         """
-        faces = sample(self.gan, self.config, self.sample_labels)
+        faces = self._faces(NUM_SAMPLES, self.sample_labels)
         self.reporter.report_status(self.step, self._rollbacks(), collapse.spread(faces) / self.photo_spread)
         if self.timetable.ends_epoch(self.step):
             self._end_epoch(faces)
         # The first host alone has an evaluator; the others wait for it where they next compute together.
         if self.evaluator and self.timetable.is_scored(self.step):
-            self.reporter.report_scores(score(self.evaluator, self.gan, self.config, self.step))
+            self.reporter.report_scores(self.step, self._score(self.evaluator))
         self.saved, self.saved_at = self.checkpoints.save(), time.monotonic()
         save_generator(self.output_dir / "generator.keras", self.gan)
         self._mark_if_best()
+
+    def _score(self, evaluator: Evaluator) -> dict[str, float]:
+        """Return `Scores.values` of the generator as it is now."""
+        scores = evaluator.score(evaluator.sample_of(self._faces(evaluator.count, evaluator.labels)))
+        return {
+            figure if split == TRAIN else f"{figure}_{split}": value
+            for split, figures in scores.items()
+            for figure, value in figures.items()
+        }
 
     def _end_epoch(self, faces: np.ndarray) -> None:
         sums, seconds = self.progress.sums.numpy(), float(self.progress.epoch_seconds.numpy())
@@ -198,7 +215,7 @@ class Trainer:
 
     def _mark_if_best(self) -> None:
         """Keep what was just saved, or restored, where no scores are better than those of its step."""
-        scores = best(self.reporter.history.scores, self.evaluator.names[0]) if self.evaluator else None
+        scores = best(self.reporter.records.scores, self.evaluator.names[0]) if self.evaluator else None
         if self.devices.any_host(scores is not None and scores.step == self.step):
             save_generator(self.output_dir / "generator-best.keras", self.gan)
             self.checkpoints.mark_best(self.saved)

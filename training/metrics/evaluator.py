@@ -51,8 +51,9 @@ def open_evaluator(
     """
     space = open_space(features, train_shards, inception_file) if needs_features(names) else None
     photos = {TRAIN: train_shards, HELD_OUT: held_out}
-    there = {split: shards for split, shards in photos.items() if shards.count}
-    return Evaluator(there, space, names, conditions=conditions)
+    return Evaluator(
+        {split: shards for split, shards in photos.items() if shards.count}, space, names, conditions=conditions
+    )
 
 
 def needs_features(names: Sequence[str]) -> bool:
@@ -120,26 +121,22 @@ class Evaluator:
             raise ValueError(f"{self.count} faces are scored at a time, not {len(faces)}")
         return Sample(faces, self.space.features(faces) if self.space else None)
 
-    def score(self, fake: Sample, log: Callable[[str], object] = lambda line: None) -> dict[str, float]:
-        """Return every figure against every split, by "split/figure".
+    def score(self, fake: Sample, log: Callable[[str], object] = lambda line: None) -> dict[str, dict[str, float]]:
+        """Return every figure against every split: {split: {figure: value}}.
 
         Args:
             fake: `sample_of` the faces.
             log: called with each computation that begins.
         """
-        scores = {}
-        for split, real in self.real.items():
-            for figure, value in self.figures(real, fake, split, log).items():
-                scores[f"{split}/{figure}"] = value
-        return scores
+        return {split: self.figures(real, fake, split, log) for split, real in self.real.items()}
 
     def figures(
-        self, real: Sample, fake: Sample, what: str = "", log: Callable[[str], object] = lambda line: None
+        self, real: Sample, fake: Sample, title: str = "", log: Callable[[str], object] = lambda line: None
     ) -> dict[str, float]:
-        """Return every figure of one sample against another; `what` is how the log calls the real one."""
+        """Return every figure of one sample against another; `title` is how the log calls the real one."""
         figures = {}
         for name in self.names:
-            log(f"{name} against {what}")
+            log(f"{name} against {title}")
             figures.update(METRICS[name].compute(real, fake))
         return figures
 
