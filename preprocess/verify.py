@@ -64,17 +64,8 @@ def main(folder: Path, workers: int, repair: bool) -> None:
 
 
 def verify(folder: Path, manifest: Document, workers: int) -> dict[str, str]:
-    """Return what is wrong with each file that differs from the manifest, and print it.
-
-    Raises click.ClickException where the manifest is damaged itself.
-    """
-    try:
-        settings_of(manifest)  # --repair needs them
-        shards, documents = manifests.shards(manifest), manifests.documents(manifest)
-    except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
-        raise click.ClickException(
-            f"{folder / 'manifest.json'} is damaged. Bring it back, or make the shards again with --overwrite."
-        ) from None
+    """Return what is wrong with each file that differs from the manifest, and print it."""
+    shards, documents = described(folder, manifest)
     faults = check_shards(folder, shards, workers)
     names = {shard.name for shard in shards}
     for path in sorted(folder.glob("*.tfrecord")):
@@ -87,6 +78,20 @@ def verify(folder: Path, manifest: Document, workers: int) -> dict[str, str]:
     for name, fault in faults.items():
         click.echo(f"{name}: {fault}")
     return faults
+
+
+def described(folder: Path, manifest: Document) -> tuple[list[Shard], dict[str, Document]]:
+    """Return the shards and the other documents that a manifest describes.
+
+    Raises click.ClickException where it is damaged itself.
+    """
+    try:
+        settings_of(manifest)  # --repair needs them
+        return manifests.shards(manifest), manifests.documents(manifest)
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
+        raise click.ClickException(
+            f"{folder / 'manifest.json'} is damaged. Bring it back, or make the shards again with --overwrite."
+        ) from None
 
 
 def check_shards(folder: Path, shards: list[Shard], workers: int) -> dict[str, str]:

@@ -235,18 +235,6 @@ def test_a_photo_that_lacks_a_byte_is_rejected(jpeg):
             pixels(whole[:-missing], parse("progan"))
 
 
-def test_damage_anywhere_gives_pixels_or_a_reason(jpeg):
-    photos = [jpeg(0), encoded(Image.open(io.BytesIO(jpeg(0))), "PNG"), encoded(Image.new("P", (80, 80)), "WEBP")]
-    for photo in photos:
-        for at in range(0, min(len(photo), 600), 3):
-            damaged = bytearray(photo)
-            damaged[at] ^= 0xFF
-            try:
-                assert len(pixels(bytes(damaged), ANY)) == 64 * 64
-            except UnusablePhoto as rejection:
-                assert rejection.reason
-
-
 def test_a_celeba_crop_takes_only_celeba_photos(jpeg):
     with pytest.raises(UnusablePhoto, match=r"not 178x218.*--crop center"):
         pixels(jpeg(0, size=(218, 178)), parse("progan"))

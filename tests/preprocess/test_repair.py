@@ -20,14 +20,15 @@ def test_repair_brings_the_same_bytes_back(verify, folder, shards, contents):
     assert contents(folder) == contents(shards) | {"train-00000-of-00009.tfrecord": extra}
     assert not (folder / ".unfinished").exists()
     untouched = [name for name in contents(shards) if name.endswith("tfrecord") and name in before]
-    assert sum(before[name] == stamps(folder)[name] for name in untouched) == len(untouched) - 5
+    assert sum(before[name] == stamps(folder)[name] for name in untouched) == len(untouched) - 6
     (folder / "train-00000-of-00009.tfrecord").unlink()
     assert verify(folder, "--repair")[0] == 0
 
 
 def test_repair_goes_on_where_it_was_killed_and_leaves_an_unfinished_run_alone(verify, folder, shards, contents):
     made, begun, *_ = sorted(folder.glob("train-*"))
-    entry = next(it for it in json.loads((folder / "manifest.json").read_text())["shards"] if it["name"] == made.name)
+    listed = json.loads((folder / "manifest.json").read_text())["shards"]
+    entry = next(shard for shard in listed if shard["name"] == made.name)
     aside = folder / ".unfinished" / "repaired"
     aside.mkdir(parents=True)
     (aside.parent / "settings.json").write_text("{}")
@@ -78,10 +79,10 @@ def test_repair_refuses_another_source_by_name(verify, preprocess, photos, tmp_p
 
 def test_repair_that_comes_to_other_bytes_keeps_the_old_ones(verify, folder, contents):
     name = min(path.name for path in folder.glob("train-*"))
-    edit(folder / "manifest.json", lambda it: it["versions"].update(pillow="0.1"))
+    edit(folder / "manifest.json", lambda manifest: manifest["versions"].update(pillow="0.1"))
     edit(
         folder / "manifest.json",
-        lambda it: next(shard for shard in it["shards"] if shard["name"] == name).update(sha256="0" * 64),
+        lambda manifest: next(shard for shard in manifest["shards"] if shard["name"] == name).update(sha256="0" * 64),
     )
     before = contents(folder)
     status, said = verify(folder, "--repair")

@@ -26,7 +26,7 @@ def lists(tmp_path):
 
 
 def taken(limit, attributes=None, partitions=None):
-    settings = Settings(attributes, partitions, parse("progan"), 100, limit, 0)
+    settings = Settings(attributes, partitions, parse("progan"), 100, limit, 0, "name", "faces")
     annotated = annotate(LISTING, settings)
     return list(annotated.photos), [tuple(rejection) for rejection in annotated.rejected]
 

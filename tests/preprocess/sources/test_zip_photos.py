@@ -1,0 +1,78 @@
+"""Zips of every form, written by Python's zipfile: what is read is what was written."""
+
+import io
+import random
+import zipfile
+
+import pytest
+
+from preprocess.sources import zip_photos
+
+FILES = {f"folder/{n:03}.jpg": random.Random(n).randbytes(n * 37) for n in range(30)} | {"ünï/日本.png": b"abc" * 999}
+
+
+def archive(method=zipfile.ZIP_STORED, comment=b"") -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", method) as made:
+        for name, data in FILES.items():
+            made.writestr(name, data)
+        made.comment = comment
+    return file.getvalue()
+
+
+def read_all(path) -> dict[str, bytes]:
+    with path.open("rb", buffering=0) as file:
+        return {
+            entry.path: zip_photos.read(file.fileno(), *entry.location) for entry in zip_photos.entries(file.fileno())
+        }
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        archive(),
+        archive(zipfile.ZIP_DEFLATED),
+        archive(comment=b"a comment " * 6000),
+        b"a program that unpacks itself" * 9 + archive(),
+    ],
+    ids=["stored", "deflated", "commented", "prepended"],
+)
+def test_every_photo_is_read_as_it_was_written(tmp_path, data):
+    path = tmp_path / "a.zip"
+    path.write_bytes(data)
+    assert read_all(path) == FILES
+
+
+def test_more_entries_and_bytes_than_32_bits_can_count(tmp_path, monkeypatch):
+    # zipfile turns to the 64-bit fields past these; lowered, every number is in them.
+    for limit in ("ZIP64_LIMIT", "ZIP_FILECOUNT_LIMIT"):
+        monkeypatch.setattr(zipfile, limit, 0)
+    path = tmp_path / "a.zip"
+    path.write_bytes(archive())
+    assert b"PK\6\6" in path.read_bytes()
+    assert read_all(path) == FILES
+
+
+def test_a_name_longer_than_the_room_for_names(tmp_path):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as made:
+        made.writestr("long" * 500 + ".jpg", b"photo")
+    assert read_all(path) == {"long" * 500 + ".jpg": b"photo"}
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_a_flipped_bit_is_damage(tmp_path, method):
+    path = tmp_path / "a.zip"
+    whole = archive(method)
+    with zipfile.ZipFile(io.BytesIO(whole)) as made:
+        at = made.getinfo("folder/020.jpg").header_offset + 200
+    path.write_bytes(whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :])
+    with pytest.raises(ValueError, match=r"checksum|deflated"):
+        read_all(path)
+
+
+def test_a_zip_whose_beginning_is_cut_off_is_not_whole(tmp_path):
+    path = tmp_path / "a.zip"
+    path.write_bytes(archive()[100:])
+    with pytest.raises(ValueError, match="its beginning is missing"):
+        read_all(path)
