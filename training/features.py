@@ -9,6 +9,7 @@ from tempfile import TemporaryFile
 import click
 from click import UsageError
 
+from system.command import LocalPath
 from training.command import Command
 from training.data.shards import ShardSet, find
 from training.options import SEED, Number, shards_options
@@ -35,7 +36,7 @@ MAX_CHECKED = 20_000
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=LocalPath(path_type=Path, file_okay=False),
     help="Folder to write to; name it to other commands by --features-dir.  "
     "[default: features/ in the folder of the shards]",
 )

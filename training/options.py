@@ -183,7 +183,7 @@ def check_writable(out: Path, instead: str = "choose another --out") -> None:
 
 features_dir_option = click.option(
     "--features-dir",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=LocalPath(path_type=Path, file_okay=False),
     help="Folder of the networks of training.features, of Inception and of photos' features.  "
     "[default: features/ in the folder of the shards]",
 )

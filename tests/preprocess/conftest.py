@@ -76,7 +76,7 @@ def command():
 
 @pytest.fixture(scope="session")
 def preprocess(command):
-    """Run the command to its end; return its exit status and all that it said. Nothing is allowed to be a traceback."""
+    """Run the command to its end; return its exit status and its output. Nothing is allowed to be a traceback."""
 
     def run(*arguments) -> tuple[int, str]:
         done = subprocess.run(
@@ -98,8 +98,8 @@ def listed(photos) -> list:
 def shards(photos, preprocess, listed, tmp_path_factory) -> Path:
     """A finished folder of shards of all photos, seven to a shard. Not to be changed."""
     out = tmp_path_factory.mktemp("shards") / "data"
-    status, said = preprocess("--source", photos.zip, "--out", out, *listed, "--shard-images", 7, "--workers", 2)
-    assert status == 0, said
+    status, output = preprocess("--source", photos.zip, "--out", out, *listed, "--shard-images", 7, "--workers", 2)
+    assert status == 0, output
     return out
 
 
@@ -113,7 +113,7 @@ def contents():
 
 @pytest.fixture(scope="session")
 def verify():
-    """Run the command that verifies to its end; return its exit status and the lines that it said."""
+    """Run the command that verifies to its end; return its exit status and the lines that it printed."""
 
     def run(*arguments) -> tuple[int, list[str]]:
         done = subprocess.run(

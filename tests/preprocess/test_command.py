@@ -13,8 +13,8 @@ def test_a_signal_ends_with_one_message_on_stderr_and_the_status_of_the_shell(nu
         os.kill(os.getpid(), number)
         signal.pause()
     assert ended.value.code == 128 + number
-    said = capsys.readouterr()
-    assert (said.out, said.err) == ("", "Stopped. Finished work is kept, and the same command continues.\n")
+    output = capsys.readouterr()
+    assert (output.out, output.err) == ("", "Stopped. Finished work is kept, and the same command continues.\n")
     assert signal.getsignal(number) == before
 
 

@@ -131,7 +131,7 @@ DEATHS = {
 }
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_after_any_deaths_the_same_command_ends_as_if_nothing_had_happened(
     start, preprocess, small, undisturbed, contents, tmp_path, seed
 ):
@@ -147,36 +147,36 @@ def test_after_any_deaths_the_same_command_ends_as_if_nothing_had_happened(
         time.sleep(rng.random() * (0.7 if is_early else 0.01))
         with suppress(ProcessLookupError):  # it has ended
             death(run)
-        said, _ = run.communicate(timeout=20)
+        output, _ = run.communicate(timeout=20)
         is_finished = (tmp_path / "manifest.json").exists()
         if not is_early and not is_finished:  # or it may have no answer to signals yet, or no more
             assert run.returncode == DEATHS[death]
-            assert "Traceback" not in said
+            assert "Traceback" not in output
         wait_until(lambda run=run: not processes(run), 10)
         assert before.items() <= finished_shards(tmp_path).items()
         assert not is_finished or contents(tmp_path).items() >= undisturbed.items()
     before = finished_shards(tmp_path)
-    status, said = preprocess(*small, "--out", tmp_path)
-    assert status == 0, said
+    status, output = preprocess(*small, "--out", tmp_path)
+    assert status == 0, output
     assert before.items() <= finished_shards(tmp_path).items()
     assert contents(tmp_path) == undisturbed
 
 
 def stopped(start, arguments, out: Path, death: Callable[[subprocess.Popen], None], done: int) -> tuple[int, str]:
-    """Run the command until `done` shards are there, let it die, and return its status and what it said."""
+    """Run the command until `done` shards are there, let it die, and return its status and what it printed."""
     run = start(*arguments, "--out", out)
     wait_until(lambda: len(finished_shards(out)) >= done)
     death(run)
-    said, _ = run.communicate(timeout=20)
-    return run.returncode, said
+    output, _ = run.communicate(timeout=20)
+    return run.returncode, output
 
 
 @pytest.mark.parametrize("death", [terminate, terminate_all, interrupt_all, hang_up_all])
 def test_stopped_it_says_how_to_go_on(start, small, tmp_path, death):
-    status, said = stopped(start, small, tmp_path, death, 1)
+    status, output = stopped(start, small, tmp_path, death, 1)
     assert status == DEATHS[death]
-    assert "Traceback" not in said
-    assert "the same command continues" in said
+    assert "Traceback" not in output
+    assert "the same command continues" in output
 
 
 def test_the_second_of_two_runs_is_told_of_the_first(start, preprocess, small, undisturbed, contents, tmp_path):
@@ -184,10 +184,10 @@ def test_the_second_of_two_runs_is_told_of_the_first(start, preprocess, small, u
     wait_until(lambda: finished_shards(tmp_path))
     os.kill(first.pid, signal.SIGSTOP)
     began = time.monotonic()
-    status, said = preprocess(*small, "--out", tmp_path, "--seed", 3, "--overwrite")
+    status, output = preprocess(*small, "--out", tmp_path, "--seed", 3, "--overwrite")
     assert time.monotonic() - began < 10
     assert status == 1
-    assert f"{tmp_path} is in use by another run (process {first.pid} on {os.uname().nodename}, since 20" in said
+    assert f"{tmp_path} is in use by another run (process {first.pid} on {os.uname().nodename}, since 20" in output
     os.kill(first.pid, signal.SIGCONT)
     assert first.wait(timeout=30) == 0
     assert contents(tmp_path) == undisturbed
@@ -197,7 +197,7 @@ def test_of_two_runs_that_start_together_one_makes_the_shards(start, small, undi
     runs = [start(*small, "--out", tmp_path / "data") for _ in range(2)]
     answers = [(run.communicate(timeout=30)[0], run.returncode) for run in runs]
     assert sorted(status for _, status in answers) in ([0, 1], [0, 0])
-    assert all(status == 0 or "is in use by another run" in said for said, status in answers)
+    assert all(status == 0 or "is in use by another run" in output for output, status in answers)
     assert contents(tmp_path / "data") == undisturbed
 
 
@@ -243,9 +243,9 @@ def test_another_run_is_no_obstacle_where_nothing_is_to_be_done(preprocess, smal
     for name, data in undisturbed.items():
         (tmp_path / name).write_bytes(data)
     with locked(tmp_path):
-        status, said = preprocess(*small, "--out", tmp_path)
-    assert status == 0, said
-    assert f"{tmp_path} is up to date" in said
+        status, output = preprocess(*small, "--out", tmp_path)
+    assert status == 0, output
+    assert f"{tmp_path} is up to date" in output
 
 
 def test_a_folder_that_was_made_for_nothing_is_removed(tmp_path):
@@ -254,12 +254,12 @@ def test_a_folder_that_was_made_for_nothing_is_removed(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("seconds", [0.03, 0.06, 0.1, 0.15, 0.2])
+@pytest.mark.parametrize("seconds", [0.03, 0.1, 0.2])
 def test_ctrl_c_while_the_command_starts_shows_no_traceback(small, tmp_path, seconds):
     process = started("preprocess.run", *small, "--out", tmp_path / "out")
     time.sleep(seconds)
     process.send_signal(signal.SIGINT)
-    said, _ = process.communicate(timeout=20)
-    assert process.returncode in (-signal.SIGINT, 130, 0), said
-    assert "Traceback" not in said
-    assert "Aborted" not in said
+    output, _ = process.communicate(timeout=20)
+    assert process.returncode in (-signal.SIGINT, 130, 0), output
+    assert "Traceback" not in output
+    assert "Aborted" not in output

@@ -14,7 +14,7 @@ import pytest
 
 @pytest.fixture(scope="module")
 def run_under(command):
-    """Run the command in a process that first calls this; return its exit status and all that it said."""
+    """Run the command in a process that first calls this; return its exit status and all that it printed."""
 
     def run(limit: Callable[[], None], *arguments) -> tuple[int, str]:
         done = subprocess.run(
@@ -54,11 +54,11 @@ def test_a_disk_without_room_for_some_shards(run_under, preprocess, photos, list
     same = ["--source", photos.zip, *listed, "--shard-images", 7, "--out", tmp_path]
     sizes = sorted(path.stat().st_size for path in shards.glob("*.tfrecord"))
     assert sizes[0] < sizes[-1]
-    status, said = run_under(files_up_to(sizes[-1] - 1), *same, "--workers", 1)
+    status, output = run_under(files_up_to(sizes[-1] - 1), *same, "--workers", 1)
     assert status == 1
-    assert f"Error: {tmp_path}/.unfinished/" in said
-    assert "File too large. Make room" in said
-    assert "give the same command again" in said
+    assert f"Error: {tmp_path}/.unfinished/" in output
+    assert "File too large. Make room" in output
+    assert "give the same command again" in output
     before = made(tmp_path)
     assert before
     assert list(tmp_path.rglob(".partial-*")) == []
@@ -69,10 +69,10 @@ def test_a_disk_without_room_for_some_shards(run_under, preprocess, photos, list
 
 def test_a_disk_without_room_for_the_manifest(run_under, preprocess, photos, tmp_path):
     same = ["--source", photos.zip, "--shard-images", 1, "--out", tmp_path]
-    status, said = run_under(files_up_to(6_000), *same)
+    status, output = run_under(files_up_to(6_000), *same)
     assert status == 1
-    assert f"{tmp_path}/.unfinished/manifest.json: File too large." in said
-    assert "give the same command again" in said
+    assert f"{tmp_path}/.unfinished/manifest.json: File too large." in output
+    assert "give the same command again" in output
     before = made(tmp_path)
     assert len(before) == len(photos.rows)
     assert list(tmp_path.glob("*.*record*")) == []
@@ -81,25 +81,25 @@ def test_a_disk_without_room_for_the_manifest(run_under, preprocess, photos, tmp
 
 
 def test_a_disk_without_room_for_anything(run_under, photos, tmp_path):
-    status, said = run_under(files_up_to(0), "--source", photos.zip, "--out", tmp_path / "out")
+    status, output = run_under(files_up_to(0), "--source", photos.zip, "--out", tmp_path / "out")
     assert status == 1
-    assert f"{tmp_path}/out/.lock: File too large. Make room" in said
+    assert f"{tmp_path}/out/.lock: File too large. Make room" in output
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_may_not_be_written(run_under, photos, listed, shards, tmp_path):
     same = ["--source", photos.zip, *listed, "--shard-images", 7]
     (tmp_path / "closed").mkdir(mode=0o500)
-    status, said = run_under(as_a_user, *same, "--out", tmp_path / "closed")
+    status, output = run_under(as_a_user, *same, "--out", tmp_path / "closed")
     assert status == 1
-    assert f"{tmp_path}/closed/.lock: Permission denied." in said
-    status, said = run_under(as_a_user, *same, "--out", tmp_path / "closed" / "new")
+    assert f"{tmp_path}/closed/.lock: Permission denied." in output
+    status, output = run_under(as_a_user, *same, "--out", tmp_path / "closed" / "new")
     assert status == 1
-    assert f"{tmp_path}/closed/new: Permission denied." in said
+    assert f"{tmp_path}/closed/new: Permission denied." in output
     shutil.copytree(shards, tmp_path / "done")
     (tmp_path / "done").chmod(0o500)
-    status, said = run_under(as_a_user, *same, "--out", tmp_path / "done")
-    assert (status, "is up to date" in said) == (0, True)
+    status, output = run_under(as_a_user, *same, "--out", tmp_path / "done")
+    assert (status, "is up to date" in output) == (0, True)
 
 
 @pytest.mark.parametrize("files", [8, 14])
@@ -107,10 +107,10 @@ def test_too_many_open_files_are_no_fault_of_the_disk_or_of_the_photos(run_under
     def with_few_files():
         resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
 
-    status, said = run_under(with_few_files, "--source", photos.folder, "--out", tmp_path / "out", "--workers", 3)
-    assert status == 1, said
-    assert "Too many open files" in said
-    assert "ulimit -n" in said
+    status, output = run_under(with_few_files, "--source", photos.folder, "--out", tmp_path / "out", "--workers", 3)
+    assert status == 1, output
+    assert "Too many open files" in output
+    assert "ulimit -n" in output
 
 
 def test_what_may_not_be_read_is_rejected_and_the_rest_is_used(run_under, photos, tmp_path):
@@ -123,19 +123,19 @@ def test_what_may_not_be_read_is_rejected_and_the_rest_is_used(run_under, photos
         (folder / name / "a.jpg").touch()
         (folder / name).chmod(mode)
     same = ["--source", folder, "--out", tmp_path / "out", "--max-rejected"]
-    status, said = run_under(as_a_user, *same, 0.01)
+    status, output = run_under(as_a_user, *same, 0.01)
     assert status == 1
-    assert "2 of 42 photos cannot be used" in said  # so much is known without reading any
-    status, said = run_under(as_a_user, *same, 0.1)
-    assert (status, "39 train; 3 rejected" in said) == (0, True), said
+    assert "2 of 42 photos cannot be used" in output  # so much is known without reading any
+    status, output = run_under(as_a_user, *same, 0.1)
+    assert (status, "39 train; 3 rejected" in output) == (0, True), output
     assert [json.loads(line) for line in (tmp_path / "out" / "rejected.jsonl").read_text().splitlines()] == [
         {"id": closed, "reason": "unreadable: Permission denied"},
         {"id": "lost+found/", "reason": "a folder that cannot be read: Permission denied"},
         {"id": "only names/a.jpg", "reason": "unreadable: Permission denied"},
     ]
     (folder / "lost+found").chmod(0o755)
-    status, said = run_under(as_a_user, *same, 0.1)
-    assert (status, "source.fingerprint" in said) == (2, True), said
+    status, output = run_under(as_a_user, *same, 0.1)
+    assert (status, "source.fingerprint" in output) == (2, True), output
 
 
 def test_a_source_that_may_not_be_read_is_refused(run_under, photos, tmp_path):
@@ -151,8 +151,8 @@ def test_a_source_that_may_not_be_read_is_refused(run_under, photos, tmp_path):
         (tmp_path / "closed" / "within", f"{tmp_path}/closed/within cannot be read: Permission denied"),
         (tmp_path / "empty", "no photo that can be used: closed/ is a folder that cannot be read: Permission denied"),
     ]:
-        status, said = run_under(as_a_user, "--source", source, "--out", tmp_path / "new")
-        assert (status, message in said) == (2, True), said
+        status, output = run_under(as_a_user, "--source", source, "--out", tmp_path / "new")
+        assert (status, message in output) == (2, True), output
     assert not (tmp_path / "new").exists()
 
 
@@ -171,10 +171,10 @@ def test_a_source_that_is_removed_meanwhile(command, preprocess, photos, content
         assert time.monotonic() < deadline
         time.sleep(0.001)
     gone.rename(away)
-    said, _ = run.communicate(timeout=20)
+    output, _ = run.communicate(timeout=20)
     assert run.returncode == 1
-    assert "Traceback" not in said
-    assert "cannot be read any more. Bring it back: the same command continues." in said
+    assert "Traceback" not in output
+    assert "cannot be read any more. Bring it back: the same command continues." in output
     before = made(out)
     assert 0 < len(before) < len(photos.rows)
     away.rename(gone)

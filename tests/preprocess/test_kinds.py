@@ -64,16 +64,16 @@ def made(animals, preprocess, tmp_path_factory):
     out = tmp_path_factory.mktemp("made") / "data"
     options = ["--ids", "path", "--attributes", animals / "labels.csv", "--crop", "center", "--size", 32]
     options += ["--color", "rgb", "--name", "animals", "--shard-images", 5]
-    status, said = preprocess("--source", animals / "photos", "--out", out, *options)
-    assert status == 0, said
-    return out, said, options
+    status, output = preprocess("--source", animals / "photos", "--out", out, *options)
+    assert status == 0, output
+    return out, output, options
 
 
 def test_what_was_understood_and_how_much_a_photo_takes_is_said(made, animals):
-    _, said, _ = made
-    assert f"2 attributes in {animals / 'labels.csv'}: is_cat, is odd." in said
-    assert "3 shards in" in said
-    assert "12 train; 0 rejected; 3,072 bytes a photo (32x32x3);" in said
+    _, output, _ = made
+    assert f"2 attributes in {animals / 'labels.csv'}: is_cat, is odd." in output
+    assert "3 shards in" in output
+    assert "12 train; 0 rejected; 3,072 bytes a photo (32x32x3);" in output
 
 
 def test_tensorflow_reads_the_pixels_and_the_labels(made, animals):
@@ -119,12 +119,12 @@ def test_tfds_knows_it_by_its_name(made):
 def test_the_same_command_finds_it_up_to_date_and_another_size_is_refused(made, animals, preprocess, contents):
     out, _, options = made
     before = contents(out)
-    status, said = preprocess("--source", animals / "photos", "--out", out, *options)
-    assert (status, "is up to date" in said) == (0, True)
+    status, output = preprocess("--source", animals / "photos", "--out", out, *options)
+    assert (status, "is up to date" in output) == (0, True)
     for change in (["--size", 64], ["--color", "grey"], ["--name", "beasts"]):
-        status, said = preprocess("--source", animals / "photos", "--out", out, *options, *change)
-        assert status == 2, said
-        assert "other settings (old -> new)" in said
+        status, output = preprocess("--source", animals / "photos", "--out", out, *options, *change)
+        assert status == 2, output
+        assert "other settings (old -> new)" in output
     assert contents(out) == before
 
 
@@ -143,10 +143,10 @@ def test_verify_and_repair_know_the_settings(made, contents):
 
 
 def test_names_that_repeat_are_rejected_where_they_are_the_ids(animals, preprocess, tmp_path):
-    status, said = preprocess("--source", animals / "photos", "--out", tmp_path / "out", "--crop", "center")
+    status, output = preprocess("--source", animals / "photos", "--out", tmp_path / "out", "--crop", "center")
     assert status == 1
-    assert "6 of 12 photos cannot be used" in said
-    assert "another photo of this name came before" in said
+    assert "6 of 12 photos cannot be used" in output
+    assert "another photo of this name came before" in output
 
 
 @pytest.mark.parametrize(
@@ -161,18 +161,9 @@ def test_names_that_repeat_are_rejected_where_they_are_the_ids(animals, preproce
     ],
 )
 def test_what_cannot_be_is_one_message(animals, preprocess, tmp_path, options, message):
-    status, said = preprocess("--source", animals / "photos", "--out", tmp_path / "out", *options)
+    status, output = preprocess("--source", animals / "photos", "--out", tmp_path / "out", *options)
     assert status == 2
-    assert message in said
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_csv_with_words_in_it_is_one_message(animals, preprocess, tmp_path):
-    (tmp_path / "words.csv").write_text("file,is_cat\ncat/0.png,yes\n")
-    options = ["--ids", "path", "--attributes", tmp_path / "words.csv", "--crop", "center"]
-    status, said = preprocess("--source", animals / "photos", "--out", tmp_path / "out", *options)
-    assert status == 2
-    assert "words.csv, line 2: cat/0.png has 'yes' in the column is_cat" in said
+    assert message in output
     assert not (tmp_path / "out").exists()
 
 
@@ -180,8 +171,8 @@ def test_a_path_is_the_same_in_a_folder_and_in_the_tar_that_tar_makes_of_it(anim
     subprocess.run(["tar", "-C", animals / "photos", "-cf", tmp_path / "photos.tar", "."], check=True)
     options = ["--ids", "path", "--attributes", animals / "labels.csv", "--crop", "center"]
     for source, out in ((animals / "photos", "folder"), (tmp_path / "photos.tar", "tar")):
-        status, said = preprocess("--source", source, "--out", tmp_path / out, *options)
-        assert status == 0, said
+        status, output = preprocess("--source", source, "--out", tmp_path / out, *options)
+        assert status == 0, output
     names = [path.name for path in (tmp_path / "folder").glob("*.tfrecord")]
     assert names
     for name in names:

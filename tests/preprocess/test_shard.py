@@ -92,8 +92,3 @@ def test_a_source_is_not_given_up_once_a_photo_was_used_or_where_that_is_allowed
     bad = rejecting(task, 300)
     assert write_shard(replace(bad, photos=[task.photos[0], *bad.photos])).count == 1
     assert write_shard(replace(bad, may_reject_all=True)).count == 0
-
-
-def test_a_task_goes_on_whatever_comes_unless_it_is_told_otherwise(task):
-    bad = rejecting(task, 300)
-    assert write_shard(Task(bad.spec, bad.photos, bad.source, bad.crop, bad.folder)).count == 0

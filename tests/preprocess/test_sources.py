@@ -10,7 +10,7 @@ import click
 import pytest
 
 from preprocess.crop import UnusablePhoto
-from preprocess.sources import open_source, photo
+from preprocess.sources import open_source
 from tests.preprocess.archives import zipped
 
 
@@ -32,15 +32,18 @@ ARCHIVES = {
 }
 
 
+def writer(kind: str, path: Path):
+    def write(files: dict[str, bytes]):
+        path.write_bytes(ARCHIVES[kind](files))
+        return open_source([path])
+
+    return write
+
+
 @pytest.fixture(params=ARCHIVES)
 def archive(request, tmp_path):
     """Make an archive of these files."""
-
-    def write(files: dict[str, bytes]):
-        (tmp_path / "photos").write_bytes(ARCHIVES[request.param](files))
-        return open_source([tmp_path / "photos"])
-
-    return write
+    return writer(request.param, tmp_path / "photos")
 
 
 @pytest.fixture
@@ -62,12 +65,7 @@ def container(request, tmp_path):
     """Make one of every kind of these files."""
     if request.param == "folder":
         return request.getfixturevalue("folder")
-
-    def write(files: dict[str, bytes]):
-        (tmp_path / "photos").write_bytes(ARCHIVES[request.param](files))
-        return open_source([tmp_path / "photos"])
-
-    return write
+    return writer(request.param, tmp_path / "photos")
 
 
 def read_all(source) -> dict[str, bytes]:
@@ -291,21 +289,6 @@ def test_what_is_no_source_is_said(tmp_path):
         assert str(tmp_path / name) in error.value.message
 
 
-def test_the_largest_photo_is_as_large_as_the_message_says(tmp_path):
-    assert photo.MAX_PHOTO_BYTES == 128 * 1024 * 1024
-    assert photo.TOO_LARGE == "larger than 128 MiB"
-    with (tmp_path / "1.jpg").open("wb") as file:
-        file.truncate(photo.MAX_PHOTO_BYTES)
-    with (tmp_path / "2.jpg").open("wb") as file:
-        file.truncate(photo.MAX_PHOTO_BYTES + 1)
-    source = open_source([tmp_path])
-    with source.opened() as read:
-        places = source.list().photos
-        assert len(read(places["1.jpg"])) == photo.MAX_PHOTO_BYTES
-        with pytest.raises(UnusablePhoto, match="larger than 128 MiB"):
-            read(places["2.jpg"])
-
-
 @pytest.mark.parametrize("is_there", [True, False])
 def test_a_disk_that_fails_is_told_from_a_folder_that_is_gone(tmp_path, monkeypatch, is_there):
     folder = tmp_path / "photos"
@@ -333,12 +316,3 @@ def test_a_folder_with_many_links_to_itself_is_listed_at_once(tmp_path):
     for number in range(4):
         (tmp_path / f"loop{number}").symlink_to(tmp_path)
     assert list(open_source([tmp_path]).list().photos) == ["1.jpg"]
-
-
-def test_of_two_sources_it_is_said_in_which_a_photo_was_rejected(tmp_path):
-    for name in ("first", "second"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "1.jpg").write_bytes(name.encode())
-        (tmp_path / name / f"of {name}.jpg").write_bytes(b"x")
-    source = open_source([tmp_path / "first", tmp_path / "second"])
-    assert reasons(source) == {"second/1.jpg": "another photo of this name came before"}

@@ -207,12 +207,3 @@ def test_finished_shards_that_are_damaged_are_not_up_to_date(tmp_path):
     assert not staging.up_to_date(tmp_path, recipe(0))
     with pytest.raises(click.UsageError, match="missing or cut short"):
         staging.begin(tmp_path, recipe(0), {}, overwrite=False)
-
-
-@pytest.mark.parametrize("name", ["a.tfrecord", "celeb_a-train.tfrecord-00000-of-00010", "manifest.json"])
-@pytest.mark.parametrize("overwrite", [False, True])
-def test_what_others_made_is_never_touched(tmp_path, name, overwrite):
-    (tmp_path / name).write_text("{}")
-    with pytest.raises(click.UsageError, match="did not make"):
-        staging.begin(tmp_path, recipe(0), {}, overwrite)
-    assert [path.name for path in tmp_path.iterdir()] == [name]

@@ -17,33 +17,33 @@ from tests.preprocess.damage import damage, edit, stamps
 @pytest.mark.parametrize("workers", [1, 3])
 def test_a_whole_folder_is_one_line_and_stays_as_it_is(verify, shards, workers):
     before = stamps(shards)
-    status, said = verify(shards, "--workers", workers)
-    assert (status, len(said)) == (0, 1), said
-    assert f"{len(list(shards.glob('*.tfrecord')))} shards, 40 records" in said[0]
+    status, output = verify(shards, "--workers", workers)
+    assert (status, len(output)) == (0, 1), output
+    assert f"{len(list(shards.glob('*.tfrecord')))} shards, 40 records" in output[0]
     assert stamps(shards) == before
 
 
 def test_all_damage_is_named_at_once(verify, folder):
     expected = {f"{name}: {fault}" for name, fault in damage(folder).items()}
-    status, said = verify(folder)
+    status, output = verify(folder)
     assert status == 1
-    assert set(said[:-1]) == expected
-    assert "--repair" in said[-1]
+    assert set(output[:-1]) == expected
+    assert "--repair" in output[-1]
 
 
 def test_a_folder_without_manifest_is_said_with_what_to_do(verify, folder, tmp_path):
     (folder / "manifest.json").unlink()
     for path in (folder, tmp_path):
-        status, said = verify(path)
-        assert (status, "no manifest.json" in " ".join(said)) == (2, True)
+        status, output = verify(path)
+        assert (status, "no manifest.json" in " ".join(output)) == (2, True)
     assert verify(tmp_path / "nothing")[0] == 2
 
 
 def test_rejected_photos_are_held_against_the_manifest(verify, folder):
     (folder / "rejected.jsonl").write_text('{"id": "a.jpg", "reason": "empty file"}\n')
-    status, said = verify(folder)
+    status, output = verify(folder)
     assert status == 1
-    assert said[:-1] == ["rejected.jsonl: is missing, or differs from the manifest"]
+    assert output[:-1] == ["rejected.jsonl: is missing, or differs from the manifest"]
     edit(folder / "manifest.json", lambda manifest: manifest.update(rejected={"empty file": 1}))
     assert verify(folder)[0] == 0
 

@@ -69,11 +69,11 @@ def hold():
 
 @pytest.mark.parametrize("error", [0, ENOSYS, ENOTSUP, ENOLCK, EINVAL, EIO])
 def test_a_folder_is_free_when_its_holder_was_killed(hold, tmp_path, error):
-    first, said = hold(tmp_path, error)
-    assert said == "in"
-    _, said = hold(tmp_path, error)
-    assert f"in use by another run (process {first.pid} on {socket.gethostname()}, since" in said
-    assert (f"If that process has ended, remove {tmp_path}/.lock.holder" in said) == bool(error)
+    first, output = hold(tmp_path, error)
+    assert output == "in"
+    _, output = hold(tmp_path, error)
+    assert f"in use by another run (process {first.pid} on {socket.gethostname()}, since" in output
+    assert (f"If that process has ended, remove {tmp_path}/.lock.holder" in output) == bool(error)
     first.kill()  # and not its child
     first.wait()
     assert hold(tmp_path, error)[1] == "in"
@@ -85,9 +85,9 @@ def test_where_there_are_no_locks_a_holder_on_another_host_is_not_judged(hold, t
     first.wait()
     holder = tmp_path / ".lock.holder"
     holder.write_text(holder.read_text().replace(f"host={socket.gethostname()}", "host=node7"))
-    _, said = hold(tmp_path, ENOSYS)
-    assert f"process {first.pid} on node7, since" in said
-    assert f"If that process has ended, remove {holder}" in said
+    _, output = hold(tmp_path, ENOSYS)
+    assert f"process {first.pid} on node7, since" in output
+    assert f"If that process has ended, remove {holder}" in output
     holder.unlink()
     assert hold(tmp_path, ENOSYS)[1] == "in"
 

@@ -26,7 +26,7 @@ def test_every_option_that_is_a_path_is_tried():
     tried = {name for path in PATHS for name in path.values[1].opts}
     assert tried == {
         "--source", "--out", "--attributes", "--partitions", "folder", "--shards", "more_shards", "--run",
-        "--inception", "--neighbours",
+        "--inception", "--neighbours", "--features-dir",
     }  # fmt: skip
 
 
