@@ -1,6 +1,7 @@
 """A method in small, photos for it and networks of it, for tests of its steps."""
 
 import math
+from contextlib import contextmanager
 from dataclasses import replace
 
 import keras
@@ -46,6 +47,17 @@ def with_plain_descent(gan, learning_rate):
     """The same networks, updated by SGD, so that an update is the gradient."""
     g_descent, d_descent = (keras.optimizers.SGD(learning_rate) for _ in range(2))
     return replace(gan, g_optimizer=g_descent, d_optimizer=d_descent)
+
+
+@contextmanager
+def unrounded_parts_in(floats):
+    before, policy = keras.config.floatx(), keras.config.dtype_policy()
+    keras.config.set_floatx(floats)
+    try:
+        yield
+    finally:
+        keras.config.set_floatx(before)
+        keras.config.set_dtype_policy(policy)
 
 
 def flat(arrays):

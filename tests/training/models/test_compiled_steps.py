@@ -1,6 +1,5 @@
 """Steps come to the same however they are computed: compiled, by XLA, over devices, in parts, in bfloat16."""
 
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 
@@ -10,7 +9,16 @@ import pytest
 import tensorflow as tf
 from click import UsageError
 
-from tests.training.small_gan import METHOD, SHAPE, dense_family, flat, labels_of, photos, with_plain_descent
+from tests.training.small_gan import (
+    METHOD,
+    SHAPE,
+    dense_family,
+    flat,
+    labels_of,
+    photos,
+    unrounded_parts_in,
+    with_plain_descent,
+)
 from training.batch import Batch
 from training.config import Config
 from training.loop.engine import build_on, compile_steps, means
@@ -27,17 +35,6 @@ def run(method, steps, devices=1, shape=SHAPE, floats="float32", **how):
     """Losses of each step and the final weights, over so many logical devices."""
     with unrounded_parts_in(floats):
         return _run(method, steps, devices, shape, **how)
-
-
-@contextmanager
-def unrounded_parts_in(floats):
-    before, policy = keras.config.floatx(), keras.config.dtype_policy()
-    keras.config.set_floatx(floats)
-    try:
-        yield
-    finally:
-        keras.config.set_floatx(before)
-        keras.config.set_dtype_policy(policy)
 
 
 def _run(method, steps, devices, shape, **how):

@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.training.small_gan import METHOD, SHAPE, dense_family, flat, labels_of, photos, with_plain_descent
+from tests.training.small_gan import (
+    METHOD,
+    SHAPE,
+    dense_family,
+    flat,
+    labels_of,
+    photos,
+    unrounded_parts_in,
+    with_plain_descent,
+)
 from training.batch import Batch
 from training.models.augmentation import AUGMENTATIONS
 from training.models.gan import Progress, build
@@ -35,8 +44,12 @@ def test_one_step_is_keras_cross_entropy_with_labels_one_and_zero_then_one_for_t
     Conditions of the photos are asked of the generated images, and told to D with both. BatchNormalization in dcgan's D
     has the statistics of photos and of generated images apart.
     """
-    method = replace(METHOD, network=network)
-    told = [tf.constant(labels_of(photos()[0]))] if conditions else []
+    with unrounded_parts_in("float64"):  # dcgan's D divides fakes that are nearly alike by their deviation
+        check_one_step(replace(METHOD, network=network), conditions)
+
+
+def check_one_step(method, conditions):
+    told = [tf.constant(labels_of(photos()[0]), tf.float64)] if conditions else []
     before, after, losses = one_descent(method, *told)
     networks = build(method, SHAPE, 5, Progress(5), conditions)
     generator, discriminator = networks.generator, networks.discriminator
@@ -49,7 +62,7 @@ def test_one_step_is_keras_cross_entropy_with_labels_one_and_zero_then_one_for_t
         drawn = [noise.uniform(purpose, entry.shape[1:], n) for n, entry in enumerate(noises)]
         return tf.sigmoid(discriminator([images, *drawn, *told], training=True))
 
-    real = tf.constant(photos()[0] / np.float32(255))
+    real = tf.constant(photos()[0] / 255.0)
     with tf.GradientTape(persistent=True) as tape:
         z = noise.latent(METHOD.latent, "uniform")
         fake = generator([z, *told] if told else z, training=True)
@@ -65,7 +78,7 @@ def test_one_step_is_keras_cross_entropy_with_labels_one_and_zero_then_one_for_t
     with tape:
         g_loss = cross_entropy(ones, probability(fake, Purpose.GENERATOR))
     moved = [v - g for v, g in zip(before[1], tape.gradient(g_loss, generator.trainable_variables), strict=True)]
-    np.testing.assert_allclose(losses[1], g_loss, rtol=1e-5)
+    np.testing.assert_allclose(losses[1], g_loss, rtol=1e-5, atol=2e-7)  # Keras clips probabilities at 1e-7
     np.testing.assert_allclose(flat(after[1]), flat(moved), atol=1e-5)
 
 
