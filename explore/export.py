@@ -135,19 +135,19 @@ def write(model: keras.Model, form: str, out: Path, card: str) -> None:
             model.export(partial, format="onnx", verbose=False)
     elif form == "litert":
         with replacing(out) as partial:
-            partial.write_bytes(_litert(model, out.parent))
+            partial.write_bytes(_litert(model, out))
     else:
         _write_saved_model(model, out, card)
 
 
-def _litert(model: keras.Model, folder: Path) -> bytes:
+def _litert(model: keras.Model, out: Path) -> bytes:
     """Return a model as LiteRT has it, by TensorFlow's own converter: Keras's `export` has it since 3.13 only.
 
-    Its SavedModel lies in this folder meanwhile.
+    Its SavedModel lies beside `out` meanwhile.
     """
     import tensorflow as tf
 
-    with tempfile.TemporaryDirectory(prefix="litert.partial-", dir=folder) as place:
+    with tempfile.TemporaryDirectory(prefix=f"{out.name}.partial-", dir=out.parent) as place:
         model.export(place, format="tf_saved_model", verbose=False)
         return tf.lite.TFLiteConverter.from_saved_model(place).convert()
 
