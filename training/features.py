@@ -15,8 +15,7 @@ from training.data.shards import ShardSet, find
 from training.options import SEED, Number, shards_options
 from training.quiet import startup_messages_hidden
 
-MAX_CHECKED = 20_000
-"""Training photos that a judge is checked on."""
+MAX_CHECKED = 20_000  # training photos that a judge is checked on
 
 
 @click.command(cls=Command)

@@ -139,8 +139,7 @@ class GroupedCommand(Command):
                 formatter.write_dl(records)
 
 
-SEED = click.IntRange(0, 2**31 - 1)
-"""What TensorFlow and NumPy both take as a seed."""
+SEED = click.IntRange(0, 2**31 - 1)  # what TensorFlow and NumPy both take as a seed
 
 
 def shards_options(command: Callable) -> Callable:

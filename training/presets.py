@@ -7,19 +7,17 @@ from typing import Any, Literal, get_args
 
 from training.schedule import CosineSchedule
 
+# The keys of `training.models.networks.FAMILIES`.
 Network = Literal["classic", "dcgan", "wgan_gp", "sngan", "r3gan", "lite"]
-"""The keys of `training.models.networks.FAMILIES`."""
-Loss = Literal["cross_entropy", "hinge", "wasserstein", "relativistic"]
-"""The keys of `training.models.step.LOSSES`."""
-Distribution = Literal["uniform", "normal"]
-"""U(-1, 1) and N(0, 1)."""
+Loss = Literal["cross_entropy", "hinge", "wasserstein", "relativistic"]  # the keys of `training.models.step.LOSSES`
+Distribution = Literal["uniform", "normal"]  # U(-1, 1) and N(0, 1)
+# The keys of `training.models.augmentation.AUGMENTATIONS`: four of DiffAugment, and ADA's set as one.
 Augmentation = Literal["brightness", "contrast", "translation", "cutout", "ada"]
-"""The keys of `training.models.augmentation.AUGMENTATIONS`: four of DiffAugment, and ADA's set as one."""
+# In bfloat16 layers compute; weights, outputs, losses and penalties stay float32.
 Precision = Literal["float32", "bfloat16"]
-"""In bfloat16 layers compute; weights, outputs, losses and penalties stay float32."""
 
+# Groups of settings, as --help lists them.
 NETWORKS, LOSS, OPTIMIZERS, AUGMENTATION = "Networks", "Loss", "Optimizers", "Augmentation"
-"""Groups of settings, as --help lists them."""
 
 
 def setting(group: str, description: str, default: Any, **limits: float) -> Any:

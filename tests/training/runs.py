@@ -23,4 +23,6 @@ def scores(folder):
 
 
 def stats(folder):
-    return [json.loads(line) for line in (folder / "stats.jsonl").read_text().splitlines()]
+    """The lines of status."""
+    events = [json.loads(line) for line in (folder / "stats.jsonl").read_text().splitlines()]
+    return [event for event in events if event["event"] == "status"]

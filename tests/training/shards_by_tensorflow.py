@@ -16,8 +16,9 @@ def write_shards(folder, images, sizes, split="train", attributes=None):
     manifest_path = folder / "manifest.json"
     manifest = json.loads(manifest_path.read_text()) if manifest_path.exists() else {"shards": []}
     manifest["image"] = {"shape": list(images.shape[1:]), "dtype": "uint8"}
+    manifest |= {"source": {"fingerprint": "abc"}, "settings": {"crop": {"name": "progan"}}}
+    manifest["attribute_names"] = list(attributes) if attributes else None
     if attributes:
-        manifest["attribute_names"] = list(attributes)
         answers = np.stack(list(attributes.values()), axis=1)
     start = 0
     for index, size in enumerate(sizes):

@@ -36,9 +36,8 @@ def place(tmp_path_factory):
     train = find([str(place / "data")]).only({"train"})
     model = attributes.network(train.image_shape, 3)
     card = attributes.Card(
-        train.fingerprint, attributes.digest(model), ["a", "b", "c"], 0, 0.0, "valid", 0, 0, [],
-        image_shape=list(train.image_shape),
-    )  # fmt: skip
+        train.fingerprint, attributes.digest(model), ["a", "b", "c"], 0, 0.0, "valid", 0, 0, [], 0.0, **train.origin
+    )
     attributes.save(place / "data/features", model, card)
 
     run = place / "run"
@@ -175,7 +174,7 @@ def test_every_command_opens_the_feature_space_in_the_folder_that_is_named(place
     named = ("--shards", tmp_path / "data", "--features-dir", tmp_path / "kept")
     evaluate.succeeds("--run", place / "run", *named, "--metrics", "frechet", "--out", tmp_path / "scores.json")
     train.succeeds(*named, *SMALL, "--kimg", 0.01, "--metrics", "frechet", "--out", tmp_path / "run")
-    assert len(list((tmp_path / "kept").glob("*.npz"))) == 2  # of the train and the valid photos
+    assert len(list((tmp_path / "kept").glob("*.npz"))) == 3  # of train photos, of others of them, of valid photos
     assert not (tmp_path / "data/features").exists()
 
 

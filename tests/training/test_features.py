@@ -11,8 +11,9 @@ from click import UsageError
 from preprocess.run import main as preprocess
 from preprocess.sample_photos import main as sample_photos
 from tests.command import Command
+from tests.training.shards_by_tensorflow import write_shards
 from training.data.pipeline import read_attributes, read_images
-from training.data.shards import attribute_names, find
+from training.data.shards import find
 from training.features import main
 from training.metrics import attributes
 from training.metrics.space import features_of_photos
@@ -56,7 +57,7 @@ def whole_network(place):
     return keras.saving.load_model(place / "features/attributes.keras", compile=False)
 
 
-def test_a_mirrored_photo_has_the_scores_of_the_photo(learnt):
+def test_a_mirrored_photo_has_the_logits_of_the_photo(learnt):
     place, _ = learnt
     network, images = whole_network(place), read_images(find([str(place)]))
     mirrored = np.flip(images, axis=2)
@@ -69,7 +70,7 @@ def test_the_accuracy_is_that_of_the_network_on_the_held_out_photos(learnt):
     place, _ = learnt
     shards = find([str(place)])
     card = attributes.load(shards)[1]
-    labels = {split: read_attributes(shards.only({split}), attribute_names(shards)) for split in ("train", "valid")}
+    labels = {split: read_attributes(shards.only({split}), shards.attribute_names) for split in ("train", "valid")}
     assert set(np.unique(labels["valid"])) == {0, 1}
     says = whole_network(place)(read_images(shards.only({"valid"})), training=False).numpy() > 0
     assert card.accuracy == pytest.approx((says == labels["valid"]).mean())
@@ -111,26 +112,7 @@ def test_more_than_the_commoner_answer_is_learnt(tmp_path):
 
 def shards_with_attributes(folder, images, labels):
     """One shard of train photos with attributes."""
-    import tensorflow as tf
-
-    folder.mkdir()
-    path = folder / "train-00000-of-00001.tfrecord"
-    with tf.io.TFRecordWriter(str(path)) as writer:
-        for image, label in zip(images, labels, strict=True):
-            feature = {
-                "image": tf.train.Feature(bytes_list=tf.train.BytesList(value=[image.tobytes()])),
-                "attributes": tf.train.Feature(int64_list=tf.train.Int64List(value=label)),
-            }
-            writer.write(tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString())
-    entry = {
-        "name": path.name,
-        "split": "train",
-        "count": len(images),
-        "bytes": path.stat().st_size,
-        "sha256": "0",
-    }
-    manifest = {"image": {"shape": images.shape[1:]}, "attribute_names": ["Bright", "Sky"], "shards": [entry]}
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    write_shards(folder, images, (len(images),), attributes=dict(zip(("Bright", "Sky"), labels.T, strict=True)))
     return find([str(folder)])
 
 
@@ -196,31 +178,10 @@ def test_a_network_of_other_photos_is_refused_with_the_command_that_learns_it_an
         manifest["settings"]["crop"]["name"] = "center"
     path.write_text(json.dumps(manifest))
     card = tmp_path / "data" / "features" / "attributes.json"
-    if part == "image_shape":  # as in a card of an older version
-        card.write_text(json.dumps({k: v for k, v in json.loads(card.read_text()).items() if k != "image_shape"}))
+    if part == "image_shape":
+        card.write_text(json.dumps(json.loads(card.read_text()) | {"image_shape": [32, 32, 1]}))
     with pytest.raises(UsageError, match=rf"another {part}.*python -m training\.features --shards {tmp_path / 'data'}"):
         attributes.load(find([str(tmp_path / "data")]))
-
-
-def test_the_network_is_the_one_that_the_figures_of_the_docs_were_taken_with():
-    """Another network would be another space: what is measured in it does not compare."""
-    layers = [(type(layer).__name__, layer) for layer in attributes.network((64, 64, 1), 40).layers]
-    block = ["Conv2D", "BatchNormalization", "ReLU"]
-    head = ["Flatten", "Dropout", "Dense", "BatchNormalization", "ReLU", "Dropout", "Dense"]
-    assert [kind for kind, _ in layers] == ["InputLayer", "RandomFlip", "Rescaling", *block * 4, *head]
-    convolutions = [layer for kind, layer in layers if kind == "Conv2D"]
-    assert [(layer.filters, layer.kernel_size, layer.strides, layer.use_bias) for layer in convolutions] == [
-        (filters, (3, 3), (2, 2), False) for filters in (32, 64, 128, 256)
-    ]
-    assert [layer.filters for layer in attributes.network((128, 128, 3), 2).layers if hasattr(layer, "filters")] == [
-        32, 64, 128, 256, 256,
-    ]  # fmt: skip
-    assert {layer.momentum for kind, layer in layers if kind == "BatchNormalization"} == {0.9}
-    assert [layer.rate for kind, layer in layers if kind == "Dropout"] == [0.3, 0.3]
-    assert [(layer.units, layer.use_bias) for kind, layer in layers if kind == "Dense"] == [(192, False), (40, True)]
-    pixels = np.array([0.0, 127.5, 255.0]).reshape(3, 1, 1, 1)
-    np.testing.assert_allclose(layers[2][1](pixels).numpy().ravel(), [-1, 0, 1], atol=1e-6)
-    assert (attributes.BATCH, attributes.LEARNING_RATE, attributes.WEIGHT_DECAY) == (128, 2e-3, 5e-2)
 
 
 def test_a_network_that_is_not_the_one_of_its_card_is_refused(learnt, tmp_path):
@@ -232,24 +193,6 @@ def test_a_network_that_is_not_the_one_of_its_card_is_refused(learnt, tmp_path):
         UsageError, match=r"attributes\.keras is not the network that attributes\.json beside it describes"
     ):
         attributes.load(find([str(tmp_path / "data")]))
-
-
-def test_no_more_photos_are_learnt_from_than_are_to_be_seen(tmp_path, monkeypatch):
-    rng = np.random.default_rng(0)
-    shards = shards_with_attributes(
-        tmp_path / "data", rng.integers(0, 256, (60, 8, 8, 1), dtype=np.uint8), rng.integers(0, 2, (60, 2))
-    )
-    seen = []
-    real = attributes._batches
-    monkeypatch.setattr(attributes, "_batches", lambda images, *rest: seen.append(len(images)) or real(images, *rest))
-    _, card = attributes.train(shards, shards, "train", 0.04, 0, lambda line: None)
-    assert seen == [40]
-    assert card.kimg == 0.04
-
-
-def test_the_digest_is_as_long_as_in_the_cards_of_older_versions(learnt):
-    place, _ = learnt
-    assert len(json.loads((place / "features/attributes.json").read_text())["digest"]) == 16
 
 
 def test_a_network_replaces_the_one_before(learnt, tmp_path):

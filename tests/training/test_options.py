@@ -18,11 +18,6 @@ def command(shards, **parts):
     print(Preset(**{name: value for name, value in parts.items() if value is not None}))
 
 
-def test_every_part_of_a_preset_is_an_option():
-    options = {parameter.name for parameter in command.params} - {"shards"}
-    assert options == {field.name for field in fields(Preset)}
-
-
 def test_help_lists_them_by_group():
     text = CliRunner().invoke(command, ["--help"]).output
     places = [

@@ -1,7 +1,6 @@
 """The parts of the command that are functions of values."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from click import UsageError
@@ -10,7 +9,6 @@ from training import resolve, run
 from training.config import Config
 from training.data.shards import find
 from training.presets import PRESETS
-from training.schedule import CosineSchedule
 
 CONFIG = Config("classic", PRESETS["classic"], 0, "train", 1000, "abc", (64, 64, 1), cache=True)
 
@@ -24,39 +22,6 @@ def test_a_length_in_photos_is_the_steps_that_have_seen_them_all(kimg, steps):
 def test_a_micro_batch_that_does_not_divide_is_answered_with_the_largest_that_does(here, asked, advised):
     with pytest.raises(UsageError, match=rf"--micro-batch {asked} does not divide .* Use --micro-batch {advised}\."):
         resolve.check_micro_batch(here, asked)
-
-
-def test_a_micro_batch_that_divides_or_none_is_taken():
-    for asked in (None, 1, 5, 10):
-        resolve.check_micro_batch(10, asked)
-
-
-def test_what_changes_along_a_run_needs_its_length():
-    schedules = replace(PRESETS["classic"], lr_g=CosineSchedule(2e-4, 1e-4), r1_gamma=CosineSchedule(1.0))
-    with pytest.raises(UsageError, match=r"^--lr-g 0\.0002:0\.0001: say over how many"):
-        resolve.check_schedules(schedules)
-    resolve.check_schedules(replace(schedules, ramp_kimg=1.0))
-    resolve.check_schedules(PRESETS["classic"])
-
-
-def test_san_is_refused_where_the_discriminator_does_not_end_in_a_dense_layer():
-    for preset, condition in (("sngan", ""), ("sngan", "Male"), ("r3gan", "Male")):
-        with pytest.raises(UsageError, match=rf"--san cannot be used with {preset}.* Use --no-san"):
-            resolve.check_san(replace(PRESETS[preset], san=True), condition)
-    for preset, condition in (("classic", ""), ("lite", "Male"), ("r3gan", "")):
-        resolve.check_san(replace(PRESETS[preset], san=True), condition)
-    resolve.check_san(PRESETS["sngan"], "")
-
-
-def test_a_folder_is_a_runs_where_it_is_empty_new_or_locked_alone(tmp_path):
-    resolve.check_folder(tmp_path / "new")
-    resolve.check_folder(tmp_path)
-    (tmp_path / ".lock").touch()
-    (tmp_path / ".lock.holder").touch()
-    resolve.check_folder(tmp_path)
-    (tmp_path / "thesis.txt").touch()
-    with pytest.raises(UsageError, match="not a run"):
-        resolve.check_folder(tmp_path)
 
 
 def test_photos_are_divided_by_split_and_cut_at_the_limit(shard_folder):
@@ -79,9 +44,3 @@ def test_the_photos_are_described_with_the_memory_that_they_take(shard_folder):
     assert streamed.endswith(
         "kept for evaluation: none.\nDecoded photos are not kept: they are streamed from the shards."
     )
-
-
-def test_changes_are_listed_a_line_each():
-    resolve.check_unchanged(Path("runs/1"), [])
-    with pytest.raises(UsageError, match=r"runs/1 holds a run with other settings; .*:\n  a\n  b$"):
-        resolve.check_unchanged(Path("runs/1"), ["a", "b"])

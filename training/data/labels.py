@@ -38,7 +38,7 @@ class LabelFrequencies:
         Args:
             count: number of rows. The first rows of a seed are the same for any count.
             seed: of the draw.
-            given: attributes that all rows are to have, or not to have. The others are drawn among the photos of which
+            given: attributes that all rows are to have, or not to have. The rest is drawn among the photos of which
                 that is true; where it is true of none, among all photos.
         """
         given = given or {}

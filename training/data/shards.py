@@ -20,11 +20,10 @@ HOW_TO_MAKE = "Make shards with: python -m preprocess.run --source PHOTOS --out 
 NAMED = 12  # missing shards in a message; the rest is counted
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Manifest:
     """What manifest.json says of a folder of shards."""
 
-    folder: Path
     image_shape: tuple[int, int, int]
     """height, width, channels."""
     attribute_names: tuple[str, ...]
@@ -70,17 +69,15 @@ class ShardSet:
         Raises:
             UsageError: there are none, or not the same in all folders.
         """
-        manifests = list(dict.fromkeys(shard.manifest for shard in self.shards))
-        for manifest in manifests:
-            if not manifest.attribute_names:
-                raise UsageError(
-                    f"The shards in {manifest.folder} have no attributes. Make them with CelebA's list: "
-                    "python -m preprocess.run --source PHOTOS --attributes list_attr_celeba.txt --out FOLDER"
-                )
-        if len({manifest.attribute_names for manifest in manifests}) > 1:
-            folders = " and ".join(str(manifest.folder) for manifest in manifests)
-            raise UsageError(f"{folders} list different attributes. Name one folder.")
-        return list(manifests[0].attribute_names)
+        names = {shard.path.parent: shard.manifest.attribute_names for shard in self.shards}
+        if without := [folder for folder in names if not names[folder]]:
+            raise UsageError(
+                f"The shards in {without[0]} have no attributes. Make them with CelebA's list: "
+                "python -m preprocess.run --source PHOTOS --attributes list_attr_celeba.txt --out FOLDER"
+            )
+        if len(set(names.values())) > 1:
+            raise UsageError(f"{' and '.join(map(str, names))} list different attributes. Name one folder.")
+        return list(next(iter(names.values())))
 
     @property
     def origin(self) -> dict[str, object]:
@@ -270,7 +267,6 @@ def _read_manifest(folder: Path) -> Manifest:
         manifest = json.loads(path.read_bytes())  # as bytes, with or without a byte order mark
         height, width, channels = map(int, manifest["image"]["shape"])
         return Manifest(
-            folder,
             (height, width, channels),
             tuple(manifest["attribute_names"] or ()),
             {

@@ -24,13 +24,9 @@ DIVERGED = "the losses have diverged: start again with half of --lr-g and --lr-d
 
 
 def spread(images: np.ndarray) -> float:
-    """How far images differ from each other: the standard deviation over the images, mean over the pixels.
+    """Return the standard deviation over images, uint8 [count, height, width, channels], mean over their pixels.
 
-    Args:
-        images: uint8 [count, height, width, channels].
-
-    Returns:
-        In grey levels: 0 where all are the same, 59 for photos of CelebA.
+    In grey levels: 0 where all are the same, 59 for photos of CelebA.
     """
     return float(np.std(images.astype(np.float64), axis=0).mean())
 
@@ -41,9 +37,8 @@ class CollapseDetector:
     def __init__(self, chance: float | None):
         """Begin at the start of a run.
 
-        Args:
-            chance: the discriminator's loss when it cannot tell real from fake; None where the loss has no such value
-                (Wasserstein): then only the spread of the faces counts.
+        `chance` is the discriminator's loss when it cannot tell real from fake; None where the loss has no such value
+        (Wasserstein): then only the spread of the faces counts.
         """
         self._min_d_loss = None if chance is None else NEAR_ZERO * chance
         self._max_loss = math.inf if chance is None else DIVERGENCE * chance

@@ -26,8 +26,8 @@ MAX_STEPS_PER_CALL = 1_000
 
 NUM_VALUES = len(StepValues._fields)
 
+# (iterator over global batches, count int64) -> float64 [NUM_VALUES]: runs `count` steps, returns their sum.
 RunSteps = Callable[[Iterator, tf.Tensor], tf.Tensor]
-"""(iterator over global batches, count int64) -> float64 [NUM_VALUES]: runs `count` steps, returns their sum."""
 
 
 @dataclass(frozen=True)

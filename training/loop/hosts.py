@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import tensorflow as tf
 from click import UsageError
 
+# Of TF_CONFIG, as Vertex AI and Kubeflow name the hosts that train; the first of them is the first host.
 _ROLES = ("chief", "worker")
-"""Of TF_CONFIG, as Vertex AI and Kubeflow name the hosts that train; the first of them is the first host."""
 _EXAMPLE = '{"cluster": {"worker": ["host1:12345", "host2:12345"]}, "task": {"type": "worker", "index": 0}}'
 
 
@@ -72,14 +72,14 @@ def _cluster_of_tf_config(text: str) -> Cluster | None:
         raise _wrong_tf_config("has more than one chief")
     if not isinstance(task, dict) or not str(task.get("index", "")).isdecimal():
         raise _wrong_tf_config("has no task with the index of this host")
-    found = Cluster(addresses, task.get("type", "worker"), int(task["index"]))
-    if (found.role, found.index) not in found.hosts:
+    cluster = Cluster(addresses, task.get("type", "worker"), int(task["index"]))
+    if (cluster.role, cluster.index) not in cluster.hosts:
         there = " and ".join(f"{len(hosts)} {role}" for role, hosts in addresses.items()) or "neither"
         raise UsageError(
-            f"TF_CONFIG makes this host {found.role} {found.index}, counted from 0. Training takes "
+            f"TF_CONFIG makes this host {cluster.role} {cluster.index}, counted from 0. Training takes "
             f"{' and '.join(_ROLES)} hosts alone, and the cluster has {there}: start it on those."
         )
-    return found
+    return cluster
 
 
 def _wrong_tf_config(fault: str) -> UsageError:

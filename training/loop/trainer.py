@@ -126,7 +126,7 @@ class Trainer:
                 elif self.reporter.status_is_due:
                     self.reporter.report_status(self.step, self._rollbacks())
                 if stopped:
-                    return stop.signal or signal.SIGTERM  # another host was told
+                    return stop.signal or signal.SIGTERM  # which another host has got
         write_png(self.output_dir / "final.png", tile(self._faces(NUM_SAMPLES, self.sample_labels)))
         return 0
 

@@ -42,11 +42,9 @@ class Sample:
         return self.neighbours[:, k - 1]
 
 
-MIN_IMAGES = 1 + max(prdc.PRECISION_K, prdc.DENSITY_K)
-"""Smallest sample: each image needs its neighbours."""
+MIN_IMAGES = 1 + max(prdc.PRECISION_K, prdc.DENSITY_K)  # smallest sample: each image needs its neighbours
 
-TRAIN, HELD_OUT = "train", "held_out"
-"""Splits of the real photos: those that were trained on, and those that were not."""
+TRAIN, HELD_OUT = "train", "held_out"  # splits of the real photos: those that were trained on, and those that were not
 
 
 @dataclass(frozen=True)

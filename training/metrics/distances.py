@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-BLOCK = 1 << 23
-"""Distances in memory at a time: 64 MiB."""
+BLOCK = 1 << 23  # distances in memory at a time: 64 MiB
 
 
 def blocks(x: np.ndarray, y: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
@@ -27,11 +26,11 @@ def nearest(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.concatenate([block.argmin(axis=1) for _, block in blocks(x, y)])
 
 
-def neighbour_distances(x: np.ndarray, most: int) -> np.ndarray:
-    """For each row of x the distances to its 1st to `most`-th nearest other rows: float64 [len(x), most]."""
-    found = np.empty((len(x), most))
-    for some, block in blocks(x, x):
+def neighbour_distances(x: np.ndarray, count: int) -> np.ndarray:
+    """Return for each row of x the distances to its `count` nearest other rows: float64 [len(x), count], ascending."""
+    distances = np.empty((len(x), count))
+    for rows, block in blocks(x, x):
         own = np.arange(len(block))
-        block[own, own + some.start] = np.inf  # a row is not its own neighbour
-        found[some] = np.sort(np.partition(block, most - 1, axis=1)[:, :most], axis=1)
-    return found
+        block[own, own + rows.start] = np.inf  # a row is not its own neighbour
+        distances[rows] = np.sort(np.partition(block, count - 1, axis=1)[:, :count], axis=1)
+    return distances

@@ -33,8 +33,8 @@ FILE = "classify_image_graph_def.pb"
 INPUT = "ExpandDims"
 OUTPUT = "pool_3"
 WIDTH = 2048
+# What stands before the names: nothing as published, the second where a graph was saved again after fid.py.
 PREFIXES = ("", "FID_Inception_Net/")
-"""What stands before the names: nothing as published, the second where a graph was saved again after fid.py."""
 
 SILENCE_SECONDS = 30
 DOWNLOAD_SECONDS = 1_200  # 89 MB at 74 kB/s

@@ -19,17 +19,18 @@ def state(folder, seed=0, method=METHOD, output_dir=None):
 
 
 def values(gan):
-    players = (gan.generator, gan.discriminator)
-    return [v.numpy() for player in players for v in (*player.network.variables, *player.optimizer.variables)]
+    parts = (gan.generator, gan.g_optimizer, gan.discriminator, gan.d_optimizer)
+    return [variable.numpy() for part in parts for variable in part.variables]
 
 
 def moved(gan, progress, step):
     """Give every variable a value of its own, as training would."""
     rng = np.random.default_rng(step)
-    for player in (gan.generator, gan.discriminator):
-        for variable in player.network.variables:
+    for network in (gan.generator, gan.discriminator):
+        for variable in network.variables:
             variable.assign(rng.normal(size=variable.shape))
-        for variable in player.optimizer.variables:
+    for optimizer in (gan.g_optimizer, gan.d_optimizer):
+        for variable in optimizer.variables:
             variable.assign(rng.integers(1, 9, variable.shape))
     progress.step.assign(step)
 
@@ -151,11 +152,11 @@ def test_what_was_saved_after_a_rollback_is_newer_than_all_before(tmp_path):
 
 
 @pytest.mark.parametrize("poison", [np.nan, np.inf])
-@pytest.mark.parametrize("part", ["network", "optimizer"])
+@pytest.mark.parametrize("part", ["discriminator", "d_optimizer"])
 def test_what_is_not_finite_is_seen_wherever_it_is(tmp_path, part, poison):
     checkpoints, gan, _ = state(tmp_path)
     assert checkpoints.finite()
-    variable = getattr(gan.discriminator, part).variables[-1]
+    variable = getattr(gan, part).variables[-1]
     variable.assign(np.full(variable.shape, poison))
     assert not checkpoints.finite()
 

@@ -37,8 +37,6 @@ def test_auto_takes_what_is_there(monkeypatch):
     assert strategy._detect(gpus=0, logical_devices=4) == "mirrored"
     monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": {"worker": ["a:1", "b:1"]}, "task": {"index": 0}}))
     assert strategy._detect(gpus=8, logical_devices=None) == "multi-worker"
-    monkeypatch.setenv("TPU_NAME", "local")
-    assert strategy._detect(gpus=0, logical_devices=None) == "tpu"
 
 
 CHIEF = {"chief": ["a:1"], "worker": ["b:1", "c:1"], "evaluator": ["d:1"]}
@@ -212,12 +210,6 @@ def test_all_hosts_but_the_first_are_silent_and_write_where_nobody_looks(tmp_pat
         assert folder.exists() == (devices.host == 0)
     assert capsys.readouterr().out == "host 0\n"
     assert [path.name for path in tmp_path.iterdir()] == ["host 0"]
-
-
-def test_a_tpu_that_is_not_there_is_said(monkeypatch):
-    monkeypatch.delenv("TPU_NAME", raising=False)
-    with pytest.raises(UsageError, match=r"No TPU can be reached .* Use --strategy auto"):
-        strategy.choose("tpu")
 
 
 def test_a_gpu_is_divided_into_parts_of_two_gigabytes_and_a_cpu_into_as_many(monkeypatch):

@@ -1,6 +1,5 @@
 """What a run does when something goes wrong in the middle of it: the real run, with the wrong thing put into it."""
 
-import json
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -8,13 +7,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from click import ClickException
+from PIL import Image
 
+from tests.training.runs import stats
 from tests.training.shards_by_tensorflow import numbered_images, write_shards
 from training import draw
 from training.config import Config
 from training.data.shards import find
+from training.grid import tile
 from training.loop import collapse, engine, trainer
-from training.loop.history import History
+from training.loop.records import Records
 from training.loop.strategy import Devices
 from training.loop.trainer import train
 from training.presets import PRESETS
@@ -61,26 +63,21 @@ def trained(shards, tmp_path, monkeypatch):
         config = Config("classic", METHOD, 0, "train", 60, photos.fingerprint, photos.image_shape, cache=cache)
         devices = Devices("one", tf.distribute.OneDeviceStrategy("CPU:0"))
         assert train(config, photos, devices, timetable, tmp_path, evaluator) == 0
-        return [json.loads(line) for line in (tmp_path / "stats.jsonl").read_text().splitlines()]
+        return stats(tmp_path)
 
     return trained
 
 
 def test_a_weight_that_is_infinite_in_the_last_step_before_a_save_is_not_saved(trained, tmp_path, capsys):
     def poison(gan, progress):
-        if progress.step.numpy() == 12 and progress.lr_scale.numpy() == 1.0:
+        if progress.step.numpy() == 12 and progress.rollbacks.numpy() == 0:
             gan.discriminator.trainable_variables[0].assign_add(tf.fill([3, 3, 1, 64], np.inf))
 
-    stats = trained(poison, replace(TIMETABLE, max_rollbacks=3))
+    lines = trained(poison, replace(TIMETABLE, max_rollbacks=3))
     assert "Returned to step-6 (rollback 1 of at most 3); the learning rates are now 0.5" in capsys.readouterr().out
-    assert [(line["step"], line["rollbacks"]) for line in stats] == [(6, 0), (12, 1), (18, 1)]
-    assert [(row.step, np.isfinite(row.d_loss)) for row in History(tmp_path, 18).rows] == [
-        (6, True),
-        (12, True),
-        (18, True),
-    ]
+    assert [(line["step"], line["rollbacks"]) for line in lines] == [(6, 0), (12, 1), (18, 1)]
+    assert [epoch.step for epoch in Records(tmp_path, 18).epochs if np.isfinite(epoch.d_loss)] == [6, 12, 18]
     newest = tf.train.load_checkpoint(str(tmp_path / "checkpoints" / "step-18-rollback-1"))
-    assert newest.get_tensor("progress/lr_scale/.ATTRIBUTES/VARIABLE_VALUE") == 0.5
     names = newest.get_variable_to_shape_map()
     assert all(np.isfinite(newest.get_tensor(name)).all() for name in names if "OBJECT_GRAPH" not in name)
 
@@ -101,14 +98,14 @@ def test_what_is_not_finite_stops_the_run_at_once_wherever_it_is(trained, tmp_pa
         trained(change=change)
     assert after == [1]
     assert not list((tmp_path / "checkpoints").glob("*.index"))
-    assert History(tmp_path, 18).rows == []
+    assert Records(tmp_path, 18).epochs == []
 
 
 @pytest.mark.parametrize(("network", "poison"), [("generator", np.nan), ("discriminator", -np.inf)])
 def test_a_weight_that_is_not_finite_stops_the_run_at_the_next_loss(trained, network, poison):
     def spoil(gan, progress):
         if progress.step.numpy() == 1:
-            kernel = getattr(gan, network).network.trainable_variables[0]
+            kernel = getattr(gan, network).trainable_variables[0]
             kernel.assign(tf.fill(kernel.shape, poison))
 
     with pytest.raises(ClickException, match=r"no longer finite between steps 1 and [23] "):
@@ -123,9 +120,9 @@ def test_a_run_is_taken_back_from_a_step_that_is_no_boundary(trained, monkeypatc
         seen.append(step)
         return tf.fill(sums.shape, tf.constant(np.nan, sums.dtype)) if seen.count(8) == 1 and step == 8 else sums
 
-    stats = trained(change=change, timetable=replace(TIMETABLE, max_rollbacks=1))
+    lines = trained(change=change, timetable=replace(TIMETABLE, max_rollbacks=1))
     assert seen == [*range(1, 9), *range(7, 19)]
-    assert [(line["step"], line["rollbacks"]) for line in stats] == [(6, 0), (12, 1), (18, 1)]
+    assert [(line["step"], line["rollbacks"]) for line in lines] == [(6, 0), (12, 1), (18, 1)]
 
 
 def test_a_continued_run_that_stops_on_a_loss_names_the_checkpoint_that_it_continued_from(trained, tmp_path):
@@ -139,7 +136,7 @@ def test_a_continued_run_that_stops_on_a_loss_names_the_checkpoint_that_it_conti
     assert f"The last good checkpoint is {tmp_path / 'checkpoints' / 'step-6'}." in stopped.value.message
     assert "--on-nan rollback" in stopped.value.message
     assert (tmp_path / "checkpoints" / "step-6.index").exists()
-    assert [row.step for row in History(tmp_path, 18).rows] == [6]
+    assert [row.step for row in Records(tmp_path, 18).epochs] == [6]
 
 
 def test_a_run_that_died_before_it_marked_the_best_marks_it_when_it_goes_on(trained, tmp_path):
@@ -149,14 +146,14 @@ def test_a_run_that_died_before_it_marked_the_best_marks_it_when_it_goes_on(trai
         count=8,
         labels=None,
         sample_of=lambda faces: faces,
-        score=lambda faces: {"train/swd": float(faces.mean())},
+        score=lambda faces: {"train": {"swd": float(faces.mean())}},
     )
     for _ in range(2):
         trained(timetable=timetable, evaluator=evaluator)
         assert (tmp_path / "checkpoints" / "best").read_text() == "step-6\n"
         (tmp_path / "checkpoints" / "best").unlink()
         (tmp_path / "generator-best.keras").unlink()
-    assert [scores.step for scores in History(tmp_path, 6).scores] == [6]
+    assert [scores.step for scores in Records(tmp_path, 6).scores] == [6]
 
 
 @pytest.mark.parametrize("left", [None, b"rubbish", "that of step 6"])
@@ -194,10 +191,10 @@ def test_a_generator_that_draws_one_face_is_warned_of(trained, tmp_path, monkeyp
         for variable in gan.generator.trainable_variables:
             variable.assign(tf.zeros_like(variable))
 
-    stats = trained(flatten)
-    assert [line["warning"] for line in stats] == ["", collapse.FACES_ALIKE, collapse.FACES_ALIKE]
-    assert [line["spread"] for line in stats] == [0.0, 0.0, 0.0]
-    assert [row.warning for row in History(tmp_path, 18).rows] == [line["warning"] for line in stats]
+    lines = trained(flatten)
+    assert [line["warning"] for line in lines] == ["", collapse.FACES_ALIKE, collapse.FACES_ALIKE]
+    assert [line["spread"] for line in lines] == [0.0, 0.0, 0.0]
+    assert [epoch.warning for epoch in Records(tmp_path, 18).epochs] == [line["warning"] for line in lines]
     assert capsys.readouterr().out.count(collapse.FACES_ALIKE) == 2  # in its line of status, where there is no bar
 
 
@@ -205,8 +202,8 @@ def test_losses_that_have_run_away_are_warned_of(trained, capsys):
     def outweigh(gan, progress):
         gan.discriminator.trainable_variables[-1].assign([1e4])  # photos and fakes are real beyond doubt
 
-    stats = trained(outweigh, timetable=replace(TIMETABLE, total_steps=12))
-    assert [line["warning"] for line in stats] == [collapse.DIVERGED] * 2
+    lines = trained(outweigh, timetable=replace(TIMETABLE, total_steps=12))
+    assert [line["warning"] for line in lines] == [collapse.DIVERGED] * 2
     assert capsys.readouterr().out.count(collapse.DIVERGED) == 2
 
 
@@ -214,8 +211,8 @@ def test_a_discriminator_that_is_always_right_is_warned_of_and_still_after_a_res
     monkeypatch.setattr(collapse, "PATIENCE_KIMG", 0.1)
     monkeypatch.setattr(collapse, "NEAR_ZERO", 10.0)  # of chance: whatever D's loss is counts as near zero
     trained(timetable=replace(TIMETABLE, total_steps=12))
-    stats = trained()
-    assert [line["warning"] for line in stats] == ["", "", collapse.DISCRIMINATOR_WINS]
+    lines = trained()
+    assert [line["warning"] for line in lines] == ["", "", collapse.DISCRIMINATOR_WINS]
 
 
 @pytest.mark.parametrize("cache", [False, True])
@@ -250,7 +247,34 @@ def test_shards_that_were_made_again_with_the_same_bytes_are_the_same(trained, t
     trained(repair, cache=False, photos=find([str(folder)]))
 
 
-def test_faces_are_traced_once_for_all_saves(trained):
-    generators = set()
-    trained(lambda gan, progress: generators.add(gan.generator_ema))
-    assert [draw._compiled(generator).experimental_get_tracing_count() for generator in generators] == [1]
+def test_samples_scores_and_the_saved_generator_are_the_moving_average(trained, tmp_path):
+    scored = []
+
+    def score(faces):
+        scored.append(faces)
+        return {"train": {"swd": 1.0, "kid_error": 2.0}, "held_out": {"swd": 3.0, "kid_error": 4.0}}
+
+    def fade(gan, progress):
+        for weight in gan.generator_ema.trainable_weights:
+            weight.assign(tf.zeros_like(weight))  # a sigmoid of 0: middle grey
+
+    evaluator = SimpleNamespace(names=["swd"], count=10, labels=None, sample_of=lambda faces: faces, score=score)
+    trained(fade, timetable=replace(TIMETABLE, total_steps=6, score_steps=6), evaluator=evaluator)
+    assert set(np.unique(scored)) == set(np.unique(Image.open(tmp_path / "final.png"))) == {128}
+    assert scored[0].shape == (10, 16, 16, 1)
+    drawn = draw.load(tmp_path / "generator.keras")(np.ones((2, 4)), training=False)
+    np.testing.assert_array_equal(drawn, 0.5)
+    [scores] = Records(tmp_path, 6).scores
+    assert scores.values == {"swd": 1.0, "kid_error": 2.0, "swd_held_out": 3.0, "kid_error_held_out": 4.0}
+
+
+def test_the_faces_that_are_scored_begin_with_those_that_are_shown(trained, tmp_path):
+    scored = []
+    evaluator = SimpleNamespace(
+        names=["swd"], count=300, labels=None, sample_of=lambda faces: faces,
+        score=lambda faces: scored.append(faces) or {"train": {"swd": 1.0}},
+    )  # fmt: skip
+    trained(timetable=replace(TIMETABLE, total_steps=6, score_steps=6), evaluator=evaluator)
+    shown = np.asarray(Image.open(tmp_path / "final.png"), int)[..., None]
+    np.testing.assert_allclose(tile(scored[0][:64]), shown, atol=1)  # batches round otherwise
+    assert len({face.tobytes() for face in scored[0]}) > 250
