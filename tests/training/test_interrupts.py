@@ -8,7 +8,7 @@ import pytest
 from tests.command import started
 
 
-@pytest.mark.parametrize("seconds", [0.1, 0.4, 1.5, 4.0])
+@pytest.mark.parametrize("seconds", [0.4, 4.0])
 def test_a_run_that_is_stopped_while_it_starts_shows_no_traceback(shard_folder, tmp_path, seconds):
     run = ["--shards", shard_folder, "--batch-size", 10, "--epochs", 100_000, "--out", tmp_path / "out"]
     process = started("training.run", *run)

@@ -41,8 +41,10 @@ def test_every_metric_is_scored_against_every_split(photos):
     evaluator = Evaluator(photos, SPACE)
     scores = evaluator.score(evaluator.sample_of(faces(60, 2)))
     figures = {"swd", "swd_16", "frechet", "kid", "kid_error", "precision", "recall", "density", "coverage"}
-    assert set(scores) == {f"{split}/{figure}" for split in photos for figure in figures}
-    assert all(isinstance(value, float) and np.isfinite(value) for value in scores.values())
+    assert set(scores) == set(photos)
+    for values in scores.values():
+        assert set(values) == figures
+        assert all(isinstance(value, float) and np.isfinite(value) for value in values.values())
 
 
 def test_the_smallest_split_decides_the_count(photos):
@@ -63,9 +65,9 @@ def test_too_few_photos_are_refused(photos):
 def test_memorised_photos_are_told_by_train_against_held_out(photos):
     evaluator = Evaluator(photos, SPACE)
     copied = evaluator.score(evaluator.real["train"])
-    assert copied["train/swd"] == 0
-    assert copied["train/frechet"] < 1e-6 < copied["held_out/frechet"]
-    assert copied["train/coverage"] == copied["train/precision"] == 1
+    assert copied["train"]["swd"] == 0
+    assert copied["train"]["frechet"] < 1e-6 < copied["held_out"]["frechet"]
+    assert copied["train"]["coverage"] == copied["train"]["precision"] == 1
 
 
 def test_every_metric_prefers_good_faces_to_bad_ones(photos):
@@ -73,11 +75,8 @@ def test_every_metric_prefers_good_faces_to_bad_ones(photos):
     good, bad = (evaluator.score(evaluator.sample_of(faces(60, 3, spread))) for spread in (20, 60))
     for split in photos:
         for name, metric in METRICS.items():
-            better, worse = sorted(
-                (good[f"{split}/{name}"], bad[f"{split}/{name}"]), reverse=not metric.lower_is_better
-            )
-            assert (better, worse) == (good[f"{split}/{name}"], bad[f"{split}/{name}"]), name
-            assert better != worse, name
+            of_good, of_bad = good[split][name], bad[split][name]
+            assert (of_good < of_bad) if metric.lower_is_better else (of_good > of_bad), name
 
 
 def test_the_floor_is_of_as_many_training_photos_that_faces_are_not_compared_with(photos):
@@ -88,16 +87,13 @@ def test_the_floor_is_of_as_many_training_photos_that_faces_are_not_compared_wit
     assert len(np.unique(together, axis=0)) == 120, "no photo is in both"
     assert np.array_equal(others.images, again.floor_photos.images)
     assert np.array_equal(others.features, statistics(others.images))
-    copies = first.score(others)
-    assert first.figures(compared, others) == {
-        figure.removeprefix("train/"): value for figure, value in copies.items() if figure.startswith("train/")
-    }
+    assert first.figures(compared, others) == first.score(others)["train"]
 
 
 def test_swd_needs_no_feature_space(photos, tmp_path):
     evaluator = Evaluator(photos, None, names=("swd",))
     scores = evaluator.score(evaluator.sample_of(faces(60, 2)))
-    assert set(scores) == {"train/swd", "train/swd_16", "held_out/swd", "held_out/swd_16"}
+    assert [set(values) for values in scores.values()] == [{"swd", "swd_16"}] * 2
     assert not (tmp_path / "data" / "features").exists()
 
 

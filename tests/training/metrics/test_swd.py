@@ -58,8 +58,7 @@ def test_patches_are_cut_from_the_images_and_normalised_by_channel():
 
 
 def test_one_direction_is_scipys_wasserstein_distance(monkeypatch):
-    monkeypatch.setattr(swd, "SLICES", 1)
-    monkeypatch.setattr(swd, "DIRECTIONS_PER_SLICE", 64)
+    monkeypatch.setattr(swd, "DIRECTIONS", 64)
     rng = np.random.default_rng(0)
     real, fake = rng.normal(size=(2, 200, 49)).astype(np.float32)
     fake = fake * 1.5 + 0.3
