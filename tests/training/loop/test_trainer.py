@@ -8,13 +8,13 @@ import pytest
 import tensorflow as tf
 from click import ClickException
 from PIL import Image
+from training.grid import tile
 
 from tests.training.runs import stats
 from tests.training.shards_by_tensorflow import numbered_images, write_shards
 from training import draw
 from training.config import Config
 from training.data.shards import find
-from training.grid import tile
 from training.loop import collapse, engine, trainer
 from training.loop.records import Records
 from training.loop.strategy import Devices
