@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import Field, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from click import UsageError
 
@@ -106,7 +107,7 @@ def load(folder: Path) -> SavedRun | None:
     return SavedRun(config, machine)
 
 
-def _value(field: Field, value: object) -> object:
+def _value(field: Field, value: object) -> Any:
     return CosineSchedule.parse(str(value)) if field.type == "CosineSchedule" else value
 
 

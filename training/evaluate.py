@@ -114,7 +114,7 @@ def main(
     }
     write_text(out, json.dumps(report, indent=2) + "\n")
     print(f"{out}: the same, as JSON.")
-    if neighbours:
+    if neighbours and space:
         draw.write_png(neighbours, pairs(faces[:PAIRS], photos[TRAIN], space))
         print(f"{neighbours}: {min(PAIRS, len(faces))} faces, each with its nearest training photo at its right.")
 
@@ -180,14 +180,14 @@ def open_judge(shards: ShardSet, config: Config) -> Callable[[np.ndarray], np.nd
 
 def judge(
     evaluator: Evaluator, fake: Sample, config: Config, answers: Callable[[np.ndarray], np.ndarray]
-) -> dict[str, dict[str, float]]:
+) -> dict[str, dict[str, float | None]]:
     """Return the figures of each condition."""
     from training.metrics import conditions
 
     return conditions.judge(config.conditions, fake, evaluator.real[TRAIN], evaluator.floor_photos, answers)
 
 
-def table_of_conditions(judged: dict[str, dict[str, float]]) -> str:
+def table_of_conditions(judged: dict[str, dict[str, float | None]]) -> str:
     """Return an aligned table: a condition per row."""
     rows = [["recognised by the judge", "faces:photos", "with", "without", "FD:floor with", "without"]]
     for name, figures in judged.items():

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from functools import wraps
 from pathlib import Path
-from typing import Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import click
 
@@ -21,7 +21,7 @@ from training.schedule import CosineSchedule
 class Number(click.FloatRange):
     """A finite number within a range: click's own lets nan and inf through."""
 
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Validate it."""
         number = super().convert(value, param, ctx)
         if not math.isfinite(number):
@@ -63,20 +63,24 @@ class NameList(click.ParamType):
         return ",".join(names)
 
 
-class NamedValues(NameList):
+class NamedValues(click.ParamType):
     """NAME=VALUE, separated by commas, each name once: a dict."""
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, object]:
         """Validate it."""
         if isinstance(value, dict):  # the default
             return value
-        values = {}
-        for part in super().convert(value, param, ctx).split(","):
+        values: dict[str, object] = {}
+        for part in NameList().convert(value, param, ctx).split(","):
             name, _, text = part.rpartition("=")
             if name in values:
                 self.fail(f"{name!r} is named twice.", param, ctx)
             values[name] = self.value(text, param, ctx)
         return values
+
+    def value(self, text: str, param: click.Parameter | None, ctx: click.Context | None) -> object:
+        """Validate one value."""
+        raise NotImplementedError
 
 
 class Answers(NamedValues):
@@ -240,5 +244,5 @@ def _option_type(name: str, kind: object, limits: Mapping[str, float]) -> click.
     if kind is bool:
         return None
     if kind is int:
-        return click.IntRange(min=limits["at_least"])
+        return click.IntRange(min=int(limits["at_least"]))
     return CosineScheduleType(number) if kind is CosineSchedule else number

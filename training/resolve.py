@@ -85,8 +85,9 @@ def check_agreement(devices: Devices, config: Config, timetable: Timetable) -> N
 
 def check_folder(folder: Path | None) -> None:
     """Raise UsageError where the folder holds something that is not a run."""
-    is_empty = not folder or not folder.exists() or all(path.name.startswith(LOCK_NAME) for path in folder.iterdir())
-    if not is_empty and configs.load(folder) is None:
+    if not folder or not folder.exists() or all(path.name.startswith(LOCK_NAME) for path in folder.iterdir()):
+        return
+    if configs.load(folder) is None:
         raise UsageError(
             f"{folder} holds something that is not a run (it has no {configs.FILE_NAME}). Choose another --out."
         )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, fields, replace
 from pathlib import Path
+from typing import Any
 
 import click
 from click import UsageError
@@ -134,7 +135,7 @@ def main(
     dry_run: bool,
     preset: str,
     metrics: str,
-    **options: object,
+    **options: Any,
 ) -> None:
     """Train a generator of faces on shards that python -m preprocess.run made.
 
@@ -143,8 +144,8 @@ def main(
     # 1. What the command line and the shards ask for, checked before TensorFlow is imported.
     photos = find(shards, features_dir)
     train_shards, held_out = resolve.split_shards(photos, train_on, limit)
-    overrides = {name: options.pop(name) for name in METHOD_OPTIONS}
-    overrides = {name: value for name, value in overrides.items() if value is not None}
+    given = {name: options.pop(name) for name in METHOD_OPTIONS}
+    overrides: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     method = replace(PRESETS[preset], **overrides)
     metric_names = [name for name in metrics.split(",") if name]
     resolve.check_schedules(method)

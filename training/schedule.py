@@ -94,4 +94,4 @@ class Timetable:
         return self.epoch(step) % self.sample_every == 0 or step == self.total_steps
 
     def _is_due(self, step: int, period: int | None) -> bool:
-        return bool(period) and (step % period == 0 or step == self.total_steps)
+        return period is not None and (step % period == 0 or step == self.total_steps)

@@ -104,7 +104,7 @@ def attribute_batches(shards: ShardSet, names: Sequence[str]) -> Iterator[np.nda
 
 def _all_records(shards: ShardSet) -> tf.data.Dataset:
     files = tf.data.Dataset.from_tensor_slices(_paths_and_counts(shards.shards))
-    return files.flat_map(lambda *file: _records(*file, READ_BATCH))
+    return files.flat_map(lambda path, count: _records(path, count, READ_BATCH))
 
 
 def _from_memory(
@@ -155,7 +155,9 @@ def _from_files(
 
         def read(reader: tf.Tensor) -> tf.data.Dataset:
             own = files.shard(READERS, reader)
-            blocks = own.interleave(lambda *file: _records(*file, block), cycle_length=OPEN_SHARDS // READERS)
+            blocks = own.interleave(
+                lambda path, count: _records(path, count, block), cycle_length=OPEN_SHARDS // READERS
+            )
             return blocks.map(parse)
 
         photos = tf.data.Dataset.range(READERS).interleave(

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 from click import UsageError
 
@@ -28,7 +29,7 @@ class Manifest:
     """height, width, channels."""
     attribute_names: tuple[str, ...]
     """Of the attributes in the records, in their order."""
-    origin: dict[str, object]
+    origin: dict[str, Any]
     """The fingerprint of the photos that the shards were made from, their crop, and the shape of the images."""
     entries: dict[str, dict]
     """Split, count, bytes and SHA-256 of each shard, by its name."""
@@ -80,7 +81,7 @@ class ShardSet:
         return list(next(iter(names.values())))
 
     @property
-    def origin(self) -> dict[str, object]:
+    def origin(self) -> dict[str, Any]:
         """`Manifest.origin` of the first shard's folder."""
         return self.shards[0].manifest.origin
 

@@ -119,7 +119,8 @@ def holds_generator(path: Path, gan: GAN) -> bool:
 
 def _newest_first(folder: Path) -> list[Path]:
     visible = (path.with_suffix("") for path in folder.glob("step-*.index"))
-    return sorted((path for path in visible if _age(path.name)), key=lambda path: _age(path.name), reverse=True)
+    ages = {path: age for path in visible if (age := _age(path.name))}
+    return sorted(ages, key=ages.__getitem__, reverse=True)
 
 
 @tf.function(autograph=False)

@@ -88,7 +88,7 @@ def _wrong_tf_config(fault: str) -> UsageError:
 
 def _is_address(address: str) -> bool:
     match = re.fullmatch(r"(?:\[[0-9a-fA-F:.]+\]|[^\s:/\[\]]+):([0-9]{1,5})", address)
-    return bool(match) and 0 < int(match[1]) < 65536
+    return match is not None and 0 < int(match[1]) < 65536
 
 
 def _tasks_of_slurm() -> int:

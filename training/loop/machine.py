@@ -18,6 +18,7 @@ from system.limits import memory_left, usable_cores
 from training.models.networks import FAMILIES
 from training.models.precision import computing_in
 from training.models.step import outputs_and_squared_gradient
+from training.presets import Precision
 
 # Flags of /proc/cpuinfo, the widest first, as processors are described with them.
 _INSTRUCTIONS = {
@@ -103,7 +104,7 @@ def available_memory(root: Path = Path("/")) -> int:
     """Return the bytes that this process may still take: of the machine, or of the container where that is less."""
     meminfo = dict(line.split(":", 1) for line in _read(root / "proc/meminfo").splitlines())
     available = int(meminfo.get("MemAvailable", "0 kB").split()[0]) * 1024
-    return max(0, min(available, memory_left(root)))
+    return max(0, int(min(available, memory_left(root))))
 
 
 def memory_mb() -> float:
@@ -114,7 +115,7 @@ def memory_mb() -> float:
     return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
 
 
-def choose_precision(network: str, width: float, wanted: str, is_given: bool) -> tuple[str, str]:
+def choose_precision(network: str, width: float, wanted: Precision, is_given: bool) -> tuple[Precision, str]:
     """Choose the precision that a run computes in.
 
     Args:

@@ -10,7 +10,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -218,7 +218,7 @@ def _show_samples(epoch: Epoch, picture: np.ndarray) -> None:
     tf.summary.image("samples", picture[None], step=epoch.images_seen)
 
 
-def _write_csv(path: Path, lines: list[dict[str, object]]) -> None:
+def _write_csv(path: Path, lines: Sequence[Mapping[str, object]]) -> None:
     """Write a table; a line need not have all columns, since a continued run may have other metrics than before."""
     if not lines:
         path.unlink(missing_ok=True)

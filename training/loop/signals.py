@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from system.command import stop_signals
 
@@ -27,7 +28,7 @@ def stop_on_signal() -> Iterator[StopRequest]:
         # A closed terminal may send its signal twice, before the run is saved.
         signal.signal(number, signal.SIG_IGN if number == signal.SIGHUP else before[number])
 
-    before = {number: signal.signal(number, note) for number in stop_signals()}
+    before: dict[int, Any] = {number: signal.signal(number, note) for number in stop_signals()}
     try:
         yield stop
     finally:

@@ -216,7 +216,7 @@ class Trainer:
     def _mark_if_best(self) -> None:
         """Keep what was just saved, or restored, where no scores are better than those of its step."""
         scores = best(self.reporter.records.scores, self.evaluator.names[0]) if self.evaluator else None
-        if self.devices.any_host(scores is not None and scores.step == self.step):
+        if self.devices.any_host(scores is not None and scores.step == self.step) and self.saved:
             save_generator(self.output_dir / "generator-best.keras", self.gan)
             self.checkpoints.mark_best(self.saved)
 

@@ -22,8 +22,8 @@ class Sample:
 
     images: np.ndarray
     """uint8 [count, height, width, channels]."""
-    features: np.ndarray | None
-    """float32 [count, width], or None where only metrics of the images are asked for."""
+    features: np.ndarray
+    """float32 [count, width]; the width is 0 where only metrics of the images are asked for."""
     labels: np.ndarray | None = None
     """Of photos: float32 [count, conditions], -1 or 1; None where there are no conditions."""
 

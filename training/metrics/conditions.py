@@ -36,9 +36,9 @@ def judge(
         other_photos: as many of the same kind, with labels of their own.
         answers: the judge, for these conditions.
     """
-    asked, other_labels = photos.labels > 0, other_photos.labels > 0
+    asked, other_labels = (np.asarray(sample.labels) > 0 for sample in (photos, other_photos))
     recognised = {"faces": answers(faces.images), "photos": answers(photos.images)}
-    figures = {}
+    figures: dict[str, dict[str, float | None]] = {}
     for column, name in enumerate(names):
         classes = {"_with": asked[:, column], "_without": ~asked[:, column]}
         figures[name] = {}
@@ -47,7 +47,7 @@ def judge(
             figures[name][kind] = float(right.mean())
             for suffix, members in classes.items():
                 figures[name][kind + suffix] = float(right[members].mean()) if members.any() else None
-        if faces.features is not None:
+        if faces.features.size:
             other_classes = {"_with": other_labels[:, column], "_without": ~other_labels[:, column]}
             for suffix, members in classes.items():
                 distance, floor = _distance_and_floor(

@@ -119,7 +119,7 @@ class Evaluator:
         """Return faces, uint8 [self.count, height, width, channels], and their features where there is a space."""
         if len(faces) != self.count:
             raise ValueError(f"{self.count} faces are scored at a time, not {len(faces)}")
-        return Sample(faces, self.space.features(faces) if self.space else None)
+        return Sample(faces, self.space.features(faces) if self.space else np.empty((len(faces), 0), np.float32))
 
     def score(self, fake: Sample, log: Callable[[str], object] = lambda line: None) -> dict[str, dict[str, float]]:
         """Return every figure against every split: {split: {figure: value}}.
@@ -144,7 +144,7 @@ class Evaluator:
         return np.sort(np.random.default_rng(0).choice(photos, self.count, replace=False))
 
     def _sample(self, shards: ShardSet, rows: np.ndarray) -> Sample:
-        features = features_of_photos(shards, rows, self.space) if self.space else None
+        features = features_of_photos(shards, rows, self.space) if self.space else np.empty((len(rows), 0), np.float32)
         is_labelled = self._conditions and shards is self._train_shards
         labels = 2.0 * read_attributes(shards, self._conditions)[rows] - 1.0 if is_labelled else None
         return Sample(read_rows(shards, rows), features, labels)

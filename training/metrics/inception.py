@@ -65,10 +65,12 @@ def read_graph(file: Path) -> bytes:
         if not tarfile.is_tarfile(file):
             return file.read_bytes()
         with tarfile.open(file) as archive:
-            member = next((entry for entry in archive if Path(entry.name).name == FILE and entry.isfile()), None)
-            if member is None:
+            graphs = (
+                archive.extractfile(entry) for entry in archive if Path(entry.name).name == FILE and entry.isfile()
+            )
+            if (graph := next(graphs, None)) is None:
                 raise UsageError(f"{file} holds no {FILE}. {how_to_get()}")
-            return archive.extractfile(member).read()
+            return graph.read()
     except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
         raise UsageError(f"{file} cannot be read ({error}). {how_to_get()}") from None
 

@@ -70,7 +70,7 @@ class SlicedLogit(keras.layers.Layer):
     for each label by its sign.
     """
 
-    def build(self, shapes: list[tuple[int | None, ...]]) -> None:
+    def build(self, shapes: list[tuple[int, ...]]) -> None:
         """Make the vectors."""
         (_, width), *labels = shapes
         count = 1 + sum(shape[-1] for shape in labels)
