@@ -55,8 +55,8 @@ def main(folder: Path, form: str, out: Path | None) -> None:
     """
     config, path = configs.load_with_generator(folder)
     out = out or folder / f"generator{SUFFIXES[form]}"
-    card_path = out.with_name(out.name + ".json")
     check(form, out)
+    card_path = out.with_name(out.name + ".json")
     check_writable(card_path)
     moves = directions.load(folder)
     with startup_messages_hidden(), os_errors_reported():

@@ -55,27 +55,32 @@ def place(tmp_path_factory):
     return place
 
 
+def copy_of(run, folder):
+    """The run without its directions."""
+    return shutil.copytree(run, folder, ignore=shutil.ignore_patterns("directions.*"))
+
+
 @pytest.fixture(scope="module")
-def said(place):
+def output(place):
     return find.succeeds("--run", place / "run", "--shards", place / "data", "--count", 2000)
 
 
-def test_each_attribute_has_the_number_that_it_is_made_of(place, said):
-    found = directions.load(place / "run")
-    assert found.names == ("Bright", "Striped")
-    shares = found.vectors / np.linalg.norm(found.vectors, axis=1, keepdims=True)
+def test_each_attribute_has_the_number_that_it_is_made_of(place, output):
+    result = directions.load(place / "run")
+    assert result.names == ("Bright", "Striped")
+    shares = result.vectors / np.linalg.norm(result.vectors, axis=1, keepdims=True)
     assert shares[0, 0] > 0.95
     assert shares[1, 1] > 0.8
-    assert found.auc.min() > 0.9
-    assert found.is_calibrated.all()
+    assert result.auc.min() > 0.9
+    assert result.is_calibrated.all()
 
 
-def test_the_judge_sees_its_own_attribute_change_and_says_so(place, said):
+def test_the_judge_sees_its_own_attribute_change_and_says_so(place, output):
     rows = list(csv.DictReader((place / "run/directions.csv").open()))
     assert float(rows[0]["Bright"]) > 0.8
     assert float(rows[0]["Striped"]) < 0.5
     assert Image.open(place / "run/directions.png").size[0] > 200
-    [line] = [line for line in said.splitlines() if line.startswith("Bright")]
+    [line] = [line for line in output.splitlines() if line.startswith("Bright")]
     assert f"{float(rows[0]['Bright']):.1%}" in line
 
 
@@ -93,7 +98,7 @@ def test_directions_that_are_not_calibrated_come_last_and_are_named():
     assert last.endswith(": Bald.")
 
 
-def test_faces_are_moved_by_name(place, said, tmp_path):
+def test_faces_are_moved_by_name(place, output, tmp_path):
     path = tmp_path / "faces.png"
     sample.succeeds("--run", place / "run", "--strip", "Bright", "--count", 3, "--out", path)
     picture = np.asarray(Image.open(path)).astype(int)
@@ -107,14 +112,11 @@ def test_faces_are_moved_by_name(place, said, tmp_path):
 
 
 def test_without_attributes_directions_come_from_the_weights(place, tmp_path):
-    run = tmp_path / "run"
-    run.mkdir()
-    for name in ("generator.keras", "config.json"):
-        (run / name).write_bytes((place / "run" / name).read_bytes())
+    run = copy_of(place / "run", tmp_path / "run")
     assert "directions from the weights alone" in find.succeeds("--run", run, "--no-attributes")
-    found = directions.load(run)
-    assert found.names[0] == "direction_1"
-    assert abs(found.vectors[0, 0]) > 0.9, "brightness moves the most pixels"
+    result = directions.load(run)
+    assert result.names[0] == "direction_1"
+    assert abs(result.vectors[0, 0]) > 0.9, "brightness moves the most pixels"
     sample.succeeds("--run", run, "--strip", "direction_1", "--out", tmp_path / "faces.png")
 
 
@@ -128,7 +130,7 @@ def test_without_attributes_directions_come_from_the_weights(place, tmp_path):
         (("--strip", "Bald"), "has no direction 'Bald'"),
     ],
 )
-def test_what_cannot_be_moved_is_one_message(place, said, tmp_path, arguments, message):
+def test_what_cannot_be_moved_is_one_message(place, output, tmp_path, arguments, message):
     assert message in sample.is_refused("--run", place / "run", *arguments, "--out", tmp_path / "faces.png")
     assert not list(tmp_path.iterdir())
 
@@ -144,8 +146,8 @@ def test_the_weights_that_directions_come_from_are_those_of_z(preset, conditions
     without[:latent] = 0
     layer.weights[0].assign(without)
     z = np.random.default_rng(1).standard_normal((2, latent)).astype(np.float32)
-    told = np.tile(np.float32([[1, -1]]), (2, 1))
-    faces = np.asarray(generator([z, told] if conditions else z, training=False))
+    asked = np.tile(np.float32([[1, -1]]), (2, 1))
+    faces = np.asarray(generator([z, asked] if conditions else z, training=False))
     assert np.array_equal(faces[0], faces[1]) == (preset != "lite")
 
 
@@ -166,8 +168,8 @@ def test_what_a_run_is_conditioned_on_has_no_direction(place, tmp_path):
     config = configs.load(place / "run").config
     configs.save(run, replace(config, condition="Striped"), {})
     labels.save(run, LabelFrequencies(("Striped",), np.float32([[-1], [1]]), np.array([1, 1], np.int64)))
-    told = find.succeeds("--run", run, "--shards", place / "data", "--count", 1000)
-    assert "1 directions from 1,000 faces: Bright" in told
+    printed = find.succeeds("--run", run, "--shards", place / "data", "--count", 1000)
+    assert "1 directions from 1,000 faces: Bright" in printed
     means = []
     for edit in ("Bright=-3", "Bright=3"):
         sample.succeeds("--run", run, "--edit", edit, "--out", tmp_path / "faces.png")
@@ -184,26 +186,23 @@ def test_shards_without_attributes_are_refused_with_the_option_that_needs_none(p
 
 def test_shards_of_another_shape_are_refused(place, tmp_path):
     write_shards(tmp_path / "data", np.zeros((4, 8, 8, 1), np.uint8), (4,))
-    told = find.is_refused("--run", place / "run", "--shards", tmp_path / "data")
-    assert "images of 16x16x1 and the shards hold 8x8x1" in told
+    printed = find.is_refused("--run", place / "run", "--shards", tmp_path / "data")
+    assert "images of 16x16x1 and the shards hold 8x8x1" in printed
 
 
 def test_without_a_judge_directions_are_found_and_the_command_is_named(place, tmp_path):
-    run = tmp_path / "run"
-    run.mkdir()
-    for name in ("generator.keras", "config.json"):
-        (run / name).write_bytes((place / "run" / name).read_bytes())
+    run = copy_of(place / "run", tmp_path / "run")
     (run / "directions.csv").write_text("of the directions before")
     shutil.copytree(place / "data/features", tmp_path / "networks", ignore=shutil.ignore_patterns("judge.*"))
     named = ("--shards", place / "data", "--features-dir", tmp_path / "networks")
-    said = find.succeeds("--run", run, *named, "--count", 1000)
-    assert "No judge says what else changes" in said
-    assert f"training.features --judge --shards {place / 'data'} --out {tmp_path / 'networks'}" in said
+    output = find.succeeds("--run", run, *named, "--count", 1000)
+    assert "No judge says what else changes" in output
+    assert f"training.features --judge --shards {place / 'data'} --out {tmp_path / 'networks'}" in output
     assert directions.load(run).names == ("Bright", "Striped")
     assert not (run / "directions.csv").exists()
 
 
-def test_directions_of_an_earlier_generator_are_said_to_be_so(place, said, tmp_path):
+def test_directions_of_an_earlier_generator_are_said_to_be_so(place, output, tmp_path):
     assert "earlier state" not in sample.succeeds(
         "--run", place / "run", "--strip", "Bright", "--out", tmp_path / "faces.png"
     )
@@ -212,14 +211,11 @@ def test_directions_of_an_earlier_generator_are_said_to_be_so(place, said, tmp_p
     generator = keras.saving.load_model(run / "generator.keras", compile=False)
     generator.layers[1].kernel.assign(2 * generator.layers[1].kernel)
     generator.save(run / "generator.keras")
-    told = sample.succeeds("--run", run, "--strip", "Bright", "--out", tmp_path / "faces.png")
-    assert f"python -m explore.directions --run {run}" in told
+    printed = sample.succeeds("--run", run, "--strip", "Bright", "--out", tmp_path / "faces.png")
+    assert f"python -m explore.directions --run {run}" in printed
 
 
 def test_a_run_without_directions_says_how_to_get_them(place, tmp_path):
-    run = tmp_path / "run"
-    run.mkdir()
-    for name in ("generator.keras", "config.json"):
-        (run / name).write_bytes((place / "run" / name).read_bytes())
-    said = sample.is_refused("--run", run, "--strip", "Bright", "--out", tmp_path / "faces.png")
-    assert f"python -m explore.directions --run {run}" in said
+    run = copy_of(place / "run", tmp_path / "run")
+    output = sample.is_refused("--run", run, "--strip", "Bright", "--out", tmp_path / "faces.png")
+    assert f"python -m explore.directions --run {run}" in output

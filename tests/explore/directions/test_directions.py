@@ -26,11 +26,11 @@ def unit(rows):
 
 
 def test_the_direction_of_an_attribute_is_the_one_that_it_is_made_of():
-    found = find(NAMES, Z, logits())
-    assert (found.names, found.vectors.dtype, found.vectors.shape) == (NAMES, np.float32, (3, 16))
-    cosines = (found.vectors * unit(TRUE)).sum(axis=1)
+    result = find(NAMES, Z, logits())
+    assert (result.names, result.vectors.dtype, result.vectors.shape) == (NAMES, np.float32, (3, 16))
+    cosines = (result.vectors * unit(TRUE)).sum(axis=1)
     assert cosines.min() > 0.99, "and the sign is that of yes"
-    np.testing.assert_allclose(np.linalg.norm(found.vectors, axis=1), 1, rtol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(result.vectors, axis=1), 1, rtol=1e-5)
 
 
 def test_the_area_under_the_curve_is_of_faces_that_the_direction_was_not_found_from():
@@ -61,45 +61,45 @@ def test_the_area_is_how_often_a_yes_lies_above_a_no(places, answers, area):
 
 @pytest.mark.parametrize("strength", [2.0, -3.0])
 def test_an_edit_moves_by_standard_deviations(strength):
-    found = Directions(NAMES, unit(TRUE).astype(np.float32), np.ones(3, np.float32), np.ones(3, bool))
-    moved = found.edit(Z[:50], {"Smiling": strength}, "normal")
+    result = Directions(NAMES, unit(TRUE).astype(np.float32), np.ones(3, np.float32), np.ones(3, bool))
+    moved = result.edit(Z[:50], {"Smiling": strength}, "normal")
     assert (moved.dtype, moved.shape) == (np.float32, (50, 16))
     np.testing.assert_allclose(np.linalg.norm(moved, axis=1), np.linalg.norm(Z[:50], axis=1), rtol=1e-5)
     straight = Z[:50] + strength * unit(TRUE)[2]
     np.testing.assert_allclose(unit(moved), unit(straight), atol=1e-5)
     cube = RNG.uniform(-1, 1, (50, 16)).astype(np.float32)
-    there = found.edit(cube, {"Smiling": strength}, "uniform")
+    there = result.edit(cube, {"Smiling": strength}, "uniform")
     np.testing.assert_allclose(there, np.clip(cube + strength * unit(TRUE)[2] / 3**0.5, -1, 1), atol=1e-6)
-    np.testing.assert_allclose(found.edit(Z[:5], {"Smiling": 0.0}, "normal"), Z[:5], rtol=1e-6)
+    np.testing.assert_allclose(result.edit(Z[:5], {"Smiling": 0.0}, "normal"), Z[:5], rtol=1e-6)
 
 
 def test_several_edits_add_up():
-    found = Directions(NAMES, unit(TRUE).astype(np.float32), np.ones(3, np.float32), np.ones(3, bool))
+    result = Directions(NAMES, unit(TRUE).astype(np.float32), np.ones(3, np.float32), np.ones(3, bool))
     cube = 0.1 * RNG.uniform(-1, 1, (5, 16)).astype(np.float32)
-    both = found.edit(cube, {"Smiling": 0.2, "Male": -0.1}, "uniform")
-    one_after_the_other = found.edit(found.edit(cube, {"Male": -0.1}, "uniform"), {"Smiling": 0.2}, "uniform")
+    both = result.edit(cube, {"Smiling": 0.2, "Male": -0.1}, "uniform")
+    one_after_the_other = result.edit(result.edit(cube, {"Male": -0.1}, "uniform"), {"Smiling": 0.2}, "uniform")
     np.testing.assert_allclose(both, one_after_the_other, atol=1e-6)
 
 
 def test_without_attributes_the_strongest_directions_of_the_first_layer_come_first():
     kernel = RNG.standard_normal((16, 64)) * np.linspace(1, 3, 16)[:, None]
-    found = factorise(kernel, 5)
-    assert found.names == tuple(f"direction_{number}" for number in range(1, 6))
+    result = factorise(kernel, 5)
+    assert result.names == tuple(f"direction_{number}" for number in range(1, 6))
     left, sizes, _ = np.linalg.svd(kernel)
-    np.testing.assert_allclose(np.abs((found.vectors @ left[:, :5]).diagonal()), 1, rtol=1e-4)
-    moved = np.linalg.norm(found.vectors @ kernel, axis=1)
+    np.testing.assert_allclose(np.abs((result.vectors @ left[:, :5]).diagonal()), 1, rtol=1e-4)
+    moved = np.linalg.norm(result.vectors @ kernel, axis=1)
     np.testing.assert_allclose(moved, sizes[:5], rtol=1e-4)
-    assert np.isnan(found.auc).all()
-    assert not found.is_calibrated.any()
+    assert np.isnan(result.auc).all()
+    assert not result.is_calibrated.any()
 
 
 def test_they_are_the_same_after_loading_and_numpy_alone_reads_them(tmp_path):
-    found = replace(find(NAMES, Z, logits()), is_calibrated=np.array([True, False, True]), generator="abc")
-    directions.save(tmp_path, found)
+    result = replace(find(NAMES, Z, logits()), is_calibrated=np.array([True, False, True]), generator="abc")
+    directions.save(tmp_path, result)
     loaded = directions.load(tmp_path)
     assert (loaded.names, loaded.generator) == (NAMES, "abc")
     for name in ("vectors", "auc", "is_calibrated"):
-        np.testing.assert_array_equal(getattr(loaded, name), getattr(found, name))
+        np.testing.assert_array_equal(getattr(loaded, name), getattr(result, name))
     with np.load(tmp_path / "directions.npz") as file:
         assert list(file["names"]) == list(NAMES)
 

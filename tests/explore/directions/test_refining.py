@@ -41,7 +41,7 @@ def shares(moves, z, name, strength, distribution, labels=0.0):
 
 
 @cache
-def found(distribution, others_weight):
+def refined_of(distribution, others_weight):
     """The steepest directions, and what becomes of them."""
     z = latents(distribution, 4_000, seed=2)
     steepest = find(NAMES, z, logits(z))
@@ -51,7 +51,7 @@ def found(distribution, others_weight):
 @pytest.mark.parametrize("distribution", ["normal", "uniform"])
 def test_most_faces_change_their_answer_and_the_others_change_less_than_along_the_steepest(distribution):
     others = latents(distribution, 500, seed=3)
-    steepest, refined = found(distribution, 1.0)
+    steepest, refined = refined_of(distribution, 1.0)
     assert refined.names == NAMES
     assert np.isfinite(refined.vectors).all()
     np.testing.assert_array_equal(refined.auc, steepest.auc)
@@ -69,7 +69,7 @@ def test_most_faces_change_their_answer_and_the_others_change_less_than_along_th
 def test_what_else_changes_is_of_no_account_on_request():
     others = latents("normal", 500, seed=3)
     (own, kept), (of_free, free) = (
-        shares(found("normal", weight)[1], others, "Male", STRENGTH, "normal") for weight in (1.0, 0.0)
+        shares(refined_of("normal", weight)[1], others, "Male", STRENGTH, "normal") for weight in (1.0, 0.0)
     )
     assert kept < free - 0.01
     assert 0.75 < min(own, of_free) < max(own, of_free) < 0.95, "the strength means the same"

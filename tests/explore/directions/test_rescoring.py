@@ -21,13 +21,13 @@ def rescored(leak=0.0):
             moved[:, 1] += 2 * leak * signs
         return moved
 
-    told = []
-    result = rescore(NAMES, z, move, lambda z: z, lambda faces: faces[:, :2] > 0, lambda faces: faces, told.append)
-    assert told == [1, 1]
+    progress = []
+    result = rescore(NAMES, z, move, lambda z: z, lambda faces: faces[:, :2] > 0, lambda faces: faces, progress.append)
+    assert progress == [1, 1]
     return result
 
 
-def found(names):
+def directions_of(names):
     return Directions(names, np.eye(2, 3), np.float32([0.9, np.nan]), np.array([True, False]))
 
 
@@ -47,7 +47,7 @@ def test_what_else_changes_is_in_the_row_of_the_direction():
 
 def test_names_of_any_kind_are_read_back_and_one_attribute_alone_has_no_others(tmp_path):
     names = ("direction", 'a "b", c')
-    write_csv(tmp_path, found(names), Rescoring(names, np.array([[0.5, 0.1], [0.2, 0.9]]), np.ones(2)))
+    write_csv(tmp_path, directions_of(names), Rescoring(names, np.array([[0.5, 0.1], [0.2, 0.9]]), np.ones(2)))
     assert load_own(tmp_path) == dict(zip(names, (0.5, 0.9), strict=True))
     assert load_own(tmp_path / "none") == {}
     np.testing.assert_array_equal(Rescoring(("only",), np.ones((1, 1)), np.ones(1)).side_effects, [0])
@@ -67,7 +67,7 @@ def test_a_face_that_is_hardly_moved_stays_the_same():
 
 def test_the_matrix_is_written_and_drawn(tmp_path):
     result = rescored(leak=1.0)
-    write_csv(tmp_path, found(NAMES), result)
+    write_csv(tmp_path, directions_of(NAMES), result)
     rows = list(csv.DictReader((tmp_path / "directions.csv").open()))
     assert [row["direction"] for row in rows] == list(NAMES)
     assert [(row["calibrated"], row["auc"]) for row in rows] == [("1", "0.9000"), ("0", "nan")]
