@@ -3,8 +3,8 @@
 import signal
 import sys
 
-if sys.argv[:1] == ["-m"]:  # a command of this package is being started
-    # Until it listens to Ctrl-C itself there is nothing to lose, and no traceback of half an import to be read.
+if sys.argv[:1] == ["-m"]:  # a command of this package is starting
+    # Until main() handles Ctrl-C: no traceback from half an import.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     from system.console import secure_streams

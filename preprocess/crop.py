@@ -48,7 +48,7 @@ _DAMAGED = "truncated or damaged"
 
 _ORIENTATION = 0x0112  # the tag of EXIF
 _WITH_ORIENTATION = {"exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp"}  # what Pillow calls such data
-# What turns a photo of each orientation upright; 1 is upright, and other numbers mean nothing.
+# How to turn a photo upright, by its orientation; 1 is upright, and other numbers mean nothing.
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,

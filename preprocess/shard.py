@@ -14,7 +14,7 @@ from preprocess.tfrecord import encode_example, frame_record
 from system.command import os_errors_reported
 from system.files import read_json, replacing, write_json
 
-_MAX_ALIKE = 256  # photos rejected for one reason before one is used: the rest will be rejected too
+_MAX_ALIKE = 256  # so many photos rejected for one reason, and none used: the rest would be rejected too
 
 
 class Photo(NamedTuple):
@@ -34,7 +34,7 @@ class Task:
     source: Source
     crop: Crop
     folder: Path
-    may_reject_all: bool = True
+    may_reject_all: bool
     """Whether to continue where none of the first photos can be used."""
 
     def __str__(self) -> str:

@@ -21,9 +21,9 @@ from system.files import PARTIAL, read_json, sync_folder, write_json, write_text
 _FOLDER = ".unfinished"
 _RECIPE = "settings.json"
 _MANIFEST = "manifest.json"
-_REPLACED = "replaced.json"  # in the staging folder: the manifest of the shards that the new ones replace
-_REPAIRED = "repaired"  # in the staging folder: finished shards that are made again
-_VERSIONS = "versions.json"  # in there: the versions that it is made with
+_REPLACED = "replaced.json"  # in _FOLDER: the manifest of the shards that the new ones replace
+_REPAIRED = "repaired"  # in _FOLDER: shards written again by a repair
+_VERSIONS = "versions.json"  # in _REPAIRED: the versions that they were written with
 
 
 def up_to_date(out: Path, recipe: Document) -> Document | None:

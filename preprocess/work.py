@@ -95,7 +95,7 @@ def annotate(listing: Listing, settings: Settings) -> Annotated:
     """Return the photos within the limit, with their rows in the lists; those without a row are rejected."""
     photos = dict(islice(listing.photos.items(), settings.limit))
     last = next(reversed(photos), "") if settings.limit else None
-    # Within the limit alone: a source of 100,000 photos, 50 of them twice, has few of those among its first 1,000.
+    # Those within the limit: of 100,000 photos the first 1,000 are not refused for what is rejected of the others.
     rejected = [photo for photo in listing.rejected if last is None or id_of(photo.id, settings.ids) <= last]
     attributes = partition = None
     if settings.attributes:

@@ -37,7 +37,7 @@ _CONTINUES = "Finished work is kept, and the same command continues."
 
 
 class ClusterPool:
-    """The workers of a Dask cluster in a `with` block, to be used like a workers.WorkerPool.
+    """The workers of a Dask cluster in a `with` block, used like a local.WorkerPool.
 
     The workers see the same folders at the same paths as this machine. When the block is left, what they have not
     begun is dropped.
@@ -45,14 +45,14 @@ class ClusterPool:
     """
 
     def __init__(self, address: str):
-        # This process reports on the cluster itself; Dask would add tables and tracebacks.
+        # Errors of the cluster are reported here; Dask would log tables and tracebacks of them.
         logging.disable()
         warnings.filterwarnings("ignore", module="distributed")
         self._address = address
         self._loop = asyncio.new_event_loop()
         try:
             self._client = self._turn(_connected(address))
-        except Exception as error:  # from OSError to TypeError: a wrong address has many
+        except Exception as error:  # a wrong address raises anything from OSError to TypeError
             raise click.UsageError(
                 f"No Dask scheduler answers at {address}: {str(error) or f'no answer for {_CONNECT_TIMEOUT_S} s'}. "
                 "Start one with python -m dask scheduler, or leave --cluster out: then processes of this machine do "
@@ -89,19 +89,19 @@ class ClusterPool:
     def _turn(self, wait: Coroutine[Any, Any, R]) -> R:
         """Turn the loop until this wait has ended, and return what it gives.
 
-        A signal ends the wait, and its handler is called when the loop stands still: what a handler raises amid the
-        steps of asyncio and Dask leaves them half done, with warnings of what was never awaited.
+        A signal ends the wait, and its handler is called when the loop has stopped: an exception that it raises within
+        a step of asyncio or Dask would leave coroutines unfinished, with warnings that they were never awaited.
         """
-        waiting = self._loop.create_task(wait)
+        task = self._loop.create_task(wait)
         caught = []
 
         def end(number, frame):
             caught.append(number)
-            self._loop.call_soon_threadsafe(waiting.cancel)  # which also wakes the loop
+            self._loop.call_soon_threadsafe(task.cancel)  # which also wakes the loop
 
         before = {number: signal.signal(number, end) for number in stop_signals()}
         try:
-            return self._loop.run_until_complete(waiting)
+            return self._loop.run_until_complete(task)
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
@@ -114,7 +114,7 @@ class ClusterPool:
         """Hand out tasks until each worker has a few: all at once they would take gigabytes of a large source."""
         try:
             workers = sum((await asyncio.wait_for(self._client.nthreads(), _CONNECT_TIMEOUT_S)).values())
-        except (TimeoutError, OSError, CancelledError):  # the scheduler is gone: what waits will say so
+        except (TimeoutError, OSError, CancelledError):  # the scheduler is gone: the waiting tasks report it
             workers = 0
         room = _TASKS_PER_WORKER * max(workers, 1) - len(waiting)
         more = islice(ahead, max(room, 0 if waiting else 1))
@@ -173,7 +173,7 @@ async def _leave(client: Client) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks, timeout=_CLOSE_TIMEOUT_S)
-    with suppress(Exception):  # a scheduler that is gone needs no goodbye
+    with suppress(Exception):  # the scheduler may be gone
         await asyncio.wait_for(client.close(), _CLOSE_TIMEOUT_S)
 
 

@@ -81,20 +81,19 @@ class WorkerPool:
     def _hand(self, work: Callable[[T], R], task: T) -> None:
         worker = self._idle.pop()
         self._busy[worker.link] = worker, task
-        with suppress(ConnectionError):  # a worker that died meanwhile: `completed` finds out, as it reads
+        with suppress(ConnectionError):  # the worker has died: `completed` notices when it reads
             worker.link.send((work, task))
 
 
 def _start() -> Worker:
-    # A fork takes 2 ms where a new Python takes 150, but is unsafe with threads, such as the progress bar's, and on
-    # other systems than Linux.
+    # A fork takes 2 ms, a new Python 150. It is unsafe beside threads, such as the progress bar's, and off Linux.
     is_safe_to_fork = sys.platform == "linux" and threading.active_count() == 1
     context: Any = multiprocessing.get_context("fork" if is_safe_to_fork else "spawn")
     here, there = context.Pipe()
     process = context.Process(target=_serve, args=(there,), daemon=True)
-    # The new process inherits what is blocked, so from its first instant on Ctrl-C concerns the parent alone. There it
-    # is put off, not lost, until the process has all that it needs to begin; or it would end with a traceback.
-    resource_tracker.ensure_running()  # or process.start() would start it, which ends the blocking
+    # Signals are blocked during the start: the child inherits the mask, so Ctrl-C reaches the parent alone, and a
+    # pending signal reaches it on unblocking, when the child has all that it needs.
+    resource_tracker.ensure_running()  # or process.start() would start it, which unblocks them
     signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
     try:
         process.start()
@@ -106,7 +105,7 @@ def _start() -> Worker:
 
 def _serve(link: Connection) -> None:
     """Run in a worker: answer each (work, task) with its result, or with the click.ClickException that it raised."""
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a fork has its parent's answer to it
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a fork inherits the parent's handler
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with suppress(EOFError, ConnectionError):

@@ -182,45 +182,29 @@ def test_the_rows_of_absent_photos_are_counted_and_no_more(written):
 
 
 @pytest.mark.parametrize(
-    ("text", "line"),
+    ("read", "text", "line"),
     [
-        ("", 1),
-        (ATTRIBUTES_TXT.split("\n", 1)[1], 1),  # no count
-        ("3\n", 2),
-        (ATTRIBUTES_TXT.replace("Bald Young \n", ""), 2),
-        (ATTRIBUTES_CSV.split("\n", 1)[1], 1),  # no header
-        (ATTRIBUTES_TXT.replace("000002.jpg  1 -1", "000002.jpg  1"), 4),
-        (ATTRIBUTES_TXT.replace("000002.jpg  1 -1", "000002.jpg"), 4),
-        (ATTRIBUTES_TXT.replace("000002.jpg  1 -1", "000002.jpg  1 -1 1"), 4),
-        (ATTRIBUTES_TXT.replace("000002.jpg  1 -1", "000002.jpg  1 x"), 4),
-        (ATTRIBUTES_CSV.replace("000002.jpg,1,-1", "000002.jpg,1,"), 3),
-        (ATTRIBUTES_CSV.replace("000002.jpg", "000001.jpg"), 3),  # twice
-        (ATTRIBUTES_TXT.replace("000009.jpg  1  1\n", ""), 4),  # cut off
-        (ATTRIBUTES_TXT.replace("3\n", "2\n"), 5),
+        (read_attributes, "", 1),
+        (read_attributes, ATTRIBUTES_TXT.split("\n", 1)[1], 1),  # no count
+        (read_attributes, "3\n", 2),
+        (read_attributes, ATTRIBUTES_TXT.replace("Bald Young \n", ""), 2),
+        (read_attributes, ATTRIBUTES_CSV.split("\n", 1)[1], 1),  # no header
+        (read_attributes, ATTRIBUTES_TXT.replace("000002.jpg  1 -1", "000002.jpg"), 4),
+        (read_attributes, ATTRIBUTES_CSV.replace("000002.jpg", "000001.jpg"), 3),  # twice
+        (read_attributes, ATTRIBUTES_TXT.replace("000009.jpg  1  1\n", ""), 4),  # cut off
+        (read_attributes, ATTRIBUTES_TXT.replace("3\n", "2\n"), 5),
+        (read_partitions, PARTITIONS_CSV.split("\n", 1)[1], 1),
+        (read_partitions, PARTITIONS_TXT.replace("000002.jpg 1", "000002.jpg 3"), 2),
+        (read_partitions, PARTITIONS_TXT.replace("000002.jpg 1", "000002.jpg"), 2),
+        (read_partitions, PARTITIONS_TXT.replace("000002.jpg 1", "000002.jpg 1 1"), 2),
+        (read_partitions, PARTITIONS_CSV.replace("000002.jpg,1", "000002.jpg,x"), 3),
+        (read_partitions, ATTRIBUTES_CSV, 1),  # the other list
     ],
 )
-def test_a_malformed_list_of_attributes_names_file_and_line(written, text, line):
+def test_a_malformed_list_is_refused_with_file_and_line(written, read, text, line):
     path = written(text)
     with pytest.raises(click.UsageError) as error:
-        read_attributes(path, IDS)
-    assert f"{path}, line {line}: " in error.value.message
-
-
-@pytest.mark.parametrize(
-    ("text", "line"),
-    [
-        (PARTITIONS_CSV.split("\n", 1)[1], 1),
-        (PARTITIONS_TXT.replace("000002.jpg 1", "000002.jpg 3"), 2),
-        (PARTITIONS_TXT.replace("000002.jpg 1", "000002.jpg"), 2),
-        (PARTITIONS_TXT.replace("000002.jpg 1", "000002.jpg 1 1"), 2),
-        (PARTITIONS_CSV.replace("000002.jpg,1", "000002.jpg,x"), 3),
-        (ATTRIBUTES_CSV, 1),  # the other list
-    ],
-)
-def test_a_malformed_list_of_partitions_names_file_and_line(written, text, line):
-    path = written(text)
-    with pytest.raises(click.UsageError) as error:
-        read_partitions(path, IDS)
+        read(path, IDS)
     assert f"{path}, line {line}: " in error.value.message
 
 
@@ -250,12 +234,6 @@ def test_a_list_further_away_is_not_taken(tmp_path):
     (tmp_path / "a/b/c/photos").mkdir(parents=True)
     (tmp_path / "list_attr_celeba.txt").touch()
     assert find_list("list_attr_celeba", [tmp_path / "a/b/c/photos"]) is None
-
-
-def test_a_list_that_ends_after_its_names_is_malformed(written):
-    with pytest.raises(click.UsageError, match=r"line 2: the first line promises 1 rows, but 0 follow"):
-        read_attributes(written("1\nBald Young\n"), IDS)
-    assert read_attributes(written("0\nBald Young\n"), IDS).rows == {}
 
 
 def test_blank_lines_are_no_rows(written):

@@ -14,6 +14,7 @@ import pytest
 
 from system.lock import locked
 from tests.command import started
+from tests.preprocess.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -66,13 +67,6 @@ def processes(run: subprocess.Popen) -> dict[int, str]:
         except (FileNotFoundError, ProcessLookupError):
             continue
     return found
-
-
-def wait_until(true: Callable[[], object], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
 
 
 def finished_shards(out: Path) -> dict[str, tuple[int, int]]:
@@ -208,6 +202,7 @@ from pathlib import Path
 import click
 from system.lock import locked
 from tests.command import started
+from tests.preprocess.waiting import wait_until
 folder, end, times = Path(sys.argv[1]), time.monotonic() + 1, 0
 while time.monotonic() < end:
     try:

@@ -5,11 +5,12 @@ import json
 import resource
 import shutil
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from tests.preprocess.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -166,10 +167,7 @@ def test_a_source_that_is_removed_meanwhile(command, preprocess, photos, content
     run = subprocess.Popen(
         command(*same, "--out", out, "--workers", 1), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
-    deadline = time.monotonic() + 20
-    while not list(out.rglob("*-of-*.json")):
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
+    wait_until(lambda: list(out.rglob("*-of-*.json")))
     gone.rename(away)
     output, _ = run.communicate(timeout=20)
     assert run.returncode == 1

@@ -21,6 +21,7 @@ from preprocess.annotations import read_attributes, read_partitions
 from preprocess.crop import UnusablePhoto, parse, pixels
 from preprocess.sources import open_source, zip_photos
 from preprocess.tfrecord import encode_example, first_damage, frame_record
+from tests.preprocess.archives import zipped
 
 fuzz = settings(deadline=None, max_examples=300, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 
@@ -128,21 +129,6 @@ def test_any_partition_list_is_read_or_its_line_is_named(file, data):
     assert set(splits.values()) <= {"train", "valid", "test"}
 
 
-def zipped(method: int, **members: bytes) -> bytes:
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", method) as archive:
-        for name, data in members.items():
-            archive.writestr(f"photos/{name}.jpg", data)
-    return file.getvalue()
-
-
-def nested(data: bytes) -> bytes:
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as archive:
-        archive.writestr("inner.zip", data)
-    return file.getvalue()
-
-
 def tarred(form: int, links: bool) -> bytes:
     file = io.BytesIO()
     with tarfile.open(fileobj=file, mode="w", format=form) as archive:
@@ -164,12 +150,12 @@ def resealed(tar: bytes) -> bytes:
 
 
 ZIPS = (
-    zipped(zipfile.ZIP_STORED, a=b"one", b=b"two" * 9),
-    zipped(zipfile.ZIP_DEFLATED, a=b"one" * 50, b=bytes(300)),
-    nested(zipped(zipfile.ZIP_DEFLATED, a=b"four")),
+    zipped({"a.jpg": b"one", "photos/b.jpg": b"two" * 9}),
+    zipped({"a.jpg": b"one" * 50, "photos/b.jpg": bytes(300)}, zipfile.ZIP_DEFLATED),
+    zipped({"inner.zip": zipped({"c.jpg": b"three" * 9}, zipfile.ZIP_DEFLATED)}),
 )
 TARS = (tarred(tarfile.USTAR_FORMAT, False), tarred(tarfile.GNU_FORMAT, True), tarred(tarfile.PAX_FORMAT, False))
-HELD = ({b"one", b"two" * 9}, {b"one" * 50, bytes(300)}, {b"four"}, *[{b"one", b"two" * 200}] * 3)
+HELD = ({b"one", b"two" * 9}, {b"one" * 50, bytes(300)}, {b"three" * 9}, *[{b"one", b"two" * 200}] * 3)
 
 
 def test_the_archives_to_be_damaged_are_whole(file):

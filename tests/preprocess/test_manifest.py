@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from preprocess.crop import Rejection, parse, pixels
-from preprocess.manifest import differences, recipe, rejected_lines
+from preprocess.crop import parse, pixels
+from preprocess.manifest import differences, recipe
 
 ATTRIBUTES = ["Bald", "Eyeglasses", "Smiling", "Young"]
 
@@ -73,15 +73,6 @@ def test_the_manifest_tells_what_is_there(shards, photos):
         split: sum(s["count"] for s in manifest["shards"] if s["split"] == split) for split in photos.splits.values()
     }
     assert counts == {split: list(photos.splits.values()).count(split) for split in counts}
-
-
-def test_rejected_photos_stand_in_the_order_of_their_ids():
-    lines = rejected_lines([Rejection("b.jpg", "é"), Rejection("c.jpg", "empty file"), Rejection("a.jpg", "z")])
-    assert [json.loads(line) for line in lines.splitlines()] == [
-        {"id": "a.jpg", "reason": "z"},
-        {"id": "b.jpg", "reason": "é"},
-        {"id": "c.jpg", "reason": "empty file"},
-    ]
 
 
 def test_recipes_differ_in_what_decides_the_bytes():

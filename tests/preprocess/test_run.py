@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from preprocess.crop import CELEBA_BOXES
+from tests.preprocess.damage import stamps
 
 
 @pytest.fixture
@@ -107,10 +108,6 @@ def test_pictures_that_are_passed_over_are_said_and_damaged_exif_is_not(preproce
             f"Pictures of other kinds are passed over (2 .bmp, 1 .tif): convert them to JPEG or PNG.\n{line}"
         )
         assert len(output.splitlines()) == 3, output
-
-
-def stamps(folder: Path) -> dict[str, int]:
-    return {path.name: path.stat().st_mtime_ns for path in [folder, *folder.iterdir()]}
 
 
 @pytest.mark.parametrize("more", [[], ["--overwrite"], ["--workers", 3, "--max-rejected", 0.5]])
@@ -215,15 +212,6 @@ def test_wrong_input_is_said_in_words_and_changes_nothing(preprocess, photos, sa
         status, output = preprocess(*same, "--out", tmp_path / "out", *arguments)
         assert (status, message in " ".join(output.split())) == (2, True), output
     assert {path.name for path in tmp_path.iterdir()} == {"bad.txt", "file"}
-
-
-def test_any_size_of_photo_with_center(preprocess, tmp_path):
-    (tmp_path / "photos").mkdir()
-    for number, size in enumerate([(64, 64), (200, 90), (31, 400)]):
-        Image.new("RGB", size, (9, 9, 9)).save(tmp_path / "photos" / f"{number}.webp")
-    status, output = preprocess("--source", tmp_path / "photos", "--crop", "center", "--out", tmp_path / "out")
-    assert status == 0, output
-    assert "3 train; 0 rejected" in output
 
 
 def test_help_names_every_crop(preprocess):

@@ -20,7 +20,8 @@ SPEC = ShardSpec("train", 0, 1)
 def task(photos, tmp_path) -> Task:
     source = open_source([photos.zip])
     places = source.list().photos
-    return Task(SPEC, [Photo(i, places[i], bytes(photos.rows[i])) for i in photos.rows], source, parse("wae"), tmp_path)
+    listed = [Photo(i, places[i], bytes(photos.rows[i])) for i in photos.rows]
+    return Task(SPEC, listed, source, parse("wae"), tmp_path, may_reject_all=True)
 
 
 def test_a_shard_holds_its_photos_in_their_order(task, photos, tmp_path):

@@ -308,11 +308,3 @@ def test_a_disk_that_fails_is_told_from_a_folder_that_is_gone(tmp_path, monkeypa
     )
     with source.opened() as read, pytest.raises(kind, match=message):
         read(place)
-
-
-def test_a_folder_with_many_links_to_itself_is_listed_at_once(tmp_path):
-    """Each is followed once: down four links at each of 40 levels, as many as Linux follows, nobody would wait."""
-    (tmp_path / "1.jpg").write_bytes(b"one")
-    for number in range(4):
-        (tmp_path / f"loop{number}").symlink_to(tmp_path)
-    assert list(open_source([tmp_path]).list().photos) == ["1.jpg"]

@@ -1,9 +1,5 @@
 """From unfinished to finished, cut short at every step."""
 
-import random
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import click
@@ -170,26 +166,6 @@ def test_what_a_killed_run_was_writing_is_removed(tmp_path):
         (staged / name).write_bytes(b"made")
     staging.begin(tmp_path, recipe(0), {}, overwrite=False)
     assert {path.name for path in staged.iterdir()} == {"train-0.tfrecord", "settings.json"}
-
-
-def test_publishing_goes_on_after_a_real_kill(tmp_path):
-    program = f"import pathlib, preprocess.staging as s; s.publish(pathlib.Path({str(tmp_path)!r}))"
-    rng = random.Random(0)
-    versions = [{f"train-{n + 50 * seed}.tfrecord": b"%d" % (n * seed) for n in range(100)} for seed in range(5)]
-    stage(tmp_path, 0, versions[0])
-    staging.publish(tmp_path)
-    for seed in range(1, len(versions)):
-        stage(tmp_path, seed, versions[seed])
-        publishing = subprocess.Popen([sys.executable, "-c", program])
-        while publishing.poll() is None and staging.finished(tmp_path) == manifest(seed - 1, versions[seed - 1]):
-            time.sleep(0.001)
-        time.sleep(rng.random() * 0.01)  # publishing takes about that
-        publishing.kill()
-        publishing.wait()
-        assert staging.finished(tmp_path) is None or shards_in(tmp_path) == versions[seed]
-        staging.publish(tmp_path)
-        assert staging.finished(tmp_path) == manifest(seed, versions[seed])
-        assert shards_in(tmp_path) == versions[seed]
 
 
 def test_finished_shards_of_another_recipe_are_refused(tmp_path):

@@ -24,6 +24,7 @@ from preprocess import crop
 from preprocess.sources import open_source
 from preprocess.workers import dask as cluster
 from preprocess.workers.dask import ClusterPool
+from tests.preprocess.waiting import wait_until
 
 REPOSITORY = Path(__file__).parents[3]
 PR_SET_PDEATHSIG = 1  # of Linux' prctl
@@ -81,13 +82,6 @@ def scheduler(folder: Path):
     with running(folder, "scheduler", "--port", 0, "--scheduler-file", file, cwd=folder) as process:
         wait_until(lambda: file.exists() and file.read_text().endswith("}"))
         yield json.loads(file.read_text())["address"], process
-
-
-def wait_until(true, seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
 
 
 @pytest.fixture(scope="module")
