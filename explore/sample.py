@@ -109,12 +109,12 @@ def main(
     distribution = config.method.latent_distribution
     count = count or (ROWS if names or strip else FACES)
     z = draw.latents(generator, count, seed, distribution)
-    if edit:
+    if moves and edit:
         z = moves.edit(z, edit, distribution)
     labels = draw.labels_of(folder, config, count, seed, answers)
-    if names:
+    if names and labels is not None:
         columns = list(columns_of_answers(z, labels, names, config.conditions))
-    elif strip:
+    elif moves and strip:
         edited = [moves.edit(z, {strip: strength}, distribution) for strength in STRENGTHS]
         captions = [f"{strength:+g}" if strength else "0" for strength in STRENGTHS]
         columns = [Column(caption, z, labels) for caption, z in zip(captions, edited, strict=True)]

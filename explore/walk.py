@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -33,7 +31,7 @@ class Seeds(click.ParamType):
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
         """Validate them."""
-        seeds = tuple(SEED.convert(seed, param, ctx) for seed in str(value).split(","))
+        seeds = tuple(SEED(seed, param, ctx) for seed in str(value).split(","))
         if len(seeds) < 2:
             self.fail("a walk needs two seeds or more, such as 1,2,3.", param, ctx)
         return seeds
@@ -208,17 +206,10 @@ def _write_mp4(path: Path, pictures: Sequence[np.ndarray], fps: float) -> None:
     # H.264 for every player has colour at half the resolution, which needs even sides.
     target = ["-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2", "-pix_fmt", "yuv420p", "-f", "mp4", str(path)]
     command = ["ffmpeg", "-y", "-loglevel", "error", *source, *target]
-    with (
-        tempfile.TemporaryFile(dir=path.parent) as errors,
-        subprocess.Popen(command, stdin=subprocess.PIPE, stderr=errors) as ffmpeg,
-    ):
-        with suppress(BrokenPipeError):  # it has ended, and its errors say why
-            for picture in pictures:
-                ffmpeg.stdin.write(picture.tobytes())
-            ffmpeg.stdin.close()
-        if ffmpeg.wait():
-            errors.seek(0)
-            raise ClickException(f"ffmpeg failed: {errors.read().decode(errors='replace').strip()[:300]}")
+    frames = b"".join(picture.tobytes() for picture in pictures)
+    ffmpeg = subprocess.run(command, input=frames, stderr=subprocess.PIPE, check=False)
+    if ffmpeg.returncode:
+        raise ClickException(f"ffmpeg failed: {ffmpeg.stderr.decode(errors='replace').strip()[:300]}")
 
 
 if __name__ == "__main__":

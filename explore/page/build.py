@@ -72,7 +72,8 @@ def data_of(
         photos: real ones beside faces, which the page hides until its reader asks for them.
     """
     space, scores = _scores(folder / "evaluation.json", generator)
-    machine = configs.load(folder).machine
+    saved = configs.load(folder)
+    machine = saved.machine if saved else {}
     return {
         "layers": layers,
         "shape": list(config.image_shape),
