@@ -16,10 +16,9 @@ from explore.directions import directions
 from system.command import LocalPath, os_errors_reported
 from system.files import replacing, write_text
 from training import config as configs
-from training.command import Command
+from training.command import Command, startup_messages_hidden
 from training.config import Config
 from training.options import check_writable, run_option
-from training.quiet import startup_messages_hidden
 
 if TYPE_CHECKING:
     import keras

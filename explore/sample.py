@@ -16,9 +16,8 @@ from explore.directions import directions
 from explore.directions.directions import Directions
 from system.command import LocalPath
 from training import config as configs
-from training.command import Command
+from training.command import Command, startup_messages_hidden
 from training.options import SEED, Answers, NameList, Strengths, check_writable, run_option
-from training.quiet import startup_messages_hidden
 
 FACES, ROWS = 64, 8
 MAX_EACH = 6  # attributes of --each: 64 columns

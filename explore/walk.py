@@ -16,10 +16,9 @@ from PIL import Image
 from system.command import LocalPath
 from system.files import replacing
 from training import config as configs
-from training.command import Command
+from training.command import Command, startup_messages_hidden
 from training.config import Config
 from training.options import SEED, Answers, Number, check_writable, run_option
-from training.quiet import startup_messages_hidden
 
 FORMATS = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG", ".mp4": "mp4"}  # by Pillow; .mp4 by ffmpeg
 

@@ -11,8 +11,7 @@ from typing import Any
 from click import UsageError
 
 from system.files import write_text
-from training.presets import Preset
-from training.schedule import CosineSchedule
+from training.presets import CosineSchedule, Preset
 
 FILE_NAME = "config.json"
 

@@ -14,12 +14,11 @@ from click import UsageError
 from system.command import LocalPath
 from system.files import write_text
 from training import config as configs
-from training.command import Command
+from training.command import Command, startup_messages_hidden
 from training.config import Config
 from training.data.shards import ShardSet, find
 from training.metrics import HELD_OUT, METRICS, TRAIN, Sample
 from training.options import SEED, Names, check_writable, feature_options, run_option, shards_options
-from training.quiet import startup_messages_hidden
 from training.resolve import check_condition
 
 if TYPE_CHECKING:

@@ -10,10 +10,9 @@ import click
 from click import UsageError
 
 from system.command import LocalPath
-from training.command import Command
+from training.command import Command, startup_messages_hidden
 from training.data.shards import ShardSet, find
 from training.options import SEED, Number, shards_options
-from training.quiet import startup_messages_hidden
 
 MAX_CHECKED = 20_000  # training photos that a judge is checked on
 

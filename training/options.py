@@ -14,8 +14,7 @@ import click
 from system.command import LocalPath
 from system.files import try_to_write
 from training.command import Command
-from training.presets import AUGMENTATION, LOSS, NETWORKS, OPTIMIZERS, Augmentation, Preset
-from training.schedule import CosineSchedule
+from training.presets import AUGMENTATION, LOSS, NETWORKS, OPTIMIZERS, Augmentation, CosineSchedule, Preset
 
 
 class Number(click.FloatRange):

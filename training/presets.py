@@ -1,11 +1,9 @@
-"""What a run is made of: one frozen dataclass, in which every setting is described once, and one table of presets."""
+"""What a run is made of: one frozen dataclass, which describes each setting once, and one table of presets."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
-
-from training.schedule import CosineSchedule
 
 # The keys of `training.models.networks.FAMILIES`.
 Network = Literal["classic", "dcgan", "wgan_gp", "sngan", "r3gan", "lite"]
@@ -18,6 +16,46 @@ Precision = Literal["float32", "bfloat16"]
 
 # Groups of settings, as --help lists them.
 NETWORKS, LOSS, OPTIMIZERS, AUGMENTATION = "Networks", "Loss", "Optimizers", "Augmentation"
+
+
+@dataclass(frozen=True)
+class CosineSchedule:
+    """A value that goes from `start` to `end` along half a cosine and then stays: "2e-4:5e-5", or one number."""
+
+    start: float
+    end: float | None = None
+    """None for a constant."""
+
+    def at(self, decay: float) -> float:
+        """Return the value where `start` has the weight `decay`, 1 to 0, and `end` the rest; also of a tensor."""
+        end = self.start if self.end is None else self.end
+        return end + (self.start - end) * decay
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether it has one value."""
+        return self.end is None
+
+    @property
+    def is_zero(self) -> bool:
+        """Whether it is 0 throughout."""
+        return not self.start and not self.end
+
+    @classmethod
+    def parse(cls, text: str) -> CosineSchedule:
+        """Read "START" or "START:END".
+
+        Raises:
+            ValueError: it is neither.
+        """
+        start, *end = (float(part) for part in text.split(":"))
+        if len(end) > 1:
+            raise ValueError(text)
+        return cls(start, *end)
+
+    def __str__(self) -> str:
+        """As `parse` reads it."""
+        return str(self.start) if self.end is None else f"{self.start}:{self.end}"
 
 
 def setting(group: str, description: str, default: Any, **limits: float) -> Any:

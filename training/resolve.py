@@ -16,8 +16,8 @@ from system.lock import NAME as LOCK_NAME
 from training import config as configs
 from training.config import Config, SavedRun
 from training.data.shards import ShardSet
-from training.presets import Precision, Preset
-from training.schedule import CosineSchedule, Timetable
+from training.loop.timetable import Timetable
+from training.presets import CosineSchedule, Precision, Preset
 
 if TYPE_CHECKING:
     from training.loop.strategy import Devices

@@ -15,9 +15,11 @@ from click import UsageError
 from system.command import LocalPath
 from training import config as configs
 from training import resolve
+from training.command import startup_messages_hidden
 from training.config import Config
 from training.data.shards import ShardSet, find
 from training.loop.lock import locked_run_folder, next_folder
+from training.loop.timetable import Timetable
 from training.metrics import METRICS
 from training.options import (
     SEED,
@@ -30,8 +32,6 @@ from training.options import (
     shards_options,
 )
 from training.presets import PRESETS, Preset
-from training.quiet import startup_messages_hidden
-from training.schedule import Timetable
 
 RUNS = Path("runs")
 METHOD_OPTIONS = [field.name for field in fields(Preset)]

@@ -13,12 +13,11 @@ from click import UsageError
 from explore.directions import directions, rescoring
 from explore.directions.directions import Directions
 from training import config as configs
-from training.command import Command
+from training.command import Command, startup_messages_hidden
 from training.config import Config
 from training.data.shards import ShardSet
 from training.data.shards import find as find_shards
 from training.options import SEED, Number, check_writable, features_dir_option, run_option, shards_options
-from training.quiet import startup_messages_hidden
 
 if TYPE_CHECKING:
     import keras

@@ -11,9 +11,8 @@ from explore.directions import directions
 from system.command import LocalPath
 from system.files import write_text
 from training import config as configs
-from training.command import Command
+from training.command import Command, startup_messages_hidden
 from training.options import check_writable, run_option
-from training.quiet import startup_messages_hidden
 
 
 @click.command(cls=Command)

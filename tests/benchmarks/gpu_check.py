@@ -100,7 +100,7 @@ class Broken(Exception):
 
 def run_here(job: Job) -> Outcome:
     """Take the steps of a job in this process."""
-    from training.quiet import startup_messages_hidden
+    from training.command import startup_messages_hidden
 
     with startup_messages_hidden():
         import tensorflow as tf

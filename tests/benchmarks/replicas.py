@@ -21,8 +21,8 @@ import click
 import numpy as np
 from measure import table
 
+from training.command import startup_messages_hidden
 from training.presets import PRESETS
-from training.quiet import startup_messages_hidden
 
 
 @dataclass(frozen=True)

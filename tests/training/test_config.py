@@ -6,8 +6,7 @@ from click import UsageError
 
 from training import config as configs
 from training.config import Config
-from training.presets import PRESETS
-from training.schedule import CosineSchedule
+from training.presets import PRESETS, CosineSchedule
 
 HERE = {"processor": "EPYC", "instructions": "AVX2"}
 CONFIG = Config("classic", PRESETS["classic"], 0, "train", 1000, "abc", (64, 64, 1), cache=True)

@@ -7,8 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from training.options import CosineScheduleType, GroupedCommand, Names, Number, method_options
-from training.presets import PRESETS, Preset
-from training.schedule import CosineSchedule
+from training.presets import PRESETS, CosineSchedule, Preset
 
 
 @click.command(cls=GroupedCommand)

@@ -16,8 +16,8 @@ from training.loop.collapse import CollapseDetector
 from training.loop.engine import NUM_VALUES, means
 from training.loop.machine import memory_mb
 from training.loop.records import Epoch, Records, Scores, Status
+from training.loop.timetable import Timetable
 from training.models.step import LOSSES
-from training.schedule import Timetable
 
 
 class Reporter:

@@ -25,9 +25,9 @@ from training.loop.records import best
 from training.loop.reporter import Reporter
 from training.loop.signals import StopRequest, stop_on_signal
 from training.loop.strategy import Devices, self_test
+from training.loop.timetable import Timetable
 from training.metrics import TRAIN
 from training.metrics.evaluator import Evaluator
-from training.schedule import Timetable
 
 MAX_ROLLBACKS = 3
 NUM_SAMPLES = 64

@@ -13,8 +13,7 @@ import tensorflow as tf
 import training.models.bias_gradient  # noqa: F401  # it replaces a gradient
 from training.models.networks import FAMILIES
 from training.models.precision import computing_in, full_precision
-from training.presets import Preset
-from training.schedule import CosineSchedule
+from training.presets import CosineSchedule, Preset
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,7 @@ import pytest
 from tests.disk import Disk, kill_at_every_step
 from training.loop.checkpoints import MAX_KEPT, Checkpoints
 from training.models.gan import Progress, build
-from training.presets import PRESETS
-from training.schedule import CosineSchedule
+from training.presets import PRESETS, CosineSchedule
 
 METHOD = replace(PRESETS["classic"], latent=4)
 

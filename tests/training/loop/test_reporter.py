@@ -9,8 +9,8 @@ from tests.training.every_preset import config_of
 from training.loop.collapse import CollapseDetector
 from training.loop.records import Records, Status
 from training.loop.reporter import Reporter, format_line
+from training.loop.timetable import Timetable
 from training.presets import PRESETS
-from training.schedule import Timetable
 
 CONFIG = config_of(PRESETS["classic"])  # 15 steps of 64 an epoch
 TIMETABLE = Timetable(30, 15, 1, 10, 10, None, None, 0)

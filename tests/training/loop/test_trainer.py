@@ -18,9 +18,9 @@ from training.data.shards import find
 from training.loop import collapse, engine, trainer
 from training.loop.records import Records
 from training.loop.strategy import Devices
+from training.loop.timetable import Timetable
 from training.loop.trainer import train
 from training.presets import PRESETS
-from training.schedule import Timetable
 
 METHOD = replace(PRESETS["classic"], batch_size=10, latent=4)
 TIMETABLE = Timetable(total_steps=18, steps_per_epoch=6, sample_every=1, save_minutes=60.0, status_seconds=60.0)

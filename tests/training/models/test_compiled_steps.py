@@ -27,7 +27,7 @@ from training.models.augmentation import AUGMENTATIONS
 from training.models.gan import Progress, build
 from training.models.networks import FAMILIES
 from training.models.step import replica_step
-from training.schedule import CosineSchedule
+from training.presets import CosineSchedule
 
 
 @cache

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tests.training.small_gan import METHOD, SHAPE
 from training.models.gan import Progress, build, cosine_decay, update_ema
-from training.schedule import CosineSchedule
+from training.presets import CosineSchedule
 
 
 def test_ramps_fall_along_half_a_cosine_over_ramp_kimg():
@@ -57,3 +57,10 @@ def test_the_moving_average_follows_with_the_half_life():
     update_ema(strategy, gan, tf.constant(0.0), 8)
     for shown, weight in zip(gan.generator_ema.weights, gan.generator.weights, strict=True):
         np.testing.assert_allclose(shown.numpy(), weight.numpy(), rtol=1e-6)
+
+
+def test_a_schedule_is_zero_where_it_is_so_throughout():
+    assert CosineSchedule(0.0).is_zero
+    assert CosineSchedule(0.0, 0.0).is_zero
+    assert not CosineSchedule(0.0, 1.0).is_zero
+    assert not CosineSchedule(1.0, 0.0).is_zero

@@ -15,7 +15,7 @@ from training.models.networks.conditioning import SlicedLogit
 from training.models.noise import Noise, Purpose
 from training.models.precision import computing_in
 from training.models.step import replica_step
-from training.schedule import CosineSchedule
+from training.presets import CosineSchedule
 
 RNG = np.random.default_rng(0)
 FEATURES, LABELS = RNG.normal(size=(5, 7)), np.where(RNG.random((5, 2)) < 0.5, -1.0, 1.0)

@@ -23,7 +23,7 @@ from training.models.gan import Progress, build
 from training.models.networks import FAMILIES
 from training.models.noise import Noise, Purpose
 from training.models.step import Phase, batches_per_step, phases, replica_step
-from training.schedule import CosineSchedule
+from training.presets import CosineSchedule
 
 
 def one_descent(method, labels=None):

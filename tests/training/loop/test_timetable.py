@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from training.schedule import CosineSchedule, Timetable
+from training.loop.timetable import Timetable
 
 # 95 steps in epochs of 10: the last one is half an epoch.
 TIMETABLE = Timetable(
@@ -53,10 +53,3 @@ def test_a_run_stops_to_save_where_an_epoch_ends_or_a_save_or_a_score_is_due(cha
         reached.append(step)
     assert reached == sorted(boundaries)
     assert steps_of(timetable.is_scored) == {40: [40, 80, 95], 33: [33, 66, 95]}.get(timetable.score_steps, [])
-
-
-def test_a_schedule_is_zero_where_it_is_so_throughout():
-    assert CosineSchedule(0.0).is_zero
-    assert CosineSchedule(0.0, 0.0).is_zero
-    assert not CosineSchedule(0.0, 1.0).is_zero
-    assert not CosineSchedule(1.0, 0.0).is_zero

@@ -8,7 +8,7 @@ import pytest
 
 PROGRAM = """
 import os, sys
-from training.quiet import startup_messages_hidden
+from training.command import startup_messages_hidden
 sys.stderr.write("before, ")  # not flushed: it must not end among what is hidden
 with startup_messages_hidden():
     os.write(2, b"hidden, ")
@@ -36,7 +36,7 @@ def test_nothing_is_hidden_where_no_folder_takes_temporary_files(tmp_path):
 
 
 def test_a_closed_stderr_is_no_error():
-    program = "from training.quiet import startup_messages_hidden\nwith startup_messages_hidden(): print('done')"
+    program = "from training.command import startup_messages_hidden\nwith startup_messages_hidden(): print('done')"
     closed = 'exec "$0" "$@" 2>&-'
     ended = subprocess.run(["sh", "-c", closed, sys.executable, "-c", program], capture_output=True, text=True)
     assert (ended.stdout, ended.returncode) == ("done\n", 0)

@@ -1,48 +1,8 @@
-"""Values that change over a run, and the steps at which a run saves, scores and ends."""
+"""The length of a run, and the steps at which it saves, scores and ends."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-
-@dataclass(frozen=True)
-class CosineSchedule:
-    """A value that goes from `start` to `end` along half a cosine and then stays: "2e-4:5e-5", or one number."""
-
-    start: float
-    end: float | None = None
-    """None for a constant."""
-
-    def at(self, decay: float) -> float:
-        """Return the value where `start` has the weight `decay`, 1 to 0, and `end` the rest; also of a tensor."""
-        end = self.start if self.end is None else self.end
-        return end + (self.start - end) * decay
-
-    @property
-    def is_constant(self) -> bool:
-        """Whether it has one value."""
-        return self.end is None
-
-    @property
-    def is_zero(self) -> bool:
-        """Whether it is 0 throughout."""
-        return not self.start and not self.end
-
-    @classmethod
-    def parse(cls, text: str) -> CosineSchedule:
-        """Read "START" or "START:END".
-
-        Raises:
-            ValueError: it is neither.
-        """
-        start, *end = (float(part) for part in text.split(":"))
-        if len(end) > 1:
-            raise ValueError(text)
-        return cls(start, *end)
-
-    def __str__(self) -> str:
-        """As `parse` reads it."""
-        return str(self.start) if self.end is None else f"{self.start}:{self.end}"
 
 
 @dataclass(frozen=True)
