@@ -22,6 +22,7 @@ def place(tmp_path):
     place = tmp_path / "a [2021] clone 얼굴"
     (place / "data").mkdir(parents=True)
     (place / "tests").mkdir()
+    (place / "system").mkdir()
     shutil.copy(ROOT / "Makefile", place)
     for name in REQUIREMENTS:
         (place / name).touch()

@@ -124,7 +124,7 @@ def test_the_same_command_finds_it_up_to_date_and_another_size_is_refused(made, 
     for change in (["--size", 64], ["--color", "grey"], ["--name", "beasts"]):
         status, output = preprocess("--source", animals / "photos", "--out", out, *options, *change)
         assert status == 2, output
-        assert "other settings (old -> new)" in output
+        assert "other settings or versions (old -> new)" in output
     assert contents(out) == before
 
 
