@@ -95,7 +95,7 @@ class Preset:
     )
     # StyleGAN2's lazy regularisation has a step of its own and adjusts Adam's constants: not this.
     penalty_every: int = setting(
-        LOSS, "Penalties in every n-th update of the discriminator only, weighted by n.", 1, at_least=1
+        LOSS, "Penalties in one of n updates of the discriminator, from the first on, weighted by n.", 1, at_least=1
     )
 
     batch_size: int = setting(OPTIMIZERS, "Photos per step, over all devices together.", 64, at_least=1)

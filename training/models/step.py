@@ -22,7 +22,7 @@ from training.models.networks.conditioning import LABELS
 from training.models.networks.layers import mixes_examples
 from training.models.noise import Noise, Purpose
 from training.models.precision import full_precision
-from training.presets import Preset
+from training.presets import CosineSchedule, Preset
 
 # ---- Losses
 
@@ -34,7 +34,7 @@ class Loss:
     discriminator: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
     generator: Callable[[tf.Tensor | None, tf.Tensor], tf.Tensor]
     chance: float | None
-    """D's loss where it cannot tell real from fake; None where the loss has no such value."""
+    """D's loss where it cannot tell real from fake; None where that is 0, by which no loss can be judged."""
     generator_sees_photos: bool = False
     """Whether G's loss depends on the real logits."""
 
@@ -68,10 +68,10 @@ Discriminate = Callable[[tf.Tensor], tf.Tensor]
 
 
 def outputs_and_squared_gradient(discriminate: Discriminate, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return D's outputs, and the squared L2 norm of the gradient of each with respect to its image, [batch].
+    """Return D's outputs, and the squared L2 norm of the gradient of each logit with respect to its image, [batch].
 
     Times gamma / 2 it is R1 of Mescheder et al. 2018, "Which Training Methods for GANs do actually Converge?", on
-    photos, and R2 on fakes.
+    photos, and R2 on fakes. SAN's second column has no gradient here.
     """
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(images)
@@ -99,7 +99,7 @@ def has_penalty(method: Preset) -> bool:
 
 @dataclass(frozen=True)
 class Phase:
-    """What a step does besides updating D."""
+    """What varies from step to step."""
 
     updates_generator: bool = True
     penalised: bool = True
@@ -130,7 +130,7 @@ class StepValues(NamedTuple):
     """What a step returns: float32 scalars, each replica's share, whose sum is the value of the global batch."""
 
     d_loss: tf.Tensor
-    """D's adversarial loss, without penalties."""
+    """D's adversarial loss, without penalties and without SAN's loss of the direction."""
     g_loss: tf.Tensor
     """0 where the step did not update G, as its gradient."""
     d_gradient: tf.Tensor
@@ -140,12 +140,14 @@ class StepValues(NamedTuple):
     """1 where the step updated G, else 0."""
 
 
-class Part(NamedTuple):
-    """A micro-batch: photos for D, more for a G whose loss sees photos, the labels of photos and fakes, noise."""
+class MicroBatch(NamedTuple):
+    """Examples that a replica computes at once."""
 
     photos: tf.Tensor
     more_photos: tf.Tensor | None
+    """For G, where its loss sees photos."""
     labels: tf.Tensor | None
+    """Of photos and of fakes."""
     noise: Noise
 
 
@@ -158,18 +160,10 @@ def replica_step(
     micro_batch: int | None = None,
     jit: bool = False,
 ) -> Callable[[Sequence[Batch], tf.Tensor], StepValues]:
-    """Return what every replica runs on its share of a step: an update of D, then one of G against the new D.
+    """Return what each replica runs on its share of a step: an update of D, then one of G against the new D.
 
-    It is a function of (`batches_per_step` batches, number of the step, int64).
-
-    Args:
-        gan: the networks and their optimizers.
-        method: the preset.
-        seed: decides all noise, together with the number of the step.
-        replicas: number of replicas.
-        phase: what this step does.
-        micro_batch: examples that a replica computes at once, a divisor of its batch; None for all of them.
-        jit: compile the networks with XLA.
+    It is a function of (`batches_per_step` batches, number of the step, int64). `seed` and that number decide all noise.
+    A replica computes `micro_batch` examples at once, a divisor of its batch, or all; `jit` compiles networks with XLA.
     """
     loss = LOSSES[method.loss]
     generator, discriminator = (
@@ -178,8 +172,8 @@ def replica_step(
     )
     noise_shapes = [entry.shape[1:] for entry in gan.discriminator.inputs[1:] if entry.name != LABELS]
     augmentations = [name for name in method.augment.split(",") if name]
-    # One pass of D for photos and fakes together takes 7 percent less time for `lite`. It is the same where D takes
-    # each image for itself, and both are penalised or neither.
+    # Photos and fakes go through D in one pass where D has no batch statistics, so that the outputs are the same, and
+    # where both are penalised or neither, so that no gradient is computed for nothing.
     is_one_pass = method.r1_gamma.is_zero == method.r2_gamma.is_zero and not mixes_examples(gan.discriminator)
 
     def step(batches: Sequence[Batch], number: tf.Tensor) -> StepValues:
@@ -188,7 +182,7 @@ def replica_step(
         first = tf.cast(tf.distribute.get_replica_context().replica_id_in_sync_group, tf.int64) * local_batch
         decay = cosine_decay(method, number)
 
-        def part_from(start: int) -> Part:
+        def micro_batch_from(start: int) -> MicroBatch:
             noise, rows = Noise(seed, number, first + start, size), slice(start, start + size)
 
             def photos(batch: Batch, update: int) -> tf.Tensor:
@@ -198,19 +192,19 @@ def replica_step(
                 return tf.where(noise.uniform(Purpose.FLIP, (1, 1, 1), update) < 0.5, images, tf.reverse(images, [2]))
 
             labels = batches[0].labels
-            return Part(
+            return MicroBatch(
                 photos(batches[0], 0),
                 photos(batches[-1], 1) if loss.generator_sees_photos and phase.updates_generator else None,
                 None if labels is None else tf.cast(labels[rows], full_precision()),
                 noise,
             )
 
-        def generate(part: Part) -> tuple[tf.Tensor, tf.GradientTape]:
+        def generate(part: MicroBatch) -> tuple[tf.Tensor, tf.GradientTape]:
             with tf.GradientTape() as tape:
                 z = part.noise.latent(method.latent, method.latent_distribution)
                 return generator(z if part.labels is None else [z, part.labels]), tape
 
-        def discriminate(part: Part, *purposes: Purpose) -> Discriminate:
+        def discriminator_for(part: MicroBatch, *purposes: Purpose) -> Discriminate:
             """Return images -> augmentation -> D as one function: penalties are on the images before augmentation.
 
             Its images are a batch for each purpose, one after the other. Its outputs are logits, [images, 1]; with SAN
@@ -232,60 +226,66 @@ def replica_step(
 
             return outputs
 
-        def critic(part: Part, fake: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | float]:
-            """Return D's outputs for photos and for fakes, and the penalties, [batch] or 0."""
-            sides = [
-                (part.photos, Purpose.DISCRIMINATOR_REAL, method.r1_gamma),
-                (fake, Purpose.DISCRIMINATOR_FAKE, method.r2_gamma),
-            ]
-            outputs, penalty = [], 0.0
-            for group in [sides] if is_one_pass else [[side] for side in sides]:
-                images, purposes, gammas = zip(*group, strict=True)
-                images, of_images = tf.concat(images, 0), discriminate(part, *purposes)
-                if phase.penalised and not all(gamma.is_zero for gamma in gammas):
-                    of_group, squared = outputs_and_squared_gradient(of_images, images)
-                    for gamma, of_side in zip(gammas, tf.split(squared, len(group)), strict=True):
-                        penalty += method.penalty_every * gamma.at(decay) / 2.0 * of_side
-                else:
-                    of_group = of_images(images)
-                outputs += tf.split(of_group, len(group))
+        def pass_through_d(
+            part: MicroBatch, images: list[tf.Tensor], purposes: list[Purpose], gammas: list[CosineSchedule]
+        ) -> tuple[list[tf.Tensor], tf.Tensor | float]:
+            """Return D's outputs for each of these batches of images, and the penalties on them, [batch] or 0."""
+            discriminate, joined = discriminator_for(part, *purposes), tf.concat(images, 0)
+            if not phase.penalised or all(gamma.is_zero for gamma in gammas):
+                return tf.split(discriminate(joined), len(images)), 0.0
+            outputs, squared = outputs_and_squared_gradient(discriminate, joined)
+            squares = zip(gammas, tf.split(squared, len(images)), strict=True)
+            penalty = sum(method.penalty_every * gamma.at(decay) / 2.0 * square for gamma, square in squares)
+            return tf.split(outputs, len(images)), penalty
+
+        def outputs_and_penalty(part: MicroBatch, fake: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | float]:
+            """Return D's outputs for photos and for fakes, and all penalties, [batch] or 0."""
+            real, r1, r2 = part.photos, method.r1_gamma, method.r2_gamma
+            for_real, for_fake = Purpose.DISCRIMINATOR_REAL, Purpose.DISCRIMINATOR_FAKE
+            if is_one_pass:
+                (real_out, fake_out), penalty = pass_through_d(part, [real, fake], [for_real, for_fake], [r1, r2])
+            else:
+                [real_out], real_penalty = pass_through_d(part, [real], [for_real], [r1])
+                [fake_out], fake_penalty = pass_through_d(part, [fake], [for_fake], [r2])
+                penalty = real_penalty + fake_penalty
             if phase.penalised and method.gradient_penalty:
                 mix = part.noise.uniform(Purpose.INTERPOLATION, (1, 1, 1))
-                between = gradient_penalty(discriminate(part, Purpose.DISCRIMINATOR_BETWEEN), part.photos, fake, mix)
+                between = gradient_penalty(discriminator_for(part, Purpose.DISCRIMINATOR_BETWEEN), real, fake, mix)
                 penalty += method.penalty_every * method.gradient_penalty * between
-            return *outputs, penalty
+            return real_out, fake_out, penalty
 
-        def mean(per_example: tf.Tensor) -> tf.Tensor:
+        def share_of_mean(per_example: tf.Tensor) -> tf.Tensor:
             return tf.reduce_sum(per_example) / (local_batch * replicas)
 
-        parts = [part_from(start) for start in range(0, local_batch, size)]
-        # D and G share one pass of G: the tape stays open, and G's update goes on recording in it. Micro-batches run G
-        # again, to save the memory of keeping it.
+        parts = [micro_batch_from(start) for start in range(0, local_batch, size)]
+        # One pass of G serves both updates: its tape is kept and entered again in g_loss_and_gradients. Micro-batches
+        # run G again, to save the memory of keeping it.
         shared = generate(parts[0]) if len(parts) == 1 else None
 
-        def d_part(part: Part) -> list[tf.Tensor]:
+        def d_loss_and_gradients(part: MicroBatch) -> list[tf.Tensor]:
             fake, _ = shared or generate(part)
             with tf.GradientTape() as tape:
-                real_out, fake_out, penalty = critic(part, fake)
+                real_out, fake_out, penalty = outputs_and_penalty(part, fake)
                 adversarial = loss.discriminator(real_out[:, 0], fake_out[:, 0])
-                total = mean(adversarial + penalty + (fake_out[:, 1] - real_out[:, 1] if method.san else 0.0))
-            return [mean(adversarial), *tape.gradient(total, gan.discriminator.trainable_variables)]
+                direction = fake_out[:, 1] - real_out[:, 1] if method.san else 0.0
+                total = share_of_mean(adversarial + penalty + direction)
+            return [share_of_mean(adversarial), *tape.gradient(total, gan.discriminator.trainable_variables)]
 
-        def g_part(part: Part) -> list[tf.Tensor]:
+        def g_loss_and_gradients(part: MicroBatch) -> list[tf.Tensor]:
             fake, tape = shared or generate(part)
             with tape:
                 real_logits = None
                 if part.more_photos is not None:
-                    real_logits = discriminate(part, Purpose.GENERATOR_REAL)(part.more_photos)[:, 0]
-                fake_logits = discriminate(part, Purpose.GENERATOR)(fake)[:, 0]
-                total = mean(loss.generator(real_logits, fake_logits))
+                    real_logits = discriminator_for(part, Purpose.GENERATOR_REAL)(part.more_photos)[:, 0]
+                fake_logits = discriminator_for(part, Purpose.GENERATOR)(fake)[:, 0]
+                total = share_of_mean(loss.generator(real_logits, fake_logits))
             return [total, *tape.gradient(total, gan.generator.trainable_variables)]
 
-        d_loss, *gradients = _summed(parts, d_part)
+        d_loss, *gradients = _summed(parts, d_loss_and_gradients)
         d_norm = _update(gan.discriminator, gan.d_optimizer, gradients, method.clip_norm)
         g_loss = g_norm = updates = tf.zeros_like(d_loss)
         if phase.updates_generator:
-            g_loss, *gradients = _summed(parts, g_part)
+            g_loss, *gradients = _summed(parts, g_loss_and_gradients)
             g_norm = _update(gan.generator, gan.g_optimizer, gradients, method.clip_norm)
             updates = tf.ones_like(g_loss)
         # Norms and counts are the same on every replica.
@@ -294,7 +294,7 @@ def replica_step(
     return step
 
 
-def _summed(parts: Sequence[Part], gradients: Callable[[Part], list[tf.Tensor]]) -> list[tf.Tensor]:
+def _summed(parts: Sequence[MicroBatch], gradients: Callable[[MicroBatch], list[tf.Tensor]]) -> list[tf.Tensor]:
     """Sum over micro-batches, one after the other: in parallel they would need the memory of all of them."""
     total = gradients(parts[0])
     for part in parts[1:]:
@@ -307,7 +307,7 @@ def _update(
     network: keras.Model, optimizer: keras.optimizers.Optimizer, gradients: list[tf.Tensor], clip_norm: float | None
 ) -> tf.Tensor:
     """Apply the gradient of the global batch, clipped; return its norm before clipping."""
-    # All-reduced before it is clipped: the norm is that of the global gradient.
+    # All-reduced before clipping: the norm is of the global gradient. `gan.Adam` does not reduce again.
     gradients = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, gradients)
     norm = tf.linalg.global_norm(gradients)
     if clip_norm is not None:

@@ -1,4 +1,4 @@
-"""Where labels enter the networks: beside z at the start of a generator, and at the end of a discriminator.
+"""Where labels enter the networks: beside z at the start of a generator, and at the end of a discriminator; SAN's end.
 
 Labels are float32 [batch, conditions], -1 or 1. Without conditions networks are what they are without this module.
 """
