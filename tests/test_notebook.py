@@ -26,7 +26,7 @@ def test_it_is_kept_without_output_and_says_everything_in_both_languages():
 @pytest.fixture
 def place(tmp_path, monkeypatch):
     """A clone. The commands of the notebook are those of this Python."""
-    for name in ("preprocess", "training"):
+    for name in ("system", "preprocess", "training", "explore"):
         (tmp_path / name).symlink_to(ROOT / name)
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.delenv("PYTHONPATH", raising=False)

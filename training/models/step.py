@@ -162,7 +162,7 @@ def replica_step(
 ) -> Callable[[Sequence[Batch], tf.Tensor], StepValues]:
     """Return what each replica runs on its share of a step: an update of D, then one of G against the new D.
 
-    It is a function of (`batches_per_step` batches, number of the step, int64); `seed` and that number decide all noise.
+    It is a function of (`batches_per_step` batches, number of the step, int64); `seed` and the number decide all noise.
     A replica computes `micro_batch` examples at once, a divisor of its batch, or all; `jit` compiles networks with XLA.
     """
     loss = LOSSES[method.loss]
