@@ -140,9 +140,8 @@ def test_a_run_is_taken_back_three_times_at_most_even_where_it_is_killed_after_o
     process.communicate(timeout=60)
     names = [path.stem for path in (tmp_path / "run" / "checkpoints").glob("step-0-rollback-*.index")]
     before = max(int(name[-1]) for name in names)
-    for left in (3 - before, 0):  # what stops a run stops it again
-        result = run("--shards", finished[0] / "data", *SMALL, "--epochs", 3, *options, "--out", tmp_path / "run")
-        assert result.exit_code == 1
-        assert result.output.count("Returned to step-0") == left
-        assert "was rolled back 3 times already" in result.output
+    result = run("--shards", finished[0] / "data", *SMALL, "--epochs", 3, *options, "--out", tmp_path / "run")
+    assert result.exit_code == 1
+    assert result.output.count("Returned to step-0") == 3 - before
+    assert "was rolled back 3 times already" in result.output
     assert (tmp_path / "run" / "checkpoints" / "step-0-rollback-3.index").exists()
