@@ -3,12 +3,12 @@
 import csv
 import re
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cache
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
+from typing import NamedTuple
 from unicodedata import normalize
 
 import click
@@ -26,22 +26,27 @@ _DIFFERENCES = ("the folder", "leading zeros", "upper and lower case", "the suff
 # Western European text is often valid CP949, too, but then mostly becomes Hanja.
 _NOT_KOREAN = re.compile("[^\\W\\d_A-Za-zㄱ-ㅣ가-힣]|\ufffd")
 
-Row = tuple[int, str, list[str]]  # number of the line, id, values
+Row = tuple[int, str, list[str]]  # number of the line, id, cells after it
 
 
-@dataclass(frozen=True)
-class Attributes:
+class Attributes(NamedTuple):
     """Attribute names in the list's order, and for each photo id one byte, 0 or 1, for each of them."""
 
     names: tuple[str, ...]
     rows: dict[str, bytes]
 
 
-def find_list(name: str, sources: Iterable[Path]) -> Path | None:
-    """Return the list of this name in a folder of photos, in a source's parent folder, or up to two levels above.
+class _Table(NamedTuple):
+    path: Path
+    header: int
+    """Number of the line of the header; 0 without one."""
+    names: list[str]
+    """The names of the columns after the ids."""
+    rows: Iterator[Row]
 
-    The nearest one counts; None where there is none.
-    """
+
+def find_list(name: str, sources: Iterable[Path]) -> Path | None:
+    """Return the nearest list of this name: in a folder of photos, in its parent, or up to two levels above that."""
     for source in sources:
         for folder in (source, *source.absolute().parents[: 1 + _LEVELS_ABOVE]):
             for suffix in (".txt", ".csv"):
@@ -62,23 +67,30 @@ def read_attributes(path: Path, ids: Iterable[str]) -> Attributes:
     except ValueError:
         table, promised = _csv_table(path, lines), None
     else:
-        table = _Table(path, 2, "".join(lines[1:2]).split(), lambda: _celeba_rows(lines, 2))
+        table = _Table(path, 2, "".join(lines[1:2]).split(), _celeba_rows(lines, 2))
     _check_names(table)
-    # Also of photos that are not there: 0 beside -1 may mean "not known".
-    has_minus = any("-1" in line for line in lines)
-    minus = next((line for line, _, values in table.rows() if -1 in map(_number, values)), None) if has_minus else None
-    bit_of = _Bits(-1 if minus else 0)
+    advice = "Values are 1 and 0, or 1 and -1: correct the table, or leave out the column or such rows."
     rows: dict[str, bytes] = {}
-    for line, photo_id, values in _rows_of(table, ids, promised):
-        try:
-            rows[photo_id] = bytes(map(bit_of.__getitem__, values))
-        except KeyError as error:
-            value = error.args[0]
-            fault = f"{photo_id} has {value!r} in the column {table.names[values.index(value)]}"
-            if minus and _number(value) == 0:
-                fault += f", but line {minus} has -1: only one of 0 and -1 can mean 'no'"
-            advice = "Values are 1 and 0, or 1 and -1: correct the table, or leave out the column or such rows."
-            raise _malformed(path, line, fault, advice) from None
+    bits: dict[str, bool] = {}  # of each text that a cell has had: of 8 million cells few differ
+    minus, zero = None, None  # where the list has its first -1, and these photos their first 0
+    for line, photo_id, cells in _matched(table, ids, promised):
+        if minus is None and -1 in map(_number, cells):
+            minus = line
+        if photo_id is None:
+            continue
+        for cell in dict.fromkeys(cells):
+            if cell not in bits:
+                number, name = _number(cell), table.names[cells.index(cell)]
+                fault = f"{photo_id} has {cell!r} in the column {name}"
+                if number not in (1, 0, -1):
+                    raise _malformed(path, line, fault, advice)
+                if number == 0 and zero is None:
+                    zero = line, fault
+                bits[cell] = number == 1
+        rows[photo_id] = bytes([bits[cell] for cell in cells])
+    if minus and zero:  # 0 beside -1 may mean "not known"
+        line, fault = zero
+        raise _malformed(path, line, f"{fault}, but line {minus} has -1: only one of 0 and -1 can mean 'no'", advice)
     return Attributes(tuple(table.names), rows)
 
 
@@ -90,49 +102,23 @@ def read_partitions(path: Path, ids: Iterable[str]) -> dict[str, str]:
     lines = _lines(path)
     fields = lines[0].split()
     if len(fields) == 2 and _split(fields[1]):
-        table = _Table(path, 0, ["partition"], lambda: _celeba_rows(lines, 0))
+        table = _Table(path, 0, ["partition"], _celeba_rows(lines, 0))
     else:
         table = _csv_table(path, lines)
-    try:
-        column = [name.lower() for name in table.names].index("partition")
-    except ValueError:
-        raise _malformed(path, table.header, "the header has no column partition") from None
+    names = [name.lower() for name in table.names]
+    if "partition" not in names:
+        raise _malformed(path, table.header, "the header has no column partition")
+    column = names.index("partition")
     splits: dict[str, str] = {}
-    for line, photo_id, values in _rows_of(table, ids):
-        split = _split(values[column])
+    for line, photo_id, cells in _matched(table, ids):
+        if photo_id is None:
+            continue
+        split = _split(cells[column])
         if split is None:
-            fault = f"{photo_id} has {values[column]!r} in the column partition, not 0 (train), 1 (valid) or 2 (test)"
+            fault = f"{photo_id} has {cells[column]!r} in the column partition, not 0 (train), 1 (valid) or 2 (test)"
             raise _malformed(path, line, fault)
         splits[photo_id] = split
     return splits
-
-
-@dataclass(frozen=True)
-class _Table:
-    """A list."""
-
-    path: Path
-    header: int
-    """Number of the line of its header; 0 without one."""
-    names: list[str]
-    """The names of the columns after the ids."""
-    rows: Callable[[], Iterator[Row]]
-    """Returns the rows after the header, from the first one on."""
-
-
-class _Bits(dict[str, int]):
-    """1 or 0 by the text of a value; KeyError for what is neither 1 nor the number that stands for false."""
-
-    def __init__(self, false: int):
-        super().__init__()
-        self._false = false
-
-    def __missing__(self, value: str) -> int:
-        number = _number(value)
-        if number not in (1, self._false):
-            raise KeyError(value)
-        self[value] = int(number == 1)
-        return self[value]
 
 
 def _lines(path: Path) -> list[str]:
@@ -160,47 +146,51 @@ def _celeba_rows(lines: list[str], header: int) -> Iterator[Row]:
 
 def _csv_table(path: Path, lines: list[str]) -> _Table:
     """Return the table in a CSV with any of the usual separators, without its index columns."""
-
-    def width(separator: str) -> int:
-        widths: list[int] = []
-        with suppress(csv.Error):  # of two rows, as a comma may also stand in a name, or in 1,0
-            widths += map(len, islice(filter(any, csv.reader(lines, delimiter=separator, strict=True)), 2))
-        return min(widths, default=0)
-
     is_quoted = lines[0].startswith('"')
-    separator = max(",;\t " if is_quoted else ",;\t", key=width)
-    (line, header), (_, first) = [*islice(_csv_rows(path, lines, separator), 2), (1, []), (1, [])][:2]
+    separator = max(",;\t " if is_quoted else ",;\t", key=lambda separator: _width(lines, separator))
+    rows = _csv_rows(path, lines, separator)
+    line, header = next(rows, (1, []))
+    first_line, first = next(rows, (1, []))
     if is_quoted and len(first) == len(header) + 1:
         header = ["", *header]  # R's write.table has no name for its row names
     header = [name.strip() for name in header]
     if len(header) < 2:
         raise _malformed(path, line, "this is neither CelebA's list nor a header with names between , or ; or tabs")
     # The ids are in the first column, or after an index: numbers without a name, which pandas later calls Unnamed.
-    columns = zip(header, first, strict=False)
-    indexes = (cell.isdigit() and re.fullmatch(r"(Unnamed: .*)?", name) for name, cell in columns)
-    ids = next((number for number, is_index in enumerate(indexes) if not is_index), 0)
+    ids = 0
+    for column, (name, cell) in enumerate(zip(header, first, strict=False)):
+        if not (cell.isdigit() and re.fullmatch(r"(Unnamed: .*)?", name)):
+            ids = column
+            break
     names = _trimmed(header[ids + 1 :])
     if "image_id" in names:
         raise _malformed(path, line, "image_id has to be the first column", "Delete those before it, or move it.")
-
-    def rows() -> Iterator[Row]:
-        for number, row in islice(_csv_rows(path, lines, separator), 1, None):
-            if len(row) > ids:
-                yield number, row[ids], _trimmed(row[ids + 1 :], len(names))
-
-    return _Table(path, line, names, rows)
+    cut = (
+        (number, cells[ids], _trimmed(cells[ids + 1 :], len(names)))
+        for number, cells in chain([(first_line, first)], rows)
+        if len(cells) > ids
+    )
+    return _Table(path, line, names, cut)
 
 
 def _csv_rows(path: Path, lines: list[str], separator: str) -> Iterator[tuple[int, list[str]]]:
     """Yield the rows that are not empty, with the line at which each begins."""
     reader, line = csv.reader(lines, delimiter=separator, strict=True), 1
     try:
-        for row in reader:
-            if any(row):
-                yield line, row
+        for cells in reader:
+            if any(cells):
+                yield line, cells
             line = reader.line_num + 1
     except csv.Error as error:
         raise _malformed(path, line, f"the quotes cannot be understood ({error})") from None
+
+
+def _width(lines: list[str], separator: str) -> int:
+    """Return how many cells this separator makes of each of the first two rows: a comma may also stand in a name."""
+    widths: list[int] = []
+    with suppress(csv.Error):
+        widths += map(len, islice(filter(any, csv.reader(lines, delimiter=separator, strict=True)), 2))
+    return min(widths, default=0)
 
 
 def _trimmed(cells: list[str], count: int = 0) -> list[str]:
@@ -220,57 +210,59 @@ def _check_names(table: _Table) -> None:
             raise _malformed(table.path, table.header, f"two attributes are called {name}")
 
 
-def _rows_of(table: _Table, ids: Iterable[str], promised: int | None = None) -> Iterator[Row]:
-    """Yield the row of each of `ids`; then check whether rows are missing."""
+def _matched(
+    table: _Table, ids: Iterable[str], promised: int | None = None
+) -> Iterator[tuple[int, str | None, list[str]]]:
+    """Yield line, photo id and cells of each row, None for an id that is not among `ids`; then check what is missing.
+
+    Accents are compared in their composed form: a Mac's file names have them decomposed.
+    """
     ids = list(ids)
     composed = {normalize("NFC", photo_id): photo_id for photo_id in ids if not photo_id.isascii()}
     photo_ids = composed | dict(zip(ids, ids, strict=True))
     seen: set[str] = set()
+    unused: dict[str, int] = {}  # line by id
     line, count = table.header, 0
-    for line, listed, values in table.rows():
+    for line, listed, cells in table.rows:
         count += 1
         photo_id = photo_ids.get(listed) or (None if listed.isascii() else photo_ids.get(normalize("NFC", listed)))
         if photo_id is None:
-            continue
-        if photo_id in seen:
+            unused.setdefault(listed, line)
+        elif photo_id in seen:
             raise _malformed(table.path, line, f"{photo_id} has a row before this one")
-        seen.add(photo_id)
-        if len(values) != len(table.names):
-            raise _malformed(table.path, line, f"{photo_id} has {len(values)} values in place of {len(table.names)}")
-        yield line, photo_id, values
+        elif len(cells) != len(table.names):
+            raise _malformed(table.path, line, f"{photo_id} has {len(cells)} values in place of {len(table.names)}")
+        else:
+            seen.add(photo_id)
+        yield line, photo_id, cells
     if promised is not None and count != promised:
         raise _malformed(table.path, line, f"the first line promises {promised} rows, but {count} follow")
-    if count and len(ids) - len(seen) > _FEW * len(ids):
-        _check_ids(table, ids, seen)
+    missing = [photo_id for photo_id in ids if photo_id not in seen]
+    if unused and len(missing) > _FEW * len(ids):
+        _check_ids(table.path, ids, missing, unused)
 
 
-def _check_ids(table: _Table, ids: list[str], seen: set[str]) -> None:
+def _check_ids(path: Path, ids: list[str], missing: list[str], unused: dict[str, int]) -> None:
     """Raise click.UsageError where photos seem to have no row because their ids are written differently in the list."""
-    missing = {_name(photo_id): photo_id for photo_id in ids if photo_id not in seen}
-    unused = [(line, listed) for line, listed, _ in table.rows() if listed not in seen]
-    pairs = [(line, listed, missing[name]) for line, listed in unused if (name := _name(listed)) in missing]
+    by_stem = {_parts(photo_id)[2].lower(): photo_id for photo_id in missing}
+    pairs = [(listed, by_stem[stem]) for listed in unused if (stem := _parts(listed)[2].lower()) in by_stem]
     advice = "Ids in the list have to be those of the photos: correct them"
     if len(pairs) > _FEW * len(ids):
-        line, listed, photo_id = pairs[0]
+        listed, photo_id = pairs[0]
         parts = zip(_DIFFERENCES, _parts(listed), _parts(photo_id), strict=True)
         differing = [difference for difference, part, expected in parts if part != expected]
         fault = f"the id {listed!r} and that of the photo, {photo_id!r}, differ in {' and '.join(differing)}"
         advice += ", or choose the other --ids" * (_DIFFERENCES[0] in differing)
-        raise _malformed(table.path, line, fault, f"{advice}.")
-    if not seen:
-        line, listed = unused[0]
+        raise _malformed(path, unused[listed], fault, f"{advice}.")
+    if len(missing) == len(ids):
+        listed, line = next(iter(unused.items()))
         fault = f"no photo has the id {listed!r} or another of this list; the first photo is {ids[0]!r}"
-        raise _malformed(table.path, line, fault, f"{advice}, or choose the list of these photos.")
+        raise _malformed(path, line, fault, f"{advice}, or choose the list of these photos.")
 
 
 def _parts(photo_id: str) -> tuple[str, ...]:
     match = _PARTS.fullmatch(photo_id)
     return match.groups("") if match else ()
-
-
-def _name(photo_id: str) -> str:
-    """Return what stays of an id when it is written differently."""
-    return _parts(photo_id)[2].lower()
 
 
 @cache
