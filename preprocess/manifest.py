@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from preprocess.crop import Rejection
@@ -49,16 +50,7 @@ def build(
         "versions": versions,
         "image": {"shape": list(shape), "dtype": "uint8"},
         "attribute_names": None if attribute_names is None else list(attribute_names),
-        "shards": [
-            {
-                "name": shard.name,
-                "split": shard.split,
-                "count": shard.count,
-                "bytes": shard.bytes,
-                "sha256": shard.sha256,
-            }
-            for shard in shards
-        ],
+        "shards": [{key: value for key, value in asdict(shard).items() if key != "rejected"} for shard in shards],
         "rejected": dict(sorted(Counter(rejection.reason for rejection in rejections).items())),
     }
 

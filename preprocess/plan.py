@@ -24,18 +24,11 @@ class ShardSpec:
 def plan(
     photo_ids: Iterable[str], partition: Mapping[str, str] | None, seed: int, shard_images: int
 ) -> dict[ShardSpec, list[str]]:
-    """Return the ids of each shard, in the order of their records.
+    """Return the ids of each shard, in the order of their records. Without a partition every photo is in "train".
 
     Photos are assigned at random: sorted by a hash keyed with `seed` (BLAKE2b, the same in every version of every
     library) and cut into the fewest shards of at most `shard_images`, whose sizes differ by at most one. Inside a
     shard they are in the order of their ids, so that a source is read forwards.
-
-    Args:
-        photo_ids: every photo, each once.
-        partition: the split of each id, one of SPLITS; without it every photo is in "train".
-        seed: 0 or more, below 2**64.
-        shard_images: maximum number of photos in a shard, 1 or more.
-
     """
     splits: dict[str, list[str]] = {split: [] for split in SPLITS}
     for photo_id in photo_ids:

@@ -23,8 +23,6 @@ from preprocess.workers.local import WorkerPool
 from system.command import LocalPath
 from system.lock import locked
 
-OpenPool = Callable[[], Pool]
-
 
 @click.command(cls=Command)
 @click.option(
@@ -79,19 +77,9 @@ OpenPool = Callable[[], Pool]
     type=NameType(),
     help="Name of the data set for tfds.  [default: celeba_faces and the size]",
 )
-@click.option(
-    "--shard-images",
-    default=4096,
-    type=click.IntRange(min=1),
-    help="Maximum number of photos in a shard.",
-)
+@click.option("--shard-images", default=4096, type=click.IntRange(min=1), help="Maximum number of photos in a shard.")
 @click.option("--limit", type=click.IntRange(min=1), help="Use only the first N photos, in the order of names.")
-@click.option(
-    "--seed",
-    default=0,
-    type=click.IntRange(0, 2**64 - 1),
-    help="Seed of the shuffle across shards.",
-)
+@click.option("--seed", default=0, type=click.IntRange(0, 2**64 - 1), help="Seed of the shuffle across shards.")
 @workers_option
 @click.option(
     "--cluster",
@@ -162,7 +150,7 @@ def list_path(option: Path | str | None, name: str, sources: Sequence[Path], los
     return path
 
 
-def pool_opener(workers: int, cluster: str | None, stack: ExitStack) -> OpenPool:
+def pool_opener(workers: int, cluster: str | None, stack: ExitStack) -> Callable[[], Pool]:
     """Return a function that opens the workers, of the cluster or else of this machine, until `stack` is closed.
 
     Processes start now, while the photos are listed; a cluster is contacted when there is something to do.
@@ -180,7 +168,12 @@ def pool_opener(workers: int, cluster: str | None, stack: ExitStack) -> OpenPool
 
 
 def produce(
-    source: Source, settings: Settings, out: Path, open_pool: OpenPool, max_rejected: float, overwrite: bool
+    source: Source,
+    settings: Settings,
+    out: Path,
+    open_pool: Callable[[], Pool],
+    max_rejected: float,
+    overwrite: bool,
 ) -> Document:
     """Write the shards of these settings to `out`, as far as they are missing; return their manifest."""
     # 1. List the photos.

@@ -19,7 +19,6 @@ PHOTOS = "img_align_celeba"
 ATTRIBUTES = "list_attr_celeba.txt"
 PARTITIONS = "list_eval_partition.txt"
 RECORD = "sample_photos.json"  # written first: it says whose folder this is, and what is to be in it
-DRAWING = 2  # raised when the same seed comes to mean other faces; records of the first have none
 _BATCH = 20  # photos a worker draws between two reports to the bar
 
 # CelebA's attributes in CelebA's order.
@@ -46,7 +45,7 @@ def main(out: Path, count: int, seed: int) -> None:
     if _is_whole(out, count, seed):
         click.echo(f"Nothing to do: the {count} drawn photos of seed {seed} are already in {out / PHOTOS}.")
         return
-    write_json(out / RECORD, {"count": count, "seed": seed, "drawing": DRAWING})
+    write_json(out / RECORD, {"count": count, "seed": seed})
     (out / PHOTOS).mkdir(exist_ok=True)
     _draw_all(out / PHOTOS, count, seed, _missing(out / PHOTOS, count))
     os.sync()  # once for all photos: syncing each would take longer than drawing it
@@ -85,7 +84,7 @@ def partition_list(count: int) -> str:
 
 
 def _is_whole(out: Path, count: int, seed: int) -> bool:
-    """Say whether all is drawn; make the folder where there is none. Raises click.UsageError where it is another's."""
+    """Return whether all is drawn; make the folder if needed. Raises click.UsageError where it is not ours."""
     out.mkdir(parents=True, exist_ok=True)
     record, wanted = read_json(out / RECORD), {"count": count, "seed": seed}
     # A run that was killed at its very beginning leaves the record half written.
@@ -98,14 +97,7 @@ def _is_whole(out: Path, count: int, seed: int) -> bool:
             f"{out} is for {record['count']} photos of seed {record['seed']}, not {count} of seed {seed}, and "
             "stays as it is: choose another --out, or remove that folder."
         )
-    lists_are_there = (out / ATTRIBUTES).is_file() and (out / PARTITIONS).is_file()
-    if lists_are_there and not _missing(out / PHOTOS, count):
-        return True
-    if record.get("drawing") != DRAWING:
-        raise click.UsageError(
-            f"{out} was begun by a version that drew other faces: remove it, or choose another --out."
-        )
-    return False
+    return (out / ATTRIBUTES).is_file() and (out / PARTITIONS).is_file() and not _missing(out / PHOTOS, count)
 
 
 def _missing(folder: Path, count: int) -> list[int]:

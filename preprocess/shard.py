@@ -72,7 +72,7 @@ def write_shard(task: Task) -> Shard:
                 try:
                     image = pixels(read(photo.location), task.crop)
                 except UnusablePhoto as rejection:
-                    rejected.append(Rejection(photo.id, rejection.reason))
+                    rejected.append(Rejection(photo.id, str(rejection)))
                     if not task.may_reject_all and file.tell() == 0:
                         _refuse_unusable_source(rejected)
                     continue
@@ -82,7 +82,7 @@ def write_shard(task: Task) -> Shard:
             size = file.tell()
         count = len(task.photos) - len(rejected)
         shard = Shard(task.spec.name, task.spec.split, count, size, digest.hexdigest(), tuple(rejected))
-        write_json(_record_path(path), asdict(shard))
+        write_json(path.with_suffix(".json"), asdict(shard))
     return shard
 
 
@@ -98,11 +98,7 @@ def _refuse_unusable_source(rejected: list[Rejection]) -> None:
 def finished_shard(folder: Path, spec: ShardSpec) -> Shard | None:
     """Return a shard that `write_shard` finished in `folder` before; None where it did not."""
     path = folder / spec.name
-    record = read_json(_record_path(path))
+    record = read_json(path.with_suffix(".json"))
     if record is None or not path.exists() or path.stat().st_size != record["bytes"]:
         return None
     return Shard(**record | {"rejected": tuple(Rejection(*rejection) for rejection in record["rejected"])})
-
-
-def _record_path(path: Path) -> Path:
-    return path.with_suffix(".json")

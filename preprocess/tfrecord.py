@@ -20,11 +20,7 @@ _FIELD_1, _FIELD_2, _FIELD_3 = b"\x0a", b"\x12", b"\x1a"
 def encode_example(image: bytes, image_id: str, attributes: bytes | None) -> bytes:
     """Return a serialized tf.train.Example.
 
-    Args:
-        image: raw uint8 pixels, height*width*channels.
-        image_id: the photo's file name.
-        attributes: one byte, 0 or 1, for each attribute (int64 in the Example); None leaves the feature out.
-
+    Of the attributes each byte, 0 or 1, becomes an int64; None leaves the feature out.
     """
     name = image_id.encode()
     heads = _heads(None if attributes is None else len(attributes), len(name), len(image))

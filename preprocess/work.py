@@ -1,6 +1,6 @@
 """From settings and listed photos to the tasks of the workers."""
 
-from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -47,25 +47,11 @@ class Annotated:
     partition: dict[str, str] | None
     rejected: tuple[Rejection, ...]
 
-    def pick(self, ids: Sequence[str]) -> list[Photo]:
-        """Return these photos as a task has them."""
-        rows = self.attributes.rows if self.attributes else {}
-        return [Photo(photo_id, self.photos[photo_id], rows.get(photo_id)) for photo_id in ids]
-
 
 def describe(source: Source, listing: Listing, settings: Settings) -> Document:
     """Return the recipe: what decides the bytes, and where the photos are."""
     return manifests.recipe(
-        {
-            "attributes": _list(settings.attributes),
-            "partitions": _list(settings.partitions),
-            "crop": asdict(settings.crop),
-            "shard_images": settings.shard_images,
-            "limit": settings.limit,
-            "seed": settings.seed,
-            "ids": settings.ids,
-            "dataset_name": settings.dataset_name,
-        },
+        asdict(settings) | {"attributes": _list(settings.attributes), "partitions": _list(settings.partitions)},
         {
             "paths": [str(path) for path in source.paths],
             "photos": len(listing.photos),
@@ -77,18 +63,10 @@ def describe(source: Source, listing: Listing, settings: Settings) -> Document:
 def settings_of(manifest: Document) -> Settings:
     """Return the settings that `describe` wrote into a manifest."""
     settings = manifest["settings"]
-    attributes, partitions = (settings[name] and Path(settings[name]["path"]) for name in ("attributes", "partitions"))
+    lists = {name: settings[name] and Path(settings[name]["path"]) for name in ("attributes", "partitions")}
     crop = settings["crop"]
-    return Settings(
-        attributes,
-        partitions,
-        crops.parse(crop["name"], crop["filter"], crop["size"], crop["color"]),
-        settings["shard_images"],
-        settings["limit"],
-        settings["seed"],
-        settings["ids"],
-        settings["dataset_name"],
-    )
+    parsed = crops.parse(crop["name"], crop["filter"], crop["size"], crop["color"])
+    return Settings(**settings | lists | {"crop": parsed})
 
 
 def annotate(listing: Listing, settings: Settings) -> Annotated:
@@ -127,7 +105,9 @@ class Work:
 
     def task(self, spec: ShardSpec) -> Task:
         """Return the task of one shard."""
-        photos = self._annotated.pick(self.planned[spec])
+        located, attributes = self._annotated.photos, self._annotated.attributes
+        rows = attributes.rows if attributes else {}
+        photos = [Photo(photo_id, located[photo_id], rows.get(photo_id)) for photo_id in self.planned[spec]]
         return Task(spec, photos, self._source, self._crop, self.folder, self._may_reject_all)
 
 

@@ -1,7 +1,7 @@
 """Tasks on the workers of a running Dask cluster. Only --cluster imports this module.
 
-The client lives in the main thread, in an event loop that turns only while something is awaited: so every wait has an
-end, and Ctrl-C ends any, between two steps of the loop.
+The client's event loop runs in the main thread, and only while something is awaited: so every wait has a timeout, and
+Ctrl-C ends it between two steps of the loop.
 """
 
 import asyncio
@@ -67,12 +67,11 @@ class ClusterPool:
         self._loop.close()
 
     def completed(self, work: Callable[[T], R], tasks: Iterable[T]) -> Iterator[tuple[T, R]]:
-        """Yield each task with its result as soon as it is there, in any order.
+        """Yield each task with its result as soon as it is done, in any order, as local.WorkerPool does.
 
-        `work` is a function of a module; its argument and result can be pickled. A click.ClickException in it is
-        raised here, with the name of the machine. When a worker dies, Dask gives its task to another; a task that
-        takes four along (Dask's allowed-failures) is named in a click.ClickException, as is the reason why no more can
-        be done: the scheduler is gone, there are no workers, or they cannot run this program.
+        When a worker dies, Dask gives its task to another. Raises click.ClickException, with the name of the machine,
+        for one in `work`; for a task on which four workers died (Dask's allowed-failures); and where the scheduler is
+        gone, has no workers, or they cannot run this program.
         """
         ahead = iter(tasks)
         waiting = self._turn(self._fill(set(), work, ahead))
@@ -87,10 +86,10 @@ class ClusterPool:
             waiting = self._turn(self._fill(waiting, work, ahead))
 
     def _turn(self, wait: Coroutine[Any, Any, R]) -> R:
-        """Turn the loop until this wait has ended, and return what it gives.
+        """Run the loop until `wait` has ended, and return its result.
 
-        A signal ends the wait, and its handler is called when the loop has stopped: an exception that it raises within
-        a step of asyncio or Dask would leave coroutines unfinished, with warnings that they were never awaited.
+        A signal cancels the wait, and its handler is called when the loop has stopped: an exception raised within a
+        step of asyncio or Dask would leave coroutines behind, with warnings that they were never awaited.
         """
         task = self._loop.create_task(wait)
         caught = []

@@ -1,7 +1,7 @@
 """Tasks on worker processes of this machine. Nothing here hangs, and nothing outlives the run.
 
-A pipe for each worker instead of concurrent.futures: it is known which task a dead worker had, the processes start
-before there is a task, and there is no queue that could block (https://github.com/python/cpython/issues/94777).
+A pipe for each worker instead of concurrent.futures: we know which task a dead worker had, processes start before
+there is a task, and no queue can block (https://github.com/python/cpython/issues/94777).
 """
 
 import multiprocessing
@@ -69,7 +69,10 @@ class WorkerPool:
                 except (EOFError, ConnectionError):
                     self._idle.append(_start())
                     if task in retried:
-                        raise _died_twice(task) from None
+                        raise click.ClickException(
+                            f"A worker process died twice while making {task}. Was it killed, or out of memory? "
+                            "Finished work is kept, and the same command continues."
+                        ) from None
                     retried.append(task)
                     again.append(task)
                     continue
@@ -123,10 +126,3 @@ def _end_with_parent() -> None:
     if parent := multiprocessing.parent_process():
         parent.join()
     os._exit(1)
-
-
-def _died_twice(task: Any) -> click.ClickException:
-    return click.ClickException(
-        f"A worker process died twice while making {task}. Was it killed, or out of memory? Finished work is kept, "
-        "and the same command continues."
-    )

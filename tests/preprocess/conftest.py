@@ -74,18 +74,19 @@ def command():
     return lambda *arguments: [sys.executable, "-m", "preprocess.run", *map(str, arguments)]
 
 
+def _finished(arguments: list[str]) -> tuple[int, str]:
+    """Run a command to its end; return its exit status and its output. Nothing is allowed to be a traceback."""
+    done = subprocess.run(
+        arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60, check=False
+    )
+    assert "Traceback" not in done.stdout, done.stdout
+    return done.returncode, done.stdout
+
+
 @pytest.fixture(scope="session")
 def preprocess(command):
-    """Run the command to its end; return its exit status and its output. Nothing is allowed to be a traceback."""
-
-    def run(*arguments) -> tuple[int, str]:
-        done = subprocess.run(
-            command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60, check=False
-        )
-        assert "Traceback" not in done.stdout, done.stdout
-        return done.returncode, done.stdout
-
-    return run
+    """Run the command that makes shards; return its exit status and its output."""
+    return lambda *arguments: _finished(command(*arguments))
 
 
 @pytest.fixture(scope="session")
@@ -113,19 +114,11 @@ def contents():
 
 @pytest.fixture(scope="session")
 def verify():
-    """Run the command that verifies to its end; return its exit status and the lines that it printed."""
+    """Run the command that verifies; return its exit status and the lines that it printed."""
 
     def run(*arguments) -> tuple[int, list[str]]:
-        done = subprocess.run(
-            [sys.executable, "-m", "preprocess.verify", *map(str, arguments)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert "Traceback" not in done.stdout, done.stdout
-        return done.returncode, done.stdout.splitlines()
+        status, output = _finished([sys.executable, "-m", "preprocess.verify", *map(str, arguments)])
+        return status, output.splitlines()
 
     return run
 

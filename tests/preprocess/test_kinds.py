@@ -3,7 +3,6 @@
 import io
 import json
 import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -24,7 +23,7 @@ def colours(jpeg_or_png, size=(178, 218), seed=0):
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 @pytest.mark.parametrize("filter_name", FILTERS)
-@pytest.mark.parametrize("size", [8, 32, 64, 128, 256])
+@pytest.mark.parametrize("size", [8, 64, 256])
 def test_rgb_of_any_size_is_what_the_slow_way_gives(kind, filter_name, size):
     photo = colours(kind)
     crop = parse("progan", filter_name, size, "rgb")
@@ -84,12 +83,12 @@ def test_tensorflow_reads_the_pixels_and_the_labels(made, animals):
         "image_id": tf.io.FixedLenFeature([], tf.string),
         "attributes": tf.io.FixedLenFeature([2], tf.int64),
     }
-    found = {}
+    rows = {}
     for record in tf.data.TFRecordDataset(sorted(map(str, made[0].glob("*.tfrecord")))):
         row = tf.io.parse_single_example(record, features)
-        found[row["image_id"].numpy().decode()] = row["image"].numpy(), row["attributes"].numpy().tolist()
+        rows[row["image_id"].numpy().decode()] = row["image"].numpy(), row["attributes"].numpy().tolist()
     crop = parse("center", None, 32, "rgb")
-    assert found == {
+    assert rows == {
         f"{kind}/{number}.png": (
             pixels((animals / "photos" / kind / f"{number}.png").read_bytes(), crop),
             [int(kind == "cat"), number % 2],
@@ -128,25 +127,17 @@ def test_the_same_command_finds_it_up_to_date_and_another_size_is_refused(made, 
     assert contents(out) == before
 
 
-def test_verify_and_repair_know_the_settings(made, contents):
+def test_verify_and_repair_know_the_settings(made, verify, contents):
     out, *_ = made
     before = contents(out)
-    verify = [sys.executable, "-m", "preprocess.verify", str(out)]
-    assert subprocess.run(verify, check=False).returncode == 0
+    assert verify(out)[0] == 0
     shard = next(out.glob("*.tfrecord"))
     shard.write_bytes(shard.read_bytes()[:-5000] + bytes(5000))
     (out / "features.json").unlink()
     (out / "dataset_info.json").write_text("{}")
-    assert subprocess.run(verify, check=False).returncode == 1
-    assert subprocess.run([*verify, "--repair"], check=False).returncode == 0
+    assert verify(out)[0] == 1
+    assert verify(out, "--repair")[0] == 0
     assert contents(out) == before
-
-
-def test_names_that_repeat_are_rejected_where_they_are_the_ids(animals, preprocess, tmp_path):
-    status, output = preprocess("--source", animals / "photos", "--out", tmp_path / "out", "--crop", "center")
-    assert status == 1
-    assert "6 of 12 photos cannot be used" in output
-    assert "another photo of this name came before" in output
 
 
 @pytest.mark.parametrize(

@@ -132,22 +132,6 @@ def test_a_foreign_folder_is_refused(tmp_path, record):
     assert contents(tmp_path) == before
 
 
-def test_a_folder_of_older_drawings_is_left_alone_but_not_continued(drawn, tmp_path):
-    out = tmp_path / "photos"
-    for name, data in contents(drawn).items():
-        (out / name).parent.mkdir(parents=True, exist_ok=True)
-        (out / name).write_bytes(data)
-    (out / "sample_photos.json").write_text(json.dumps({"count": COUNT, "seed": 0}))  # as the first version wrote it
-    before = contents(out)
-    assert "Nothing to do" in run(out).output
-    assert contents(out) == before
-    (out / "img_align_celeba" / "000007.jpg").unlink()
-    result = run(out)
-    assert result.exit_code == 2
-    assert f"{out} was begun by a version that drew other faces" in result.output
-    assert contents(out).keys() == before.keys() - {"img_align_celeba/000007.jpg"}
-
-
 def test_no_two_faces_are_alike():
     photos = np.stack([grey(face_of(0, number))[60:180:4, 40:140:4] for number in range(1, 61)])
     apart = np.abs(photos[:, None] - photos[None]).mean((2, 3))

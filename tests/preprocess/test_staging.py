@@ -168,14 +168,6 @@ def test_what_a_killed_run_was_writing_is_removed(tmp_path):
     assert {path.name for path in staged.iterdir()} == {"train-0.tfrecord", "settings.json"}
 
 
-def test_finished_shards_of_another_recipe_are_refused(tmp_path):
-    stage(tmp_path, 0, OLD)
-    staging.publish(tmp_path)
-    with pytest.raises(click.UsageError, match=r"settings.seed: 0 -> 1"):
-        staging.begin(tmp_path, recipe(1), {}, overwrite=False)
-    assert not staging.up_to_date(tmp_path, recipe(1))
-
-
 def test_finished_shards_that_are_damaged_are_not_up_to_date(tmp_path):
     stage(tmp_path, 0, OLD)
     staging.publish(tmp_path)

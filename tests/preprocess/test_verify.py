@@ -5,7 +5,6 @@ import json
 import os
 
 import click
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,10 +13,9 @@ from preprocess.verify import check_shard, described
 from tests.preprocess.damage import damage, edit, stamps
 
 
-@pytest.mark.parametrize("workers", [1, 3])
-def test_a_whole_folder_is_one_line_and_stays_as_it_is(verify, shards, workers):
+def test_a_whole_folder_is_one_line_and_stays_as_it_is(verify, shards):
     before = stamps(shards)
-    status, output = verify(shards, "--workers", workers)
+    status, output = verify(shards)
     assert (status, len(output)) == (0, 1), output
     assert f"{len(list(shards.glob('*.tfrecord')))} shards, 40 records" in output[0]
     assert stamps(shards) == before

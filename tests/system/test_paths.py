@@ -22,14 +22,6 @@ PATHS = [
 ]
 
 
-def test_every_option_that_is_a_path_is_tried():
-    tried = {name for path in PATHS for name in path.values[1].opts}
-    assert tried == {
-        "--source", "--out", "--attributes", "--partitions", "folder", "--shards", "more_shards", "--run",
-        "--inception", "--neighbours", "--features-dir",
-    }  # fmt: skip
-
-
 @pytest.mark.parametrize(("command", "option"), PATHS)
 def test_a_url_is_refused(command, option, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

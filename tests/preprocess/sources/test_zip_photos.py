@@ -7,17 +7,9 @@ import zipfile
 import pytest
 
 from preprocess.sources import zip_photos
+from tests.preprocess.archives import zipped
 
 FILES = {f"folder/{n:03}.jpg": random.Random(n).randbytes(n * 37) for n in range(30)} | {"ünï/日本.png": b"abc" * 999}
-
-
-def archive(method=zipfile.ZIP_STORED, comment=b"") -> bytes:
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", method) as made:
-        for name, data in FILES.items():
-            made.writestr(name, data)
-        made.comment = comment
-    return file.getvalue()
 
 
 def read_all(path) -> dict[str, bytes]:
@@ -30,10 +22,10 @@ def read_all(path) -> dict[str, bytes]:
 @pytest.mark.parametrize(
     "data",
     [
-        archive(),
-        archive(zipfile.ZIP_DEFLATED),
-        archive(comment=b"a comment " * 6000),
-        b"a program that unpacks itself" * 9 + archive(),
+        zipped(FILES),
+        zipped(FILES, zipfile.ZIP_DEFLATED),
+        zipped(FILES, comment=b"a comment " * 6000),
+        b"a program that unpacks itself" * 9 + zipped(FILES),
     ],
     ids=["stored", "deflated", "commented", "prepended"],
 )
@@ -48,7 +40,7 @@ def test_more_entries_and_bytes_than_32_bits_can_count(tmp_path, monkeypatch):
     for limit in ("ZIP64_LIMIT", "ZIP_FILECOUNT_LIMIT"):
         monkeypatch.setattr(zipfile, limit, 0)
     path = tmp_path / "a.zip"
-    path.write_bytes(archive())
+    path.write_bytes(zipped(FILES))
     assert b"PK\6\6" in path.read_bytes()
     assert read_all(path) == FILES
 
@@ -63,7 +55,7 @@ def test_a_name_longer_than_the_room_for_names(tmp_path):
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 def test_a_flipped_bit_is_damage(tmp_path, method):
     path = tmp_path / "a.zip"
-    whole = archive(method)
+    whole = zipped(FILES, method)
     with zipfile.ZipFile(io.BytesIO(whole)) as made:
         at = made.getinfo("folder/020.jpg").header_offset + 200
     path.write_bytes(whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :])
@@ -73,6 +65,6 @@ def test_a_flipped_bit_is_damage(tmp_path, method):
 
 def test_a_zip_whose_beginning_is_cut_off_is_not_whole(tmp_path):
     path = tmp_path / "a.zip"
-    path.write_bytes(archive()[100:])
+    path.write_bytes(zipped(FILES)[100:])
     with pytest.raises(ValueError, match="its beginning is missing"):
         read_all(path)

@@ -1,6 +1,5 @@
 """The command on a real scheduler and two real workers of Dask, which die, vanish, or were never there."""
 
-import asyncio
 import ctypes
 import json
 import logging
@@ -9,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -181,26 +179,6 @@ def test_stopped_it_leaves_at_once_and_the_same_command_continues(
 def completed(address: str, work, *tasks) -> list:
     with ClusterPool(address) as pool:
         return list(pool.completed(work, tasks))
-
-
-def test_a_signal_is_answered_when_the_loop_stands_still(dask):
-    """What its handler raises amid a step of Dask leaves coroutines behind, and their warnings as the last words."""
-    turning = []
-
-    def stop(number, frame):
-        turning.append(asyncio._get_running_loop())
-        raise SystemExit
-
-    before = signal.signal(signal.SIGTERM, stop)
-    later = threading.Timer(0.2, signal.pthread_kill, (threading.main_thread().ident, signal.SIGTERM))
-    try:
-        with ClusterPool(dask.address) as pool, pytest.raises(SystemExit):
-            later.start()
-            list(pool.completed(time.sleep, [1]))
-        assert turning == [None]
-        assert signal.getsignal(signal.SIGTERM) is stop
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def test_a_task_that_kills_worker_after_worker_is_named(dask):
