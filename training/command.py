@@ -45,7 +45,7 @@ def startup_messages_hidden() -> Iterator[None]:
             raise ClickException(str(error)) from None
         finally:
             if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # as `training` has it for a command that starts
-                signal.signal(signal.SIGINT, _stop)
+                signal.signal(signal.SIGINT, lambda number, _frame: sys.exit(128 + number))
 
 
 @contextmanager
@@ -68,17 +68,10 @@ def _stderr_hidden() -> Iterator[None]:
             os.close(stderr)
 
 
-def _stop(number: int, _frame: object) -> None:
-    raise SystemExit(128 + number)
-
-
 def _restore_defaults() -> None:
-    """Take back what a notebook may have set in libraries that it imported before this package.
+    """Take back what a notebook may have set in libraries that it imported before; refuse Keras with another backend.
 
     What files and the environment say is left out already, by `training/__init__.py`.
-
-    Raises:
-        UsageError: Keras was imported with another backend.
     """
     if keras := sys.modules.get("keras"):
         if keras.config.backend() != "tensorflow":

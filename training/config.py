@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import Field, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
 from click import UsageError
 
@@ -83,16 +82,15 @@ def table(values: Mapping[str, object]) -> str:
 
 
 def load(folder: Path) -> SavedRun | None:
-    """Return what the run in `folder` is, or None where there is no run.
-
-    Raises:
-        UsageError: the file is not a run's config.
-    """
+    """Return what the run in `folder` is, or None where there is no run; UsageError where its file cannot be read."""
     path = folder / FILE_NAME
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         machine = values.pop("machine")
-        values["method"] = Preset(**{field.name: _value(field, values.pop(field.name)) for field in fields(Preset)})
+        for field in fields(Preset):
+            if field.type == "CosineSchedule":
+                values[field.name] = CosineSchedule.parse(str(values[field.name]))
+        values["method"] = Preset(**{field.name: values.pop(field.name) for field in fields(Preset)})
         values["image_shape"] = tuple(values["image_shape"])
         config = Config(**{field.name: values.pop(field.name) for field in fields(Config)})
         if values:
@@ -106,16 +104,8 @@ def load(folder: Path) -> SavedRun | None:
     return SavedRun(config, machine)
 
 
-def _value(field: Field, value: object) -> Any:
-    return CosineSchedule.parse(str(value)) if field.type == "CosineSchedule" else value
-
-
 def load_with_generator(folder: Path) -> tuple[Config, Path]:
-    """Return the settings of the run in `folder`, and the path of its generator.
-
-    Raises:
-        UsageError: it is not a run, or has no generator yet.
-    """
+    """Return a run's settings and its generator's path; UsageError where it is no run, or has no generator yet."""
     saved = load(folder)
     if saved is None:
         raise UsageError(
@@ -171,14 +161,7 @@ def differences(saved: Config, config: Config) -> list[str]:
 
 def machine_changes(before: Mapping[str, object], now: Mapping[str, object]) -> str:
     """Return a warning that names what differs between two machines, or ""."""
-    changes = [
-        f"{name} {before.get(name)} -> {value}"
-        for name, value in json.loads(json.dumps(now)).items()
-        if before.get(name) != value
-    ]
-    return (
-        f"Another machine continues this run ({'; '.join(changes)}): its bits may differ from those of a run that was "
-        "not interrupted."
-        if changes
-        else ""
-    )
+    values = json.loads(json.dumps(now)).items()
+    changes = "; ".join(f"{name} {before.get(name)} -> {value}" for name, value in values if before.get(name) != value)
+    remark = "its bits may differ from those of a run that was not interrupted."
+    return f"Another machine continues this run ({changes}): {remark}" if changes else ""

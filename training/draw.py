@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -25,11 +25,7 @@ BATCH = 32  # faces per forward pass: `r3gan` takes some 80 MB for each on a CPU
 
 
 def load(path: Path) -> keras.Model:
-    """Return the generator that a run has saved.
-
-    Raises:
-        UsageError: it cannot be read.
-    """
+    """Return the generator that a run has saved; raise UsageError where it cannot be read."""
     try:
         return keras.saving.load_model(path, compile=False)
     except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
@@ -39,7 +35,7 @@ def load(path: Path) -> keras.Model:
 
 
 def digest(path: Path) -> str:
-    """Return a hash of a generator's file: what was found with one generator says nothing of the next."""
+    """Return a hash of a generator's file, by which directions and scores name their generator."""
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
@@ -53,14 +49,9 @@ def _compiled(generator: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
 
     @tf.function(input_signature=any_count, autograph=False)
     def generate(*inputs: tf.Tensor) -> tf.Tensor:
-        return generator(_packed(inputs), training=False)
+        return generator(list(inputs) if len(inputs) > 1 else inputs[0], training=False)
 
     return generate
-
-
-def _packed(inputs: Sequence[tf.Tensor]) -> tf.Tensor | list[tf.Tensor]:
-    """As a generator takes them: z, or [z, labels]."""
-    return list(inputs) if len(inputs) > 1 else inputs[0]
 
 
 def faces(
@@ -73,13 +64,8 @@ def faces(
 ) -> np.ndarray:
     """Draw the first `count` faces of a seed: uint8 [count, height, width, channels].
 
-    Args:
-        generator: from z, or [z, labels], to images in [0, 1]; values outside are clipped.
-        count: number of faces.
-        seed: of z.
-        distribution: of z, "uniform" or "normal".
-        labels: float32 [count, conditions], -1 or 1; None where the generator takes none.
-        on_progress: called with the number of faces after each batch.
+    `distribution` is that of z, "uniform" or "normal"; `labels` are float32 [count, conditions], -1 or 1, where the
+    generator takes any. `on_progress` is called with the number of faces after each batch.
     """
     return render(generator, latents(generator, count, seed, distribution), labels, on_progress)
 
@@ -96,12 +82,12 @@ def labels_of(
 
 def latents(generator: keras.Model, count: int, seed: int, distribution: str) -> np.ndarray:
     """Return the first `count` z of a seed: float32 [count, length of z]."""
-    size = generator.inputs[0].shape[-1]
-    # z is defined in blocks of BATCH: a vectorised log rounds by lane.
-    firsts = range(0, count, BATCH)
-    path = (seed, Purpose.SAMPLE)
-    parts = [latent(path, first, min(BATCH, count - first), size, distribution) for first in firsts]
-    return np.concatenate(parts)
+    path, size = (seed, Purpose.SAMPLE), generator.inputs[0].shape[-1]
+    return np.concatenate(
+        [  # z is defined in blocks of BATCH: a vectorised log rounds by lane
+            latent(path, first, min(BATCH, count - first), size, distribution) for first in range(0, count, BATCH)
+        ]
+    )
 
 
 def render(
@@ -126,24 +112,14 @@ def to_pixels(images: np.ndarray) -> np.ndarray:
 
 
 def tile(images: np.ndarray) -> np.ndarray:
-    """Arrange images in the squarest grid, row by row; unused cells are black.
-
-    Args:
-        images: [count, height, width, channels], any dtype.
-
-    Returns:
-        [rows * height, columns * width, channels], of the same dtype.
-    """
+    """Arrange images, [count, height, width, channels], in the squarest grid, row by row; unused cells are black."""
     count, height, width, channels = images.shape
     columns = math.ceil(math.sqrt(count))
     rows = math.ceil(count / columns)
     cells = np.zeros((rows * columns, height, width, channels), images.dtype)
     cells[:count] = images
-    return (
-        cells.reshape(rows, columns, height, width, channels)
-        .swapaxes(1, 2)
-        .reshape(rows * height, columns * width, channels)
-    )
+    grid = cells.reshape(rows, columns, height, width, channels).swapaxes(1, 2)
+    return grid.reshape(rows * height, columns * width, channels)
 
 
 def write_png(path: Path, picture: np.ndarray) -> None:

@@ -77,21 +77,22 @@ def main(
     check_writable(out)
     if neighbours:
         check_writable(neighbours, "choose another path for --neighbours")
-    photos = split_photos(find(shards, features_dir), config)
-    check_condition(photos[TRAIN], config.condition)
+    train_shards, held_out = split_photos(find(shards, features_dir), config)
+    check_condition(train_shards, config.condition)
 
     with startup_messages_hidden():
         from training import draw
+        from training.metrics.conditions import judge
         from training.metrics.evaluator import Evaluator, needs_features, open_space
         from training.metrics.space import progress
 
         generator = draw.load(path)
     space = None
     if needs_features(names) or neighbours:
-        space = open_space(features, photos[TRAIN], inception_file)
-    judge_answers = open_judge(photos[TRAIN], config) if config.conditions else None
-    evaluator = Evaluator(photos, space, names, count, config.conditions)
-    print(describe(folder, evaluator.count, photos, config, space), flush=True)
+        space = open_space(features, train_shards, inception_file)
+    answers = open_judge(train_shards, config) if config.conditions else None
+    evaluator = Evaluator(train_shards, held_out, space, names, count, config.conditions)
+    print(describe(folder, evaluator.count, train_shards, held_out, config, space), flush=True)
     with progress(evaluator.count, "Faces") as bar:
         faces = draw.faces(
             generator, evaluator.count, seed, config.method.latent_distribution, evaluator.labels, bar.update
@@ -99,13 +100,18 @@ def main(
     fake = evaluator.sample_of(faces)
     columns = score(evaluator, fake)
     print(table(columns, names))
-    judged = judge(evaluator, fake, config, judge_answers) if judge_answers else {}
-    if judged:
+    judged = None
+    if answers:
+        judged = judge(config.conditions, fake, evaluator.real[TRAIN], evaluator.floor_photos, answers)
         print(table_of_conditions(judged))
     report = {
         "generator": draw.digest(path),
         "features": {"name": space.name, "digest": space.digest} if space else None,
-        "photos": {split: {"count": part.count, "data": part.fingerprint} for split, part in photos.items()},
+        "photos": {
+            split: {"count": part.count, "data": part.fingerprint}
+            for split, part in ((TRAIN, train_shards), (HELD_OUT, held_out))
+            if part.count
+        },
         "count": evaluator.count,
         "seed": seed,
         "scores": columns,
@@ -114,33 +120,34 @@ def main(
     write_text(out, json.dumps(report, indent=2) + "\n")
     print(f"{out}: the same, as JSON.")
     if neighbours and space:
-        draw.write_png(neighbours, pairs(faces[:PAIRS], photos[TRAIN], space))
+        draw.write_png(neighbours, pairs(faces[:PAIRS], train_shards, space))
         print(f"{neighbours}: {min(PAIRS, len(faces))} faces, each with its nearest training photo at its right.")
 
 
-def split_photos(shards: ShardSet, config: Config) -> dict[str, ShardSet]:
-    """Return the photos that the run was trained on, and those that it was not, where there are any."""
+def split_photos(shards: ShardSet, config: Config) -> tuple[ShardSet, ShardSet]:
+    """Return the photos that the run was trained on, and those that it was not; of these there may be none."""
     configs.check_image_shape(config, shards.image_shape)
     train_shards, held_out = shards.divide(config.train_on)
     if not train_shards.count:
         raise UsageError(f"The run was trained on {config.train_on} shards, and none are among those given.")
-    photos = {TRAIN: train_shards.first(config.photos), HELD_OUT: held_out}
-    return {split: part for split, part in photos.items() if part.count}
+    return train_shards.first(config.photos), held_out
 
 
-def describe(folder: Path, count: int, photos: dict[str, ShardSet], config: Config, space: FeatureSpace | None) -> str:
+def describe(
+    folder: Path, count: int, train_shards: ShardSet, held_out: ShardSet, config: Config, space: FeatureSpace | None
+) -> str:
     """Return what is measured against what."""
     from training.metrics.attributes import JUDGE
 
-    sizes = " and ".join(f"{part.count:,} {split.replace('_', '-')}" for split, part in photos.items())
+    sizes = f"{train_shards.count:,} train" + (f" and {held_out.count:,} held-out" if held_out.count else "")
     lines = [f"{count:,} faces of {folder}, against as many of the {sizes} photos."]
     if space:
         lines.append(f"Feature space {space.name}, {space.digest}: figures of another one are not comparable.")
     if space and space.name == JUDGE:
         lines.append("The judge was trained on the held-out photos: faces:train is the one column to compare.")
-    if photos[TRAIN].fingerprint != config.data:
+    if train_shards.fingerprint != config.data:
         lines.append("The run was trained on other shards: the column faces:train says nothing about memorisation.")
-    if HELD_OUT not in photos:
+    if not held_out.count:
         lines.append("No photos were held out: memorisation cannot be measured.")
     return "\n".join(lines)
 
@@ -177,23 +184,17 @@ def open_judge(shards: ShardSet, config: Config) -> Callable[[np.ndarray], np.nd
         return None
 
 
-def judge(
-    evaluator: Evaluator, fake: Sample, config: Config, answers: Callable[[np.ndarray], np.ndarray]
-) -> dict[str, dict[str, float | None]]:
-    """Return the figures of each condition."""
-    from training.metrics import conditions
-
-    return conditions.judge(config.conditions, fake, evaluator.real[TRAIN], evaluator.floor_photos, answers)
-
-
 def table_of_conditions(judged: dict[str, dict[str, float | None]]) -> str:
     """Return an aligned table: a condition per row."""
     rows = [["recognised by the judge", "faces:photos", "with", "without", "FD:floor with", "without"]]
     for name, figures in judged.items():
-        pairs_of_rates = [(figures[f"faces{part}"], figures[f"photos{part}"]) for part in ("", "_with", "_without")]
-        rates = [":".join(_figure(rate, ".3f") for rate in of_part) for of_part in pairs_of_rates]
-        distances = [(f"frechet{part}", f"frechet{part}_floor") for part in ("_with", "_without")]
-        rows.append([name, *rates, *(":".join(_figure(figures.get(key), ".4g") for key in pair) for pair in distances)])
+        rates = [(f"faces{part}", f"photos{part}", ".3f") for part in ("", "_with", "_without")]
+        distances = [(f"frechet{part}", f"frechet{part}_floor", ".4g") for part in ("_with", "_without")]
+        cells = [
+            f"{_figure(figures.get(first), form)}:{_figure(figures.get(second), form)}"
+            for first, second, form in rates + distances
+        ]
+        rows.append([name, *cells])
     return "\n".join(aligned(rows))
 
 
@@ -226,13 +227,7 @@ def _cell(figures: dict[str, float], name: str) -> str:
 
 
 def pairs(faces: np.ndarray, photos: ShardSet, space: FeatureSpace) -> np.ndarray:
-    """Return a grid of faces, each with the photo of the nearest features at its right.
-
-    Args:
-        faces: uint8 [count, height, width, channels].
-        photos: the photos to search, all of them.
-        space: the feature space of the distances.
-    """
+    """Return a grid of faces, uint8 [count, height, width, channels], each with the nearest photo in `space` beside."""
     from training import draw
     from training.metrics.distances import nearest
     from training.metrics.space import features_of_photos, read_rows

@@ -19,12 +19,7 @@ MAX_CHECKED = 20_000  # training photos that a judge is checked on
 
 @click.command(cls=Command)
 @shards_options
-@click.option(
-    "--kimg",
-    type=Number(0.01),
-    default=100.0,
-    help="Length in thousands of photos; 100 take minutes.",
-)
+@click.option("--kimg", type=Number(0.01), default=100.0, help="Length in thousands of photos; 100 take minutes.")
 @click.option("--seed", type=SEED, default=0, help="Seed of weights, order, flips, translations and dropout.")
 @click.option(
     "--judge",
@@ -48,9 +43,8 @@ def main(shards: tuple[str, ...], kimg: float, seed: int, judge: bool, out: Path
     train_on = {"valid", "test"} if judge else {"train"}
     train_shards = photos.only(train_on)
     if not train_shards.count:
-        raise UsageError(
-            f"No {' or '.join(sorted(train_on))} shards among those given: the network is trained on those."
-        )
+        splits = " or ".join(sorted(train_on))
+        raise UsageError(f"No {splits} shards among those given: the network is trained on those.")
     checked, checked_on = (photos.only({"train"}).first(MAX_CHECKED), "train") if judge else validation_shards(photos)
     if not checked.count:
         raise UsageError("No train shards among those given: the judge is checked on those.")

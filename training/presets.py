@@ -43,11 +43,7 @@ class CosineSchedule:
 
     @classmethod
     def parse(cls, text: str) -> CosineSchedule:
-        """Read "START" or "START:END".
-
-        Raises:
-            ValueError: it is neither.
-        """
+        """Read "START" or "START:END"; raise ValueError for anything else."""
         start, *end = (float(part) for part in text.split(":"))
         if len(end) > 1:
             raise ValueError(text)

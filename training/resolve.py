@@ -143,10 +143,9 @@ def check_micro_batch(images_per_device: int, micro_batch: int | None) -> None:
         )
 
 
-def check_unchanged(folder: Path, changes: list[str]) -> None:
+def check_unchanged(folder: Path, saved: Config, config: Config) -> None:
     """Raise UsageError where a run would be continued with other settings."""
-    if changes:
-        listed = "\n  ".join(changes)
+    if changes := "\n  ".join(configs.differences(saved, config)):
         raise UsageError(
-            f"{folder} holds a run with other settings; choose another --out, or ask for the same:\n  {listed}"
+            f"{folder} holds a run with other settings; choose another --out, or ask for the same:\n  {changes}"
         )

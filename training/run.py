@@ -34,7 +34,6 @@ from training.options import (
 from training.presets import PRESETS, Preset
 
 RUNS = Path("runs")
-METHOD_OPTIONS = [field.name for field in fields(Preset)]
 
 
 @click.command(cls=GroupedCommand)
@@ -144,7 +143,7 @@ def main(
     # 1. What the command line and the shards ask for, checked before TensorFlow is imported.
     photos = find(shards, features_dir)
     train_shards, held_out = resolve.split_shards(photos, train_on, limit)
-    given = {name: options.pop(name) for name in METHOD_OPTIONS}
+    given = {field.name: options.pop(field.name) for field in fields(Preset)}
     overrides: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     method = replace(PRESETS[preset], **overrides)
     metric_names = [name for name in metrics.split(",") if name]
@@ -158,9 +157,9 @@ def main(
         from training.loop import strategy as strategies
         from training.loop import trainer
         from training.loop.failures import errors_reported, lost_hosts_reported
-        from training.loop.forecast import measure
+        from training.loop.forecast import forecast
         from training.loop.machine import onednn_advice, this_machine
-        from training.metrics.evaluator import open_evaluator
+        from training.metrics.evaluator import Evaluator, needs_features, open_space
 
         devices = strategies.choose(strategy, logical_devices, deterministic)
         machine = this_machine()
@@ -191,8 +190,8 @@ def main(
             options["jit"],
             options["condition"],
         )
-        if saved and (folder / "checkpoints").exists():  # one that has saved nothing may begin otherwise
-            resolve.check_unchanged(folder, configs.differences(saved.config, config))
+        if saved and (folder / "checkpoints").exists():  # a run that has saved nothing may begin with other settings
+            resolve.check_unchanged(folder, saved.config, config)
         resolve.check_micro_batch(method.batch_size // devices.replicas, config.micro_batch)
         timetable = resolve.timetable_of(config, options, bool(metric_names), trainer.MAX_ROLLBACKS)
         resolve.check_agreement(devices, config, timetable)
@@ -209,17 +208,17 @@ def main(
                 print(line)
         sys.stdout.flush()
         if dry_run:
-            print(measure(config, train_shards, devices).text(config, timetable.total_steps))
+            print(forecast(config, train_shards, devices, timetable.total_steps))
             return
 
         # 5. The run.
         evaluator = None
         if devices.host == 0:
             if metric_names:
+                needed = needs_features(metric_names)
                 with errors_reported(devices, config):
-                    evaluator = open_evaluator(
-                        metric_names, train_shards, held_out, features, inception_file, config.conditions
-                    )
+                    space = open_space(features, train_shards, inception_file) if needed else None
+                    evaluator = Evaluator(train_shards, held_out, space, metric_names, conditions=config.conditions)
             configs.save(folder, config, asdict(machine))
         stopped_by = trainer.train(config, train_shards, devices, timetable, folder, evaluator)
         if stopped_by:

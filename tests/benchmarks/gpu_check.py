@@ -24,16 +24,14 @@ import numpy as np
 from measure import ROOT, table
 
 TIMEOUT_S = 300
+# Bounds of losses that should be equal, as parts of the largest: of the first step, and of the first 20. Rounding moves
+# a LeakyReLU's input over zero now and then, and Adam's first steps turn that into steps of the learning rate: on 1 and
+# on 4 CPU devices the presets differ by up to 2e-1.
 FIRST_STEP, ALL_STEPS = 1e-3, 0.3
-"""Bounds of losses that should be equal, as parts of the largest: of the first step, and of the first 20. Rounding
-moves a LeakyReLU's input over zero now and then, and Adam's first steps turn that into steps of the learning rate: on 1
-and on 4 CPU devices the presets differ by up to 2e-1."""
-BFLOAT16 = 0.1
-"""The same in bfloat16, which has 8 bits, of the first step."""
-BIASES = 0.12
-"""Of gradients of biases in bfloat16 against float32: summed in bfloat16 they are 0.87 off."""
+BFLOAT16 = 0.1  # the same in bfloat16, which has 8 bits, of the first step
+BIASES = 0.12  # of gradients of biases in bfloat16 against float32: summed in bfloat16 they are 0.87 off
+# With the width at which losses are compared.
 PRESETS = {"classic": 1.0, "dcgan": 1.0, "wgan-gp": 1.0, "sngan": 1.0, "lite": 1.0, "r3gan": 0.125}
-"""With the width at which losses are compared."""
 
 
 @dataclass(frozen=True)
@@ -109,8 +107,8 @@ def run_here(job: Job) -> Outcome:
         from training.config import Config
         from training.data.pipeline import read_images
         from training.data.shards import find
-        from training.loop import status
         from training.loop.engine import build_on, compile_steps, global_batches, means
+        from training.loop.machine import memory_mb
         from training.loop.strategy import choose, self_test
         from training.presets import PRESETS
 
@@ -131,7 +129,7 @@ def run_here(job: Job) -> Outcome:
     began = time.perf_counter()
     losses += [means(take(batches, tf.constant(1, tf.int64)).numpy(), 1)[:2] for _ in range(job.steps - len(losses))]
     rate = (job.steps - job.steps // 2) * job.batch_size / (time.perf_counter() - began)
-    return Outcome(losses, rate, status.memory_mb(), devices.replicas)
+    return Outcome(losses, rate, memory_mb(), devices.replicas)
 
 
 def bias_error(device: str) -> float:
@@ -152,23 +150,24 @@ def machine_of(device: str) -> str:
 
 def run_job(job: Job) -> Outcome:
     """Take the steps of a job in a process of its own. Raises Broken."""
-    said = _python(job.device, __file__, "--job", json.dumps(asdict(job)))
-    return Outcome(**json.loads(said))
+    return Outcome(**json.loads(_python(job.device, __file__, "--job", json.dumps(asdict(job)))))
 
 
 def _python(device: str, *arguments: str) -> str:
     """Run Python, on the CPU without any GPU in sight; return its last line. Raises Broken."""
-    environment = {**os.environ, **({"CUDA_VISIBLE_DEVICES": "-1"} if device == "cpu" else {})}
+    command, environment = [sys.executable, *arguments], _environment(device)
     try:
-        done = subprocess.run(
-            [sys.executable, *arguments], env=environment, cwd=ROOT, timeout=TIMEOUT_S, capture_output=True, text=True
-        )
+        done = subprocess.run(command, env=environment, cwd=ROOT, timeout=TIMEOUT_S, capture_output=True, text=True)
     except subprocess.TimeoutExpired:
         raise Broken(f"no end after {TIMEOUT_S} s") from None
     lines = [line for line in (done.stdout if done.returncode == 0 else done.stderr).splitlines() if line.strip()]
     if done.returncode or not lines:
         raise Broken((lines or [f"exit status {done.returncode}"])[-1][:160])
     return lines[-1]
+
+
+def _environment(device: str) -> dict[str, str]:
+    return {**os.environ, **({"CUDA_VISIBLE_DEVICES": "-1"} if device == "cpu" else {})}
 
 
 def within(check: str, value: float, bound: float) -> Line:
@@ -234,12 +233,12 @@ def kill_and_continue(base: Job) -> Iterator[Line]:
         def command(name: str) -> list[str]:
             return [sys.executable, "-m", "training.run", *map(str, common), "--out", f"{place}/{name}"]
 
-        environment = {**os.environ, **({"CUDA_VISIBLE_DEVICES": "-1"} if base.device == "cpu" else {})}
+        environment = _environment(base.device)
         killed = subprocess.Popen(command("killed"), env=environment, cwd=ROOT, stdout=subprocess.DEVNULL)
         deadline = time.monotonic() + TIMEOUT_S
-        while not list(Path(place).glob("killed/checkpoints/*.index")) and killed.poll() is None:
-            if time.monotonic() > deadline:
-                break
+        is_saved = False
+        while not is_saved and killed.poll() is None and time.monotonic() < deadline:
+            is_saved = any(Path(place).glob("killed/checkpoints/*.index"))
             time.sleep(0.05)
         killed.send_signal(signal.SIGKILL)
         killed.wait()

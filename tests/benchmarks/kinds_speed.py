@@ -12,7 +12,6 @@ from __future__ import annotations
 import io
 import itertools
 import subprocess
-import sys
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -20,7 +19,7 @@ from pathlib import Path
 import click
 from measure import ROOT, in_turn, photos_of, seconds, table
 from PIL import Image
-from preprocess_speed import BOX, peak_memory
+from preprocess_speed import BOX, command, peak_memory, run_command
 from training_speed import reading_rates
 
 from training.data.shards import find
@@ -45,18 +44,6 @@ def decode_only(photos: list[bytes], kind: str) -> None:
         (image.reduce(2, BOX) if "64" in kind else image.crop(BOX)).tobytes()
 
 
-def command(source: Path, out: Path, options: tuple[str, ...]) -> list[str]:
-    """Return the command of stage 1 with two workers, as a user types it."""
-    names = ["--source", source, "--out", out, "--workers", 2, *options]
-    return [sys.executable, "-m", "preprocess.run", *map(str, names)]
-
-
-def run_command(source: Path, options: tuple[str, ...]) -> None:
-    """Run stage 1 into a folder that is thrown away."""
-    with tempfile.TemporaryDirectory() as out:
-        subprocess.run(command(source, Path(out), options), check=True, capture_output=True, cwd=ROOT)
-
-
 @click.command()
 @click.option("--source", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True)
 @click.option("--rounds", default=3)
@@ -67,28 +54,19 @@ def main(source: Path, rounds: int) -> None:
     ways = {}
     for kind, options in KINDS.items():
         ways["floor", kind] = partial(seconds, partial(decode_only, photos, kind))
-        ways["run", kind] = partial(seconds, partial(run_command, source, options))
+        ways["run", kind] = partial(seconds, partial(run_command, source, 2, *options))
     taken = in_turn(ways, rounds)
     rows = []
     for kind, options in KINDS.items():
         with tempfile.TemporaryDirectory() as place:
-            memory, _ = peak_memory(partial(command, source, options=options))
-            subprocess.run(command(source, Path(place), options), check=True, capture_output=True, cwd=ROOT)
+            memory, _ = peak_memory(source, 2, *options)
+            subprocess.run(command(source, Path(place), 2, *options), check=True, capture_output=True, cwd=ROOT)
             shards = find([place])
             bare, streamed, _ = reading_rates(shards, rounds).values()
         rate, floor = count / taken["run", kind], len(photos) / taken["floor", kind]
-        shares = f"{rate / (2 * floor):.2f}", f"{streamed / bare:.2f}"
-        rows.append(
-            (
-                kind,
-                f"{shards.image_bytes:,}",
-                f"{rate:,.0f}",
-                shares[0],
-                f"{memory:,.0f}",
-                f"{streamed:,.0f}",
-                shares[1],
-            )
-        )
+        of_floor, of_bare = f"{rate / (2 * floor):.2f}", f"{streamed / bare:.2f}"
+        figures = [f"{figure:,.0f}" for figure in (shards.image_bytes, rate, memory, streamed)]
+        rows.append((kind, *figures[:2], of_floor, *figures[2:], of_bare))
     print(f"{count:,} photos; medians of {rounds} rounds; {this_machine()}.\n\n{table(HEAD, rows)}")
 
 

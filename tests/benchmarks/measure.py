@@ -35,11 +35,11 @@ def in_turn(ways: dict[str, Callable[[], float]], rounds: int) -> dict[str, floa
 
     On a shared machine the speed changes within minutes: ways that are compared must share them.
     """
-    found: dict[str, list[float]] = {name: [] for name in ways}
+    results: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds):
         for name, run in ways.items():
-            found[name].append(run())
-    return {name: median(values) for name, values in found.items()}
+            results[name].append(run())
+    return {name: median(values) for name, values in results.items()}
 
 
 def python(*arguments: object) -> float:

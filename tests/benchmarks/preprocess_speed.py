@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -37,10 +37,10 @@ def decode_only(photos: list[bytes]) -> None:
         image.reduce(2, BOX).tobytes()
 
 
-def command(source: Path, out: Path, workers: int) -> list[str]:
+def command(source: Path, out: Path, workers: int, *options: str) -> list[str]:
     """The command of stage 1, as a user types it."""
-    names = ["--source", str(source), "--out", str(out), "--workers", str(workers)]
-    return [sys.executable, "-m", "preprocess.run", *names]
+    arguments = ["--source", source, "--out", out, "--workers", workers, *options]
+    return [sys.executable, "-m", "preprocess.run", *map(str, arguments)]
 
 
 TF_DATA = """
@@ -89,22 +89,19 @@ def script(text: str, *arguments: object) -> None:
         subprocess.run([sys.executable, file.name, *map(str, arguments)], check=True, capture_output=True, cwd=ROOT)
 
 
-def run_command(source: Path, workers: int) -> None:
+def run_command(source: Path, workers: int, *options: str) -> None:
     """Run stage 1 into a folder that is thrown away."""
     with tempfile.TemporaryDirectory() as out:
-        subprocess.run(command(source, Path(out), workers), check=True, capture_output=True, cwd=ROOT)
+        subprocess.run(command(source, Path(out), workers, *options), check=True, capture_output=True, cwd=ROOT)
 
 
-def peak_memory(command_to: Callable[[Path], list[str]]) -> tuple[float, float]:
-    """MB of all processes of one run together (PSS: shared pages count once), and seconds to the first shard.
-
-    `command_to` makes the command that writes into a folder.
-    """
+def peak_memory(source: Path, workers: int, *options: str) -> tuple[float, float]:
+    """MB of all processes of one run together (PSS: shared pages count once), and seconds to the first shard."""
     first_shard = float("inf")
     peak = 0
     with tempfile.TemporaryDirectory() as out:
         began = time.perf_counter()
-        process = subprocess.Popen(command_to(Path(out)), stdout=subprocess.DEVNULL, cwd=ROOT)
+        process = subprocess.Popen(command(source, Path(out), workers, *options), stdout=subprocess.DEVNULL, cwd=ROOT)
         ended = threading.Event()
         threading.Thread(target=lambda: (process.wait(), ended.set())).start()
         while not ended.wait(0.02):
@@ -187,7 +184,7 @@ def main(source: Path, photos: int, rounds: int) -> None:
         )
         for name, archive in {"": source, " of the large archive": large if photos else None}.items():
             if archive:
-                memory, first = peak_memory(partial(command, archive, workers=2))
+                memory, first = peak_memory(archive, 2)
                 print(f"All processes together{name}: {memory:.0f} MB; the first shard after {first:.2f} s.")
     print(f"{os.cpu_count()} cores, Pillow {Image.__version__}, Python {sys.version.split()[0]}.")
 

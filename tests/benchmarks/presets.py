@@ -131,17 +131,17 @@ class Run:
 
     @property
     def folder(self) -> Path:
-        """Its own folder."""
+        """The run's own folder, beside which its files lie."""
         return self.out / self.name
 
     @property
     def clock(self) -> Path:
-        """Where the CPU seconds that it has taken are kept: beside its folder."""
+        """The file of the CPU seconds that it has taken."""
         return self.out / f"{self.name}.cpu-seconds"
 
     @property
     def scores(self) -> Path:
-        """Where its scores are kept: beside its folder."""
+        """The file of its scores."""
         return self.out / f"{self.name}.scores.json"
 
     def scored(self) -> list[Scored]:
@@ -227,11 +227,6 @@ def row(run: Run, scored: Scored) -> tuple[str, ...]:
     return (f"`{run.method}`", f"{scored.minutes:g}", f"{scored.images:,.0f}", f"{speed:,.0f}", *paired)
 
 
-def row_of_photos(name: str, figures: dict[str, float]) -> tuple[str, ...]:
-    """A line of photos taken for faces, the same for every run."""
-    return (name, "", "", "", *cells(figures))
-
-
 def cells(figures: dict[str, float]) -> list[str]:
     """The figures that the table has, in its order."""
     return [
@@ -248,7 +243,9 @@ def lay_out(runs: list[Run], minutes: list[float], seed: int) -> str:
     rows = [row(run, scored) for run, scored in asked]
     _, last = asked[-1]
     names = {"held_out_train": "held-out photos", "floor": "other training photos: the floor"}
-    rows += [row_of_photos(name, last.figures[column]) for column, name in names.items() if column in last.figures]
+    for column, name in names.items():  # photos taken for faces, the same for every run
+        if column in last.figures:
+            rows.append((name, "", "", "", *cells(last.figures[column])))
     return (
         f"Minutes of {CORES} cores, of CPU time; {this_machine()}; seed {seed}. Figures are against training photos / "
         f"against held-out photos.\n\n{table(HEAD, rows)}\n"

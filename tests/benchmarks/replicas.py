@@ -59,8 +59,8 @@ def losses(preset: str, shards: Path, shrink: int, steps: int, batch_size: int, 
         lambda batch: batch.map(lambda pixels: pixels[:, ::shrink, ::shrink])
     )
     fed = over.batches(shrunk)
-    found = [means(run_steps(fed, tf.constant(1, tf.int64)).numpy(), 1)[:2] for _ in range(steps)]
-    return np.nan_to_num(found)  # a step that does not update G has no loss of G
+    of_steps = [means(run_steps(fed, tf.constant(1, tf.int64)).numpy(), 1)[:2] for _ in range(steps)]
+    return np.nan_to_num(of_steps)  # a step that does not update G has no loss of G
 
 
 def alone(job: Callable[..., np.ndarray], *arguments: object) -> np.ndarray:
@@ -94,11 +94,9 @@ def main(shards: Path, steps: int, batch_size: int, shrink: int, presets: str) -
     for preset in presets.split(","):
         left_out = "4 devices, float64" if preset == "r3gan" else "1 device, in parts"
         ways = {way for name, pair in comparisons.items() if name != left_out for way in pair}
-        found = {way: alone(losses, preset, shards, shrink, steps, batch_size, way) for way in ways}
-        compared = (
-            "" if name == left_out else apart(*(found[way] for way in pair)) for name, pair in comparisons.items()
-        )
-        rows.append((preset, *compared))
+        by_way = {way: alone(losses, preset, shards, shrink, steps, batch_size, way) for way in ways}
+        compared = {name: apart(*map(by_way.get, pair)) for name, pair in comparisons.items() if name != left_out}
+        rows.append((preset, *(compared.get(name, "") for name in comparisons)))
         print(" | ".join(rows[-1]), flush=True)
     print(table(("preset", *comparisons), rows))
 

@@ -266,12 +266,6 @@ def test_a_judge_needs_photos_that_were_held_out(tmp_path):
     assert "No test or valid shards" in features.is_refused("--shards", tmp_path / "data", "--judge")
 
 
-def test_the_judge_and_the_feature_space_are_two_networks(judged, data):
-    (data / "features/attributes.json").unlink(missing_ok=True)
-    said = evaluate.is_refused("--run", data.parent / "obeying", "--shards", data)
-    assert "The feature space attributes is not in" in said
-
-
 def test_the_judge_sees_photos_shifted_while_it_is_trained_and_only_then(judged, data):
     judge = keras.saving.load_model(data / "features/judge.keras", compile=False)
     [moves] = [layer for layer in judge.layers if isinstance(layer, keras.layers.RandomTranslation)]

@@ -27,10 +27,6 @@ def test_every_difference_is_listed_with_both_values(tmp_path):
     ]
 
 
-def test_no_config_is_no_run(tmp_path):
-    assert configs.load(tmp_path) is None
-
-
 @pytest.mark.parametrize("content", ["{", "[]", '{"name": "something else"}', "\xff"])
 def test_a_file_that_is_not_a_config_is_named(tmp_path, content):
     (tmp_path / "config.json").write_text(content, encoding="latin-1")
@@ -57,10 +53,6 @@ def test_how_a_run_is_computed_may_change_and_what_it_learns_may_not(tmp_path):
     for name in ("preset", "seed", "train_on", "photos", "data", "cache"):
         [line] = configs.differences(saved, replace(CONFIG, **{name: "another"}))
         assert line.startswith(name)
-
-
-def test_the_table_is_aligned():
-    assert configs.table({"a": 1, "long": "x"}) == "  a     1\n  long  x"
 
 
 @pytest.mark.parametrize("name", ["latent", "photos", "jit", "machine", "another"])

@@ -159,13 +159,6 @@ def test_shards_without_attributes_are_refused_with_the_command_that_makes_them(
     assert not (shard_folder / "features").exists()
 
 
-@pytest.mark.parametrize(("side", "channels"), [(8, 3), (64, 1), (128, 3)])
-def test_the_network_builds_for_the_shape_of_the_shards(side, channels):
-    model = attributes.network((side, side, channels), 7)
-    assert model.output_shape == (None, 7)
-    assert model.get_layer("features").output.shape == (None, attributes.WIDTH)
-
-
 @pytest.mark.parametrize("part", ["source", "crop", "image_shape"])
 def test_a_network_of_other_photos_is_refused_with_the_command_that_learns_it_anew(learnt, tmp_path, part):
     """Learned on drawn stand-ins it would lie beside the shards of CelebA, and measure in a space of drawn faces."""
@@ -193,21 +186,3 @@ def test_a_network_that_is_not_the_one_of_its_card_is_refused(learnt, tmp_path):
         UsageError, match=r"attributes\.keras is not the network that attributes\.json beside it describes"
     ):
         attributes.load(find([str(tmp_path / "data")]))
-
-
-def test_a_network_replaces_the_one_before(learnt, tmp_path):
-    place, _ = learnt
-    _, card = attributes.load(find([str(place)]))
-    for _ in range(2):
-        attributes.save(tmp_path / "features", whole_network(place), card)
-    kept = keras.saving.load_model(tmp_path / "features" / "attributes.keras", compile=False)
-    assert attributes.digest(kept) == card.digest
-
-
-def test_the_length_is_in_thousands_of_photos_and_accuracies_have_four_digits(tmp_path):
-    rng = np.random.default_rng(0)
-    images, labels = rng.integers(0, 256, (100, 8, 8, 1), dtype=np.uint8), rng.integers(0, 2, (100, 2))
-    shards = shards_with_attributes(tmp_path / "data", images, labels)
-    model, card = attributes.train(shards, shards.first(7), "train", 2, 0, lambda line: None)
-    assert int(model.optimizer.iterations) == 20  # batches of all 100
-    assert set(card.accuracies) <= {round(right / 7, 4) for right in range(8)}

@@ -1,37 +1,19 @@
 """A run that was ended goes on where it was, whatever ended it; one that has nothing begins again."""
 
-import os
 import random
 import signal
-import subprocess
-import sys
 import time
 
 import keras
 import numpy as np
 import pytest
 
+from tests.command import started
 from tests.training.runs import SMALL, history, run, scores, stats
 
 
 def start(data, out, epochs, *options):
-    command = [
-        sys.executable,
-        "-m",
-        "training.run",
-        "--shards",
-        data,
-        *SMALL,
-        "--epochs",
-        epochs,
-        "--out",
-        out,
-        *options,
-    ]
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    return subprocess.Popen(
-        [str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
-    )
+    return started("training.run", "--shards", data, *SMALL, "--epochs", epochs, "--out", out, *options)
 
 
 def wait_for(path, process):

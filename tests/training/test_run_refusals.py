@@ -3,9 +3,11 @@
 import shutil
 
 import pytest
+from click import UsageError
 
 from tests.training.runs import SMALL, run, sample
 from tests.training.shards_by_tensorflow import numbered_images, write_shards
+from training import resolve
 
 
 def test_other_settings_are_refused_with_a_list(finished):
@@ -32,6 +34,12 @@ def test_wrong_input_is_one_message(finished, tmp_path):
     assert "No test shards" in run.is_refused("--shards", data, "--train-on", "test")
     assert "not a run" in sample.is_refused("--run", tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("photos", "micro_batch", "advised"), [(10, 4, 2), (12, 8, 6), (7, 5, 1), (6, 20, 6)])
+def test_a_micro_batch_that_does_not_divide_is_refused_with_the_largest_that_does(photos, micro_batch, advised):
+    with pytest.raises(UsageError, match=rf"--micro-batch {micro_batch} does not .* Use --micro-batch {advised}\."):
+        resolve.check_micro_batch(photos, micro_batch)
 
 
 def test_a_part_that_goes_from_one_value_to_another_needs_to_know_how_long(finished, tmp_path):
@@ -107,10 +115,6 @@ def test_a_run_of_which_no_checkpoint_can_be_read_is_not_begun_anew(finished, tm
     assert result.exit_code == 1
     assert "Error: No checkpoint of the run can be read: start again with another --out." in result.output
     assert {path: path.read_bytes() for path in before} == before
-
-
-def test_a_picture_for_a_folder_that_is_not_there_is_refused(finished, tmp_path):
-    assert "is not a folder" in sample.is_refused("--run", finished[0] / "run", "--out", tmp_path / "no" / "faces.png")
 
 
 @pytest.mark.parametrize("options", [(), ("--dry-run",)])

@@ -33,13 +33,10 @@ class LabelFrequencies:
     """How many photos have each: int64 [combinations]."""
 
     def draw(self, count: int, seed: int, given: Mapping[str, bool] | None = None) -> np.ndarray:
-        """Draw labels at the frequency that they have together: float32 [count, len(names)], -1 or 1.
+        """Draw labels as often as the photos have them together: float32 [count, len(names)], -1 or 1.
 
-        Args:
-            count: number of rows. The first rows of a seed are the same for any count.
-            seed: of the draw.
-            given: attributes that all rows are to have, or not to have. The rest is drawn among the photos of which
-                that is true; where it is true of none, among all photos.
+        The first rows of a seed are the same for any count. `given` are attributes that all rows are to have, or not to
+        have; the rest is drawn among the photos of which that is true, or among all where it is true of none.
         """
         given = given or {}
         columns = [self.names.index(name) for name in given]
@@ -68,11 +65,7 @@ def save(folder: Path, frequencies: LabelFrequencies) -> None:
 
 
 def load(folder: Path) -> LabelFrequencies:
-    """Return what `save` wrote.
-
-    Raises:
-        UsageError: it is missing or cannot be read.
-    """
+    """Return what `save` wrote; raise UsageError where it is missing or cannot be read."""
     path = folder / FILE_NAME
     try:
         saved = json.loads(path.read_text(encoding="utf-8"))

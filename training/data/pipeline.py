@@ -49,7 +49,7 @@ def batches(
 
     Args:
         shards: the photos.
-        batch_size: photos per batch; at most `shards.count`.
+        batch_size: at most `shards.count`.
         seed: decides the order, together with the epoch.
         first_step: step of the first batch; an epoch has shards.count // batch_size steps.
         cache: keep the decoded photos in memory (read once, now) instead of streaming the files every epoch.
@@ -134,7 +134,11 @@ def _from_files(
     paths, counts = _paths_and_counts(shards.shards)
     chunk = max(min(SHUFFLE_BYTES // shards.image_bytes, shards.count) // batch_size, 1) * batch_size
     block = max(chunk // BLOCKS, 1)
-    parse = _parser(shards, conditions)
+    attributes = _parser_of_attributes(shards, conditions) if conditions else None
+
+    def parse(serialized: tf.Tensor) -> Batch:
+        labels = _as_labels(attributes(serialized)) if attributes else None
+        return Batch(_images(serialized, shards.image_shape), labels)
 
     def batches_of(epoch: tf.Tensor) -> tf.data.Dataset:
         epoch_seed = _seed(seed, epoch)
@@ -154,8 +158,7 @@ def _from_files(
         files = tf.data.Dataset.from_tensor_slices((tf.gather(paths, order), tf.gather(counts, order)))
 
         def read(reader: tf.Tensor) -> tf.data.Dataset:
-            own = files.shard(READERS, reader)
-            blocks = own.interleave(
+            blocks = files.shard(READERS, reader).interleave(
                 lambda path, count: _records(path, count, block), cycle_length=OPEN_SHARDS // READERS
             )
             return blocks.map(parse)
@@ -179,17 +182,6 @@ def _records(path: tf.Tensor, count: tf.Tensor, at_once: int) -> tf.data.Dataset
     records = tf.data.TFRecordDataset(path, buffer_size=1 << 20).take(count)
     # A file that was cut short between two records ends without an error.
     return records.apply(tf.data.experimental.assert_cardinality(count)).batch(at_once)
-
-
-def _parser(shards: ShardSet, conditions: Sequence[str]) -> Callable[[tf.Tensor], Batch]:
-    """Return serialized records -> photos with their labels."""
-    attributes = _parser_of_attributes(shards, conditions) if conditions else None
-
-    def parse(serialized: tf.Tensor) -> Batch:
-        labels = _as_labels(attributes(serialized)) if attributes else None
-        return Batch(_images(serialized, shards.image_shape), labels)
-
-    return parse
 
 
 def _images(serialized: tf.Tensor, image_shape: tuple[int, int, int]) -> tf.Tensor:

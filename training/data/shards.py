@@ -65,11 +65,7 @@ class ShardSet:
 
     @property
     def attribute_names(self) -> list[str]:
-        """The names of the attributes in the records.
-
-        Raises:
-            UsageError: there are none, or not the same in all folders.
-        """
+        """The attributes in the records; raise UsageError where there are none, or not the same in all folders."""
         names = {shard.path.parent: shard.manifest.attribute_names for shard in self.shards}
         if without := [folder for folder in names if not names[folder]]:
             raise UsageError(
@@ -128,16 +124,10 @@ class ShardSet:
 
 
 def find(patterns: Iterable[str], features_dir: Path | None = None) -> ShardSet:
-    """Find shards and read their folders' manifests.
+    """Return the shards of files, folders and glob patterns, in any mixture, with their folders' manifests.
 
-    A folder, or a pattern, names the shards of the manifest that it matches, whether they are there or not.
-
-    Args:
-        patterns: paths of shards, folders of shards, or glob patterns, in any mixture.
-        features_dir: the folder of feature spaces; None for features/ beside the shards.
-
-    Raises:
-        UsageError: nothing matches, a shard is missing, has no manifest or is not whole, or the shapes differ.
+    A folder, or a pattern, names the shards of the manifest that it matches, whether they are there or not. UsageError
+    where nothing matches, a shard is missing, is not listed or is not whole, or where the shapes differ.
     """
     try:
         places = [Path(os.path.expanduser(pattern)) for pattern in patterns]  # noqa: PTH111 - leaves ~nobody as it is

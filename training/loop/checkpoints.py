@@ -27,13 +27,9 @@ class Checkpoints:
     """
 
     def __init__(self, folder: Path, gan: GAN, progress: Progress, output_dir: Path | None = None):
-        """Open a run's checkpoints.
+        """Open the checkpoints in a run's folder.
 
-        Args:
-            folder: the run's folder, which is read.
-            gan: the networks.
-            progress: the counters.
-            output_dir: what is written to in its place, by hosts that have to save and whose files are discarded.
+        Hosts whose files are discarded, but which have to save all the same, write to `output_dir` in its place.
         """
         self._folder, self._output_dir = folder / "checkpoints", (output_dir or folder) / "checkpoints"
         self._progress = progress
@@ -43,11 +39,7 @@ class Checkpoints:
         self._floats = [variable.value for variable in variables if tf.as_dtype(variable.dtype).is_floating]
 
     def restore(self) -> tuple[Path | None, list[str]]:
-        """Restore the newest checkpoint that is whole.
-
-        Returns:
-            Its path, None where there is none; and a message for each damaged one that was skipped.
-        """
+        """Restore the newest whole checkpoint; return its path or None, and a message for each damaged one skipped."""
         damaged = []
         for path in _newest_first(self._folder):
             try:
@@ -69,9 +61,9 @@ class Checkpoints:
             remove(leftover)
         step, rollbacks = int(self._progress.step.numpy()), int(self._progress.rollbacks.numpy())
         name = f"step-{step}-rollback-{rollbacks}" if rollbacks else f"step-{step}"
-        partial = Path(self._state.write(str(self._output_dir / f"partial-{step}")))
+        partial = self._state.write(str(self._output_dir / f"partial-{step}"))
         for suffix in reversed(_SUFFIXES):
-            publish(_file(partial, suffix), _file(self._output_dir / name, suffix))
+            publish(Path(f"{partial}{suffix}"), self._output_dir / f"{name}{suffix}")
         self._remove_old()
         return self._folder / name
 
@@ -126,10 +118,6 @@ def _newest_first(folder: Path) -> list[Path]:
 @tf.function(autograph=False)
 def _all_finite(values: list[tf.Variable]) -> tf.Tensor:
     return tf.reduce_all([tf.reduce_all(tf.math.is_finite(value)) for value in values])
-
-
-def _file(path: Path, suffix: str) -> Path:
-    return path.with_name(path.name + suffix)
 
 
 def _age(name: str) -> tuple[int, int] | None:

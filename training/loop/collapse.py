@@ -46,16 +46,10 @@ class CollapseDetector:
         self._alike = False
 
     def update(self, kimg: float, d_loss: float, g_loss: float, relative_spread: float) -> str:
-        """Take in the interval that ended with `kimg` thousand photos.
+        """Take in the interval that ended with `kimg` thousand photos, and return the warning, or "".
 
-        Args:
-            kimg: thousands of photos seen so far.
-            d_loss: the discriminator's loss, mean over the interval.
-            g_loss: the generator's; NaN where no step updated it.
-            relative_spread: spread of generated faces over that of photos; NaN where it was not measured.
-
-        Returns:
-            The warning, or "".
+        The losses are means over the interval, G's NaN where no step updated it. `relative_spread` is the spread of
+        generated faces over that of photos; NaN where it was not measured.
         """
         if self._min_d_loss is None or d_loss >= self._min_d_loss:
             self._near_zero_since = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 
 import keras
 import tensorflow as tf
@@ -15,35 +14,12 @@ from training.loop.engine import build_on, compile_steps, global_batches
 from training.loop.failures import errors_reported
 from training.loop.machine import memory_mb
 from training.loop.strategy import Devices
+from training.loop.timetable import clock
 from training.models.step import phases
 
 
-@dataclass(frozen=True)
-class Forecast:
-    """Measurements of a few steps."""
-
-    networks: list[str]
-    """A line for each network: its inputs, its output, its parameters."""
-    images_per_device: int
-    step_seconds: float
-    memory_mb: float
-
-    def text(self, config: Config, total_steps: int) -> str:
-        """Return the report on a run of `total_steps`."""
-        per_second = config.method.batch_size / self.step_seconds
-        return "\n".join(
-            [
-                *self.networks,
-                f"A step takes {self.step_seconds:.3f} s, {per_second:,.1f} images/s, with {self.images_per_device} "
-                f"images per device; {self.memory_mb:,.0f} MB at most.",
-                f"An epoch takes {_hours(self.step_seconds * config.steps_per_epoch)}, all {total_steps:,} steps "
-                f"{_hours(self.step_seconds * total_steps)}. Nothing was written (--dry-run).",
-            ]
-        )
-
-
-def measure(config: Config, shards: ShardSet, devices: Devices) -> Forecast:
-    """Build everything, take one step to compile and some to time; write nothing."""
+def forecast(config: Config, shards: ShardSet, devices: Devices, total_steps: int) -> str:
+    """Build everything, take one step to compile and some to time, and return the report; write nothing."""
     with errors_reported(devices, config), damage_reported(shards):
         gan, progress = build_on(devices, config)
         run_steps = compile_steps(gan, progress, config, devices)
@@ -55,8 +31,17 @@ def measure(config: Config, shards: ShardSet, devices: Devices) -> Forecast:
         began = time.monotonic()
         run_steps(iterator, tf.constant(count, tf.int64)).numpy()
         seconds = (time.monotonic() - began) / count
-    networks = [_describe(gan.generator), _describe(gan.discriminator)]
-    return Forecast(networks, config.method.batch_size // devices.replicas, seconds, memory_mb())
+    batch_size = config.method.batch_size
+    return "\n".join(
+        [
+            _describe(gan.generator),
+            _describe(gan.discriminator),
+            f"A step takes {seconds:.3f} s, {batch_size / seconds:,.1f} images/s, with "
+            f"{batch_size // devices.replicas} images per device; {memory_mb():,.0f} MB at most.",
+            f"An epoch takes {clock(seconds * config.steps_per_epoch)}, all {total_steps:,} steps "
+            f"{clock(seconds * total_steps)}. Nothing was written (--dry-run).",
+        ]
+    )
 
 
 def _describe(network: keras.Model) -> str:
@@ -66,8 +51,3 @@ def _describe(network: keras.Model) -> str:
 
 def _shape(shape: tuple[int | None, ...]) -> str:
     return "x".join(map(str, shape[1:]))
-
-
-def _hours(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02}:{seconds:02}"

@@ -35,8 +35,7 @@ class Cluster:
 def cluster() -> Cluster | None:
     """Return the cluster that TF_CONFIG or, without it, SLURM describes; None where this process trains alone.
 
-    Raises:
-        UsageError: the description is wrong or lacks something, or this process is none of those that train.
+    Raises UsageError where the description is wrong or lacks something, or this process is none of those that train.
     """
     return _cluster_of_tf_config(os.environ.get("TF_CONFIG") or "{}") or _cluster_of_slurm()
 

@@ -18,25 +18,15 @@ def next_folder(runs: Path, preset: str) -> Path:
 
 @contextmanager
 def locked_run_folder(out: Path | None, runs: Path, preset: str) -> Iterator[Path]:
-    """Lock a run's folder until the block ends; a new folder in which nothing was written is removed.
+    """Lock `out`, or a new `next_folder`, until the block ends; a new one in which nothing was written is removed.
 
-    Args:
-        out: the folder; None for the next number under `runs`.
-        runs: where numbered folders lie.
-        preset: what follows the number in their names.
-
-    Raises:
-        ClickException: another run holds the folder.
-        OSError: it cannot be made or written.
+    Raises ClickException where another run holds the folder.
     """
-    folder, is_new = (out, None) if out else (_make_next(runs, preset), True)
-    with locked(folder, is_new):
-        yield folder
-
-
-def _make_next(runs: Path, preset: str) -> Path:
-    while True:
-        folder = next_folder(runs, preset)
+    folder = out
+    while folder is None:
+        numbered = next_folder(runs, preset)
         with suppress(FileExistsError):  # another run took this number
-            folder.mkdir(parents=True)
-            return folder
+            numbered.mkdir(parents=True)
+            folder = numbered
+    with locked(folder, None if out else True):
+        yield folder

@@ -116,20 +116,10 @@ def memory_mb() -> float:
 
 
 def choose_precision(network: str, width: float, wanted: Precision, is_given: bool) -> tuple[Precision, str]:
-    """Choose the precision that a run computes in.
+    """Return the precision that a run computes in, and why it is not the one that was wanted, or "".
 
-    Args:
-        network: the family of networks.
-        width: multiplies their channels.
-        wanted: "float32" or "bfloat16".
-        is_given: whether the user gave it; the bfloat16 of a preset or of a saved run gives way to float32 where this
-            machine is no faster in it.
-
-    Returns:
-        The precision, and a sentence about why it is not the one that was wanted, or "".
-
-    Raises:
-        UsageError: TensorFlow cannot train these networks here, or not in the precision that was asked for.
+    Unless the user gave it (`is_given`), bfloat16 gives way to float32 where this machine is no faster in it.
+    Raises UsageError where TensorFlow cannot train these networks here, or not in the precision that was given.
     """
     remark = ""
     if wanted == "bfloat16" and not is_given and not has_fast_bfloat16():
@@ -153,7 +143,7 @@ def has_fast_bfloat16() -> bool:
         return all(detail.get("compute_capability", (0, 0)) >= (8, 0) for detail in details)
     flags = set(_cpuinfo().get("flags", "").split())
     is_limited = _onednn_limit() in _LIMITS_WITHOUT_FAST_BFLOAT16
-    return this_machine().onednn and bool(flags & _FAST_BFLOAT16) and not is_limited
+    return IsMklEnabled() and bool(flags & _FAST_BFLOAT16) and not is_limited
 
 
 @lru_cache
@@ -162,10 +152,9 @@ def can_train(network: str, width: float, precision: str) -> bool:
 
     On CPUs only oneDNN has the gradients of grouped convolutions, in bfloat16 only with AVX-512 or newer instructions.
     """
-    onednn = this_machine().onednn
-    if precision == "float32" and onednn:
+    if precision == "float32" and IsMklEnabled():
         return True
-    if precision == "bfloat16" and onednn and _onednn_limit() in _WITHOUT_BFLOAT16:
+    if precision == "bfloat16" and IsMklEnabled() and _onednn_limit() in _WITHOUT_BFLOAT16:
         return False  # TensorFlow does not know of the limit, and its process would be aborted
     with computing_in(precision):
         generator = FAMILIES[network].generator((8, 8, 1), 4, min(width, 0.125))

@@ -53,7 +53,7 @@ class Status:
     warning: str
 
     def scalars(self) -> dict[str, float]:
-        """Return what TensorBoard shows of it."""
+        """Return what TensorBoard shows."""
         names = ("d_gradient", "g_gradient", "images_per_second", "memory_mb", "spread", "rollbacks")
         return {f"status/{name}": getattr(self, name) for name in names}
 
@@ -199,7 +199,9 @@ def _read(log: Path) -> list[Event]:
     events = []
     for line in log.read_text(encoding="utf-8").splitlines() if log.exists() else []:
         with suppress(ValueError, KeyError, TypeError):  # a killed run leaves half a line
-            values = json.loads(line, object_hook=_with_nan)
+            values = json.loads(
+                line, object_hook=lambda read: {k: math.nan if v is None else v for k, v in read.items()}
+            )
             events.append(_KINDS[values.pop("event")](**values))
     return events
 

@@ -16,7 +16,7 @@ from training.loop.collapse import CollapseDetector
 from training.loop.engine import NUM_VALUES, means
 from training.loop.machine import memory_mb
 from training.loop.records import Epoch, Records, Scores, Status
-from training.loop.timetable import Timetable
+from training.loop.timetable import Timetable, clock
 from training.models.step import LOSSES
 
 
@@ -85,14 +85,7 @@ class Reporter:
         self._begin_interval(step)
 
     def report_epoch(self, step: int, sums: np.ndarray, seconds: float, faces: np.ndarray) -> None:
-        """Report the epoch that ends with `step`.
-
-        Args:
-            step: its last step.
-            sums: of what its steps returned, float64 [NUM_VALUES].
-            seconds: time spent on its steps.
-            faces: samples, uint8 [count, height, width, channels].
-        """
+        """Report the epoch that ends with `step`: the sums and seconds of its steps, and samples of faces."""
         losses = means(sums, self._timetable.steps_in_epoch(step))
         epoch = Epoch(
             epoch=self._timetable.epoch(step),
@@ -112,7 +105,7 @@ class Reporter:
         )
 
     def report_scores(self, step: int, values: dict[str, float]) -> None:
-        """Report the metrics of the generator, by `Scores.values`."""
+        """Report the metrics of the generator; `values` is that of `Scores`."""
         self.records.add(Scores(step, self._images(step) / 1000, values))
         listed = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
         tqdm.write(f"{self._images(step):,} images seen: {listed}")
@@ -126,7 +119,6 @@ class Reporter:
 
 def format_line(status: Status) -> str:
     """Return the status line."""
-    minutes, seconds = divmod(round(status.seconds_left), 60)
     parts = [
         f"epoch {status.epoch:.2f}",
         f"{_figure(status.kimg)} kimg",
@@ -135,7 +127,7 @@ def format_line(status: Status) -> str:
         f"G {status.g_loss:.3f}",
         f"gradients {status.d_gradient:.2g} and {status.g_gradient:.2g}",
         f"{status.memory_mb:,.0f} MB",
-        f"{minutes // 60}:{minutes % 60:02}:{seconds:02} left",
+        f"{clock(status.seconds_left)} left",
         *([f"{status.rollbacks} rollbacks"] if status.rollbacks else []),
         *([status.warning] if status.warning else []),
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -36,8 +36,7 @@ class Devices:
     def batches(self, dataset: tf.data.Dataset) -> Iterator:
         """Iterate over global batches, each divided over the replicas in order: replica 0 gets its first rows.
 
-        Args:
-            dataset: global batches, each a `Batch` of a known size; the same on every host.
+        `dataset` has global batches, each a `Batch` of a known size; the same on every host.
         """
 
         def of_this_host(context: tf.distribute.InputContext) -> tf.data.Dataset:
@@ -94,10 +93,11 @@ class Devices:
     @contextmanager
     def speaking(self) -> Iterator[None]:
         """Let the first host alone print."""
-        with ExitStack() as stack:
-            if self.host > 0:
-                stack.enter_context(redirect_stdout(stack.enter_context(Path(os.devnull).open("w"))))
+        if self.host == 0:
             yield
+        else:
+            with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
+                yield
 
 
 @tf.function(autograph=False)
@@ -110,16 +110,13 @@ def _maximum(value: tf.Tensor, host: int, hosts: int) -> tf.Tensor:
 
 
 def choose(name: str, logical_devices: int | None = None, deterministic: bool = False) -> Devices:
-    """The devices to train on. Call it before TensorFlow does anything else.
+    """Return the devices to train on. Call it before TensorFlow does anything else.
 
     Args:
         name: "one", "mirrored" (all GPUs of this host), "multi-worker" (the hosts of TF_CONFIG or SLURM), or "auto":
             several hosts or several GPUs where they are there, else one device.
         logical_devices: divide this host's CPU, or its first GPU, into so many, to try a strategy.
         deterministic: let TensorFlow use only operations that give the same bits every time.
-
-    Raises:
-        UsageError: a strategy for which something is missing here.
     """
     # float32 means float32: TensorFlow would round it to 10 bits on GPUs of 2020 and later. R3GAN's authors turn that
     # off too, and its 4x4 stage stays in float32 for its precision. bfloat16 is the way to more speed.
@@ -172,10 +169,9 @@ def describe(devices: Devices, batch_size: int) -> str:
 
 
 def self_test(devices: Devices) -> None:
-    """Check a sum over all devices: some pairs of GPU and driver get it wrong (tensorflow issues 90686, 105552).
+    """Raise ClickException where a sum over all devices is wrong, as with some GPUs and drivers.
 
-    Raises:
-        ClickException: it is wrong.
+    TensorFlow's issues 90686 and 105552.
     """
 
     @tf.function(autograph=False)
@@ -227,7 +223,7 @@ def _multi_worker(num_gpus: int) -> Devices:
         rpc_layer="grpc",
     )
     try:
-        over_hosts = _over_hosts(resolver)
+        over_hosts = tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
     except tf.errors.OpError as error:
         address = here.addresses[here.role][here.index]
         raise UsageError(
@@ -235,7 +231,3 @@ def _multi_worker(num_gpus: int) -> Devices:
             "another process may have this port."
         ) from None
     return Devices("multi-worker", over_hosts, here.hosts.index((here.role, here.index)), len(here.hosts))
-
-
-def _over_hosts(resolver: tf.distribute.cluster_resolver.ClusterResolver) -> tf.distribute.Strategy:
-    return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)

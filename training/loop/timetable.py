@@ -5,6 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
+def clock(seconds: float) -> str:
+    """Return hours:minutes:seconds."""
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{seconds:02}"
+
+
 @dataclass(frozen=True)
 class Timetable:
     """The length of a run and the steps at which it does something besides training. Steps count from 1."""

@@ -43,22 +43,11 @@ def train(
     run_dir: Path,
     evaluator: Evaluator | None = None,
 ) -> int:
-    """Run from the newest checkpoint in `run_dir` to the end.
+    """Run from the newest checkpoint in `run_dir`, which all hosts read, to the end.
 
-    Args:
-        config: what is trained.
-        shards: the training photos.
-        devices: what computes.
-        timetable: how long, and when what is done.
-        run_dir: the run's folder, which all hosts read.
-        evaluator: scores the generator; None where no metrics are asked for, and on all hosts but the first.
-
-    Returns:
-        The signal that stopped the run early, with everything saved, or 0 when it reached its end.
-
-    Raises:
-        ClickException: a loss, gradient or weight is not finite, a shard is damaged, memory is short, the devices do
-            not add up, or another host is gone.
+    Returns the signal that stopped the run early, with everything saved, or 0. `evaluator` scores the generator; it is
+    None without metrics, and on all hosts but the first. ClickException where a loss, gradient or weight is not finite,
+    a shard is damaged, memory is short, the devices do not add up, or another host is gone.
     """
     with errors_reported(devices, config), damage_reported(shards):
         if devices.replicas > 1:
@@ -80,10 +69,7 @@ class Trainer:
         output_dir: Path,
         evaluator: Evaluator | None,
     ):
-        """Build everything and restore the newest checkpoint. Arguments are those of `train`.
-
-        `output_dir` is where this host writes: `run_dir` on the first.
-        """
+        """Build everything and restore the newest checkpoint; `output_dir` is where this host writes."""
         self.config, self.shards, self.devices, self.timetable = config, shards, devices, timetable
         self.output_dir, self.evaluator = output_dir, evaluator
         self.shards_replaced = False  # whether other shards have taken the place of the run's
@@ -225,7 +211,11 @@ class Trainer:
     def _roll_back(self, result: StepsResult) -> None:
         """Return to the newest checkpoint, with half of the learning rates."""
         rollbacks = self._rollbacks()
-        trouble = _not_finite(result)
+        losses = means(result.sums, result.count)
+        trouble = (
+            f"A loss, gradient or weight is no longer finite between steps {result.first_step} and "
+            f"{result.first_step + result.count} (D {losses.d_loss:.4g}, G {losses.g_loss:.4g})."
+        )
         if rollbacks >= self.timetable.max_rollbacks:
             raise ClickException(f"{trouble} {self._advice(rollbacks)}")
         restored = self._restore(f"{trouble} ")
@@ -266,11 +256,3 @@ class Trainer:
 
     def _rollbacks(self) -> int:
         return int(self.progress.rollbacks.numpy())
-
-
-def _not_finite(result: StepsResult) -> str:
-    losses = means(result.sums, result.count)
-    return (
-        f"A loss, gradient or weight is no longer finite between steps {result.first_step} and "
-        f"{result.first_step + result.count} (D {losses.d_loss:.4g}, G {losses.g_loss:.4g})."
-    )

@@ -109,21 +109,15 @@ def train(
     log: Callable[[str], None],
     shift: float = 0.0,
 ) -> tuple[keras.Model, Card]:
-    """Train a network.
+    """Train a network and check it on the photos `checked`, of the split `checked_on`.
 
-    Args:
-        train_shards: the training photos.
-        checked: the photos to compute the accuracy on.
-        checked_on: the split of these.
-        kimg: length in thousands of photos; more photos than that are not read.
-        seed: decides weights, order, flips, translations and dropout.
-        log: called with a line on the progress, `REPORTS` times.
-        shift: random translation, at most, as a share of the side.
+    `kimg` is the length in thousands of photos; more photos than that are not read. `seed` decides weights, order,
+    flips, translations and dropout. `log` is called with a line on the progress, `REPORTS` times.
     """
     names = train_shards.attribute_names
-    some = train_shards.first(int(kimg * 1000))
-    images, labels = read_images(some), read_attributes(some, names)
-    checked_images, is_so = read_images(checked), read_attributes(checked, names) > 0.5
+    photos = train_shards.first(int(kimg * 1000))
+    images, labels = read_images(photos), read_attributes(photos, names)
+    checked_images, checked_labels = read_images(checked), read_attributes(checked, names) > 0.5
     keras.utils.set_random_seed(seed)
     model = network(train_shards.image_shape, len(names), shift)
     batch = min(BATCH, len(images))
@@ -150,7 +144,7 @@ def train(
         verbose=0,
         callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=report)],
     )
-    right = (model.predict(checked_images, batch_size=256, verbose=0) > 0) == is_so
+    right = (model.predict(checked_images, batch_size=256, verbose=0) > 0) == checked_labels
     card = Card(
         photos=train_shards.fingerprint,
         digest=digest(model),
@@ -159,7 +153,7 @@ def train(
         kimg=kimg,
         checked_on=checked_on,
         accuracy=float(right.mean()),
-        commonest=float(((labels.mean(axis=0) > 0.5) == is_so).mean()),
+        commonest=float(((labels.mean(axis=0) > 0.5) == checked_labels).mean()),
         accuracies=right.mean(axis=0).round(4).tolist(),
         shift=shift,
         **train_shards.origin,
@@ -176,10 +170,7 @@ def _batches(images: np.ndarray, labels: np.ndarray, batch: int, seed: int) -> t
 
 def digest(model: keras.Model) -> str:
     """Return a hash of a network's weights."""
-    content = hashlib.sha256()
-    for weight in model.get_weights():
-        content.update(np.ascontiguousarray(weight).tobytes())
-    return content.hexdigest()[:16]
+    return hashlib.sha256(b"".join(weight.tobytes() for weight in model.get_weights())).hexdigest()[:16]
 
 
 def save(folder: Path, model: keras.Model, card: Card, name: str = NAME) -> None:
@@ -194,9 +185,7 @@ def save(folder: Path, model: keras.Model, card: Card, name: str = NAME) -> None
 def load(shards: ShardSet, name: str = NAME) -> tuple[FeatureSpace, Card]:
     """Return the feature space of a network in `shards.features_dir`, `NAME` or `JUDGE`, and how it was trained.
 
-    Raises:
-        UsageError: there is none, it is not for images of this shape, or it is the judge and these, the photos of the
-            generator, are not the split "train" alone.
+    The judge is refused where the shards, the photos of the generator, are not the split "train" alone.
     """
     model, card = load_judge(shards, ", ".join(sorted(shards.splits))) if name == JUDGE else load_network(shards)
     return FeatureSpace(name, card.digest, features_of(model)), card
@@ -205,8 +194,7 @@ def load(shards: ShardSet, name: str = NAME) -> tuple[FeatureSpace, Card]:
 def load_network(shards: ShardSet, name: str = NAME) -> tuple[keras.Model, Card]:
     """Return a network in `shards.features_dir`, `NAME` or `JUDGE`, and how it was trained.
 
-    Raises:
-        UsageError: there is none, or it is not for images of this shape.
+    Raises UsageError where there is none, or it is not the one of these photos.
     """
     folder, photos = shards.features_dir, shards.shards[0].path.parent
     option = " --judge" if name == JUDGE else ""
@@ -224,32 +212,23 @@ def load_network(shards: ShardSet, name: str = NAME) -> tuple[keras.Model, Card]
         raise UsageError(f"{folder / name}.keras or .json cannot be read ({error}). {how}") from None
     if digest(model) != card.digest:
         raise UsageError(f"{folder / name}.keras is not the network that {name}.json beside it describes. {how}")
-    changed = [key for key, value in shards.origin.items() if getattr(card, key) != value]
-    if changed:
+    if changed := [key for key, value in shards.origin.items() if getattr(card, key) != value]:
         raise UsageError(
             f"{folder / name}.keras was trained on other photos than {photos} now holds "
-            f"(another {', another '.join(changed)}): what it says of these would mean nothing. {how}"
+            f"(another {', another '.join(changed)}): its answers on these would mean nothing. {how}"
         )
     return model, card
 
 
 def load_judge(shards: ShardSet, train_on: str) -> tuple[keras.Model, Card]:
-    """Return the judge of a generator that was trained on this split, and how the judge was trained.
-
-    Raises:
-        UsageError: there is none, or it was trained on the photos of the generator.
-    """
+    """Return the judge of a generator trained on this split, and its card; UsageError where it knows those photos."""
     if train_on != "train":
         raise UsageError(f"The judge knows the photos that this run was trained on ({train_on}).")
     return load_network(shards, JUDGE)
 
 
 def answers_of(model: keras.Model, card: Card, names: Sequence[str]) -> Callable[[np.ndarray], np.ndarray]:
-    """Return what a network answers for these attributes: uint8 images -> bool [count, len(names)].
-
-    Raises:
-        UsageError: it does not know one of them.
-    """
+    """Return a network's answers for these attributes: uint8 images -> bool [count, len(names)]."""
     if missing := [name for name in names if name not in card.attribute_names]:
         raise UsageError(f"The network of training.features does not know {', '.join(missing)}: train it again.")
     columns = [card.attribute_names.index(name) for name in names]

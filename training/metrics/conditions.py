@@ -26,15 +26,9 @@ def judge(
 
     They are "faces" and "photos", the shares for which the judge gives the answer that was asked for, or that the photo
     has; the same "_with" and "_without" the attribute; "frechet_with" and "_without", the distance between faces and
-    photos of that class; and each of these with "_floor", that between as many other photos and the photos. A figure of
-    a class with too few photos is None.
-
-    Args:
-        names: the conditions.
-        faces: the generated faces. Features are needed for the distances only.
-        photos: photos that the judge was not trained on. Their labels were asked of the faces in the same order.
-        other_photos: as many of the same kind, with labels of their own.
-        answers: the judge, for these conditions.
+    photos of that class; and each of these with "_floor", that between as many `other_photos` and the photos. A figure
+    of a class with too few photos is None. The labels of the photos, which the judge was not trained on, were asked of
+    the faces in the same order. Faces without features have no distances.
     """
     asked, other_labels = (np.asarray(sample.labels) > 0 for sample in (photos, other_photos))
     recognised = {"faces": answers(faces.images), "photos": answers(photos.images)}

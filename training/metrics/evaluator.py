@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -18,42 +18,12 @@ from training.metrics.space import FeatureSpace, features_of_photos, read_rows
 def open_space(name: str, shards: ShardSet, inception_file: Path | None = None) -> FeatureSpace:
     """Return the feature space of this name for the images of these shards.
 
-    Raises:
-        UsageError: the network of `attributes` or `judge` has not been trained yet, or the file is not the graph of
-            `inception`, or there is a file and the space is another.
-        ClickException: the graph of `inception` cannot be downloaded.
+    UsageError where its network has not been trained yet, or the file is not its graph; ClickException where the graph
+    of `inception` cannot be downloaded.
     """
     if inception_file and name != inception.NAME:
         raise UsageError(f"--inception {inception_file} is for --features {inception.NAME}: say both.")
     return inception.load(shards, inception_file) if name == inception.NAME else attributes.load(shards, name)[0]
-
-
-def open_evaluator(
-    names: Sequence[str],
-    train_shards: ShardSet,
-    held_out: ShardSet,
-    features: str,
-    inception_file: Path | None,
-    conditions: Sequence[str] = (),
-) -> Evaluator:
-    """Return an evaluator against the training photos, and against held-out photos where there are any.
-
-    Args:
-        names: entries of METRICS.
-        train_shards: the photos that are trained on.
-        held_out: the photos that are not.
-        features: the feature space, opened where one of the metrics needs it.
-        inception_file: the graph of the feature space `inception`; None to download it once.
-        conditions: the labels of the generator.
-
-    Raises:
-        UsageError: there is no such feature space yet, or there are too few photos.
-    """
-    space = open_space(features, train_shards, inception_file) if needs_features(names) else None
-    photos = {TRAIN: train_shards, HELD_OUT: held_out}
-    return Evaluator(
-        {split: shards for split, shards in photos.items() if shards.count}, space, names, conditions=conditions
-    )
 
 
 def needs_features(names: Sequence[str]) -> bool:
@@ -62,7 +32,7 @@ def needs_features(names: Sequence[str]) -> bool:
 
 
 class Evaluator:
-    """Scores faces against each split's photos.
+    """Scores faces against the training photos, and against held-out photos where there are any.
 
     One protocol for all figures: as many faces as photos, and as many photos of each split, because most metrics
     depend on the count. The photos are a random choice that is always the same. It is of half of the training photos
@@ -71,36 +41,29 @@ class Evaluator:
 
     def __init__(
         self,
-        shards_by_split: Mapping[str, ShardSet],
+        train_shards: ShardSet,
+        held_out: ShardSet,
         space: FeatureSpace | None,
         names: Sequence[str] = tuple(METRICS),
         count: int = 5_000,
         conditions: Sequence[str] = (),
     ):
-        """Read the photos, and compute their features where they are not kept yet.
+        """Read the photos, and compute their features in `space`, which is None where no metric needs one.
 
-        Args:
-            shards_by_split: the real photos, by the name of their split in the scores.
-            space: the feature space of the metrics; None where no metric needs one.
-            names: entries of METRICS.
-            count: photos per split at most; the smallest split decides, or half of the training photos.
-            conditions: the labels of the generator.
-
-        Raises:
-            UsageError: a split has too few photos.
+        `names` are entries of METRICS, `conditions` the labels of the generator. At most `count` photos of each split
+        are used; the smallest split decides, or half of the training photos. Raises UsageError where that is too few.
         """
         self.space, self.names, self._conditions = space, tuple(names), conditions
-        self._train_shards = shards_by_split[TRAIN]
-        self.count = min(count, self._train_shards.count // 2, *(shards.count for shards in shards_by_split.values()))
+        self._train_shards = train_shards
+        photos = {TRAIN: train_shards, **({HELD_OUT: held_out} if held_out.count else {})}
+        self.count = min(count, train_shards.count // 2, *(shards.count for shards in photos.values()))
         """How many faces `score` takes."""
         if self.count < MIN_IMAGES:
             raise UsageError(
                 f"{self.count} photos are too few to measure anything: at least {MIN_IMAGES} of each split, and "
                 f"{2 * MIN_IMAGES} to train on."
             )
-        self.real = {
-            split: self._sample(shards, self._choose(shards.count)) for split, shards in shards_by_split.items()
-        }
+        self.real = {split: self._sample(shards, self._choose(shards.count)) for split, shards in photos.items()}
         self.labels = self.real[TRAIN].labels
         """Of the faces that `score` takes, float32 [count, conditions], -1 or 1: those of the training photos that they
         are compared with, in the same order. None where there are no conditions."""
@@ -122,11 +85,9 @@ class Evaluator:
         return Sample(faces, self.space.features(faces) if self.space else np.empty((len(faces), 0), np.float32))
 
     def score(self, fake: Sample, log: Callable[[str], object] = lambda line: None) -> dict[str, dict[str, float]]:
-        """Return every figure against every split: {split: {figure: value}}.
+        """Return every figure of a `sample_of` faces against every split: {split: {figure: value}}.
 
-        Args:
-            fake: `sample_of` the faces.
-            log: called with each computation that begins.
+        `log` is called with each computation that begins.
         """
         return {split: self.figures(real, fake, split, log) for split, real in self.real.items()}
 

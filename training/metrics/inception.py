@@ -29,6 +29,7 @@ from training.metrics.space import FeatureSpace, progress
 
 NAME = "inception"
 URL = "https://download.tensorflow.org/models/image/imagenet/inception-2015-12-05.tgz"
+HOW_TO_GET = f"Get {URL} on a machine that can, and name it: --inception {URL.rsplit('/', 1)[1]}"
 FILE = "classify_image_graph_def.pb"
 INPUT = "ExpandDims"
 OUTPUT = "pool_3"
@@ -43,9 +44,7 @@ DOWNLOAD_SECONDS = 1_200  # 89 MB at 74 kB/s
 def load(shards: ShardSet, file: Path | None) -> FeatureSpace:
     """Return the space of the graph in `file`; without one, of that in the folder of features, downloaded if missing.
 
-    Raises:
-        UsageError: the file cannot be read or holds another graph.
-        ClickException: there is no file and it cannot be downloaded.
+    UsageError where the file cannot be read or holds another graph; ClickException where it cannot be downloaded.
     """
     if file is None:
         file = shards.features_dir / FILE
@@ -56,40 +55,30 @@ def load(shards: ShardSet, file: Path | None) -> FeatureSpace:
 
 
 def read_graph(file: Path) -> bytes:
-    """The serialized graph in a .pb, or in the .tgz that holds it.
-
-    Raises:
-        UsageError: the file is not there, or holds no graph.
-    """
+    """Return the serialized graph in a .pb, or in the .tgz that holds it."""
     try:
         if not tarfile.is_tarfile(file):
             return file.read_bytes()
         with tarfile.open(file) as archive:
-            graphs = (
-                archive.extractfile(entry) for entry in archive if Path(entry.name).name == FILE and entry.isfile()
-            )
-            if (graph := next(graphs, None)) is None:
-                raise UsageError(f"{file} holds no {FILE}. {how_to_get()}")
-            return graph.read()
+            for entry in archive:
+                if Path(entry.name).name == FILE and (graph := archive.extractfile(entry)):
+                    return graph.read()
+            raise UsageError(f"{file} holds no {FILE}. {HOW_TO_GET}")
     except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
-        raise UsageError(f"{file} cannot be read ({error}). {how_to_get()}") from None
+        raise UsageError(f"{file} cannot be read ({error}). {HOW_TO_GET}") from None
 
 
 def features_of(content: bytes, file: Path, image_shape: tuple[int, int, int]) -> Callable[[np.ndarray], np.ndarray]:
-    """`FeatureSpace.batch_features` of a serialized graph for images of this shape; one channel is taken three times.
-
-    Raises:
-        UsageError: it is not a graph, or not this one.
-    """
+    """Return `FeatureSpace.batch_features` of a graph for images of this shape; one channel is taken three times."""
     graph = tf.compat.v1.GraphDef()
     try:
         graph.ParseFromString(content)
     except DecodeError:
-        raise UsageError(f"{file} is not a TensorFlow graph. {how_to_get()}") from None
+        raise UsageError(f"{file} is not a TensorFlow graph. {HOW_TO_GET}") from None
     nodes = {node.name for node in graph.node}
     prefix = next((prefix for prefix in PREFIXES if {prefix + INPUT, prefix + OUTPUT} <= nodes), None)
     if prefix is None:
-        raise UsageError(f"{file} is another graph: it has no {INPUT} and {OUTPUT}. {how_to_get()}")
+        raise UsageError(f"{file} is another graph: it has no {INPUT} and {OUTPUT}. {HOW_TO_GET}")
 
     # A session of its own: the graph has operations that TensorFlow runs for a graph as old as this one (version 8) and
     # in no function of today's version.
@@ -101,14 +90,9 @@ def features_of(content: bytes, file: Path, image_shape: tuple[int, int, int]) -
         )
         features = tf.squeeze(pooled, (1, 2))
     if features.shape[-1] != WIDTH:
-        raise UsageError(f"{file} is another graph: its {OUTPUT} is {features.shape[-1]} wide. {how_to_get()}")
+        raise UsageError(f"{file} is another graph: its {OUTPUT} is {features.shape[-1]} wide. {HOW_TO_GET}")
     session = tf.compat.v1.Session(graph=whole)
     return lambda faces: session.run(features, {images: faces})
-
-
-def how_to_get() -> str:
-    """Say where the graph comes from."""
-    return f"Get {URL} on a machine that can, and name it: --inception {URL.rsplit('/', 1)[1]}"
 
 
 def _fetch(path: Path, image_shape: tuple[int, int, int]) -> None:
@@ -125,7 +109,7 @@ def _fetch(path: Path, image_shape: tuple[int, int, int]) -> None:
             partial.write_bytes(content)
     except (OSError, HTTPException) as error:  # urllib's own errors are OSErrors
         raise ClickException(
-            f"The Inception graph cannot be downloaded to {path.parent} ({str(error).strip()}). {how_to_get()}\n"
+            f"The Inception graph cannot be downloaded to {path.parent} ({str(error).strip()}). {HOW_TO_GET}\n"
             "To keep it in another folder, use --features-dir."
         ) from None
 
@@ -144,8 +128,8 @@ def _download(url: str, path: Path) -> None:
                 if time.monotonic() > deadline:
                     raise TimeoutError(f"not done after {DOWNLOAD_SECONDS // 60} minutes")
     if size and path.stat().st_size != size:
-        raise OSError(f"{path.stat().st_size:,} of {size:,} bytes came")
+        raise OSError(f"{path.stat().st_size:,} of {size:,} bytes arrived")
     # Google's storage sends "x-goog-hash: md5=..." in base64; whoever publishes the graph publishes no other digest.
     promised = next((text for text in hashes if text.startswith("md5=")), None)
     if promised and promised != f"md5={base64.b64encode(digest.digest()).decode()}":
-        raise OSError("what came has another MD5 than its server says: it was changed on the way")
+        raise OSError("the file has another MD5 than its server says: it was changed on the way")

@@ -13,17 +13,10 @@ SUBSET_SIZE = 1_000
 
 
 def distance(real: np.ndarray, fake: np.ndarray, seed: int = 0) -> tuple[float, float]:
-    """The mean over random subsets, and its standard error.
+    """Return the mean of MMD^2 over random subsets of features [count, width], and its standard error.
 
-    Args:
-        real: features [count, width].
-        fake: as many.
-        seed: decides the subsets.
-
-    Returns:
-        The estimate of MMD^2 and the standard error of that estimate. Subsets of b out of n overlap, so their mean
-        is surer than one of them and less sure than 50 apart would make it: deviation * sqrt(b / (n - b))
-        (subsampling without replacement, Politis, Romano and Wolf 1999, section 10.3.1).
+    Subsets of b out of n overlap, so their mean is surer than one of them and less sure than 50 apart would make it:
+    deviation * sqrt(b / (n - b)) (subsampling without replacement, Politis, Romano and Wolf 1999, section 10.3.1).
     """
     count = min(len(real), len(fake))
     size = min(SUBSET_SIZE, count // 2)

@@ -22,12 +22,9 @@ DENSITY_K = 5
 
 
 def precision(real: np.ndarray, real_radii: np.ndarray, fake: np.ndarray) -> float:
-    """The share of fakes that lie in a real ball; recall, with the roles exchanged.
+    """Return the share of fakes that lie in a real ball; recall, with the roles exchanged.
 
-    Args:
-        real: features [count, width].
-        real_radii: [count], the distance of each real to its k-th nearest real.
-        fake: features [any count, width].
+    Features are [count, width]; `real_radii` the distance of each real to its k-th nearest real.
     """
     return float(np.mean(np.concatenate([(block <= real_radii).any(axis=1) for _, block in blocks(fake, real)])))
 

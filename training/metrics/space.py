@@ -30,11 +30,9 @@ class FeatureSpace:
     """uint8 [at most BATCH, height, width, channels] -> float32 [the same count, width of the space]."""
 
     def features(self, images: np.ndarray, on_progress: Callable[[int], object] = lambda count: None) -> np.ndarray:
-        """Features of uint8 [count, height, width, channels]: float32 [count, width].
+        """Return the features of uint8 [count, height, width, channels]: float32 [count, width].
 
-        Args:
-            images: the faces.
-            on_progress: called with the number of images after each batch.
+        `on_progress` is called with the number of images after each batch.
         """
         parts = []
         for start in range(0, len(images), BATCH):
@@ -44,15 +42,10 @@ class FeatureSpace:
 
 
 def features_of_photos(shards: ShardSet, rows: np.ndarray, space: FeatureSpace) -> np.ndarray:
-    """Return the features of these photos, by their index in the order of the shards: float32 [len(rows), width].
+    """Return the features of photos, by their index in the order of the shards, ascending: float32 [len(rows), width].
 
     They are computed once and cached as SPACE-COUNT-of-PHOTOS-ROWS.npz, ROWS being a checksum, and again where
     the space has changed. Where the file cannot be written they are computed every time.
-
-    Args:
-        shards: the photos.
-        rows: int64, ascending, each once.
-        space: what computes them.
     """
     checksum = f"{zlib.crc32(rows.tobytes()):08x}"
     path = shards.features_dir / f"{space.name}-{len(rows)}-of-{shards.fingerprint}-{checksum}.npz"

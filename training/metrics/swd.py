@@ -26,12 +26,10 @@ _IMAGES_AT_ONCE = 256
 
 
 def distances(real: np.ndarray, fake: np.ndarray, seed: int = 0) -> dict[int, float]:
-    """The distance on each level of the pyramid, by the level's side in pixels, times 1e3.
+    """Return the distance on each level of the pyramid, by the level's side in pixels, times 1e3.
 
-    Args:
-        real: uint8 [count, side, side, channels].
-        fake: the same shape: the distance depends on the count, and sorted projections are compared one to one.
-        seed: decides where patches are cut and along which directions they are compared.
+    Both are uint8 [count, side, side, channels], of one count: sorted projections are compared one to one. `seed`
+    decides where patches are cut and along which directions they are compared.
     """
     if real.shape != fake.shape:
         raise ValueError(f"As many fake as real images are needed, of one shape: {fake.shape} and {real.shape}")

@@ -12,8 +12,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
-UNIFORMS = 31
-"""Uniform random numbers for each image."""
+UNIFORMS = 31  # uniform random numbers for each image
 
 # The low-pass filter of the wavelet sym6 (Daubechies 1992, symlets of 6 vanishing moments), its sum made 1.
 _SYM6 = np.array(
@@ -66,10 +65,8 @@ class _Draws:
 def ada(images: tf.Tensor, uniform: tf.Tensor, probability: tf.Tensor | float) -> tf.Tensor:
     """Return augmented images of the same shape and dtype, which may leave [0, 1].
 
-    Args:
-        images: float32 [batch, height, width, channels] in [0, 1], 1 or 3 channels.
-        uniform: float32 [batch, UNIFORMS] in [0, 1).
-        probability: of each augmentation for each image, 0 to 1; half of it for colours.
+    Each augmentation is made to each image with the probability, colours with half of it. `uniform` is float32
+    [batch, UNIFORMS] in [0, 1).
     """
     draws = _Draws(uniform, tf.convert_to_tensor(probability, uniform.dtype))
     _, height, width, _ = images.shape
@@ -182,12 +179,11 @@ def _downsampled(images: tf.Tensor, axis: int) -> tf.Tensor:
 
 def _filtered(images: tf.Tensor, axis: int, kernel: np.ndarray, stride: int) -> tf.Tensor:
     """Return images correlated along an axis with `kernel` [taps, 1, phases], phases one after the other."""
-    others, channels = images.shape[3 - axis], images.shape[-1]
-    rows = tf.transpose(images, [0, 3 - axis, 3, axis])
-    rows = tf.reshape(rows, [-1, images.shape[axis], 1])
-    found = tf.nn.conv1d(rows, tf.constant(kernel, images.dtype), stride, "VALID")
-    found = tf.reshape(found, [-1, others, channels, found.shape[1] * found.shape[2]])
-    return tf.transpose(found, [0, 3, 1, 2] if axis == 1 else [0, 1, 3, 2])
+    across, channels = images.shape[3 - axis], images.shape[-1]
+    rows = tf.reshape(tf.transpose(images, [0, 3 - axis, 3, axis]), [-1, images.shape[axis], 1])
+    filtered = tf.nn.conv1d(rows, tf.constant(kernel, images.dtype), stride, "VALID")
+    filtered = tf.reshape(filtered, [-1, across, channels, filtered.shape[1] * filtered.shape[2]])
+    return tf.transpose(filtered, [0, 3, 1, 2] if axis == 1 else [0, 1, 3, 2])
 
 
 def _cutout(images: tf.Tensor, draws: _Draws) -> tf.Tensor:

@@ -82,13 +82,9 @@ AUGMENTATIONS = {
 def augment(
     images: tf.Tensor, names: list[str], probability: tf.Tensor | float, uniform: Callable[[int, int], tf.Tensor]
 ) -> tf.Tensor:
-    """Apply each of `names` to each image with `probability`.
+    """Apply each of `names`, keys of `AUGMENTATIONS`, to each image with `probability`.
 
-    Args:
-        images: float32 [batch, height, width, channels].
-        names: keys of `AUGMENTATIONS`.
-        probability: 0 to 1.
-        uniform: (index in `names`, num_uniforms) -> float32 [batch, num_uniforms] in [0, 1).
+    `uniform` takes an index in `names` and num_uniforms to float32 [batch, num_uniforms] in [0, 1).
     """
     for index, augmentation in enumerate(AUGMENTATIONS[name] for name in names):
         images = augmentation.apply(images, uniform(index, augmentation.num_uniforms), probability)

@@ -6,6 +6,7 @@ kept: a run that continues, and a run on any number of devices, draws what one u
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -54,18 +55,14 @@ def latent(
 ) -> tf.Tensor:
     """Return rows `first` to `first + count` of an endless table of z, float32 [count, size].
 
-    Args:
-        path: the table: seed, then whatever tells this table from others.
-        first: index of the first row.
-        count: number of rows.
-        size: length of z.
-        distribution: "uniform" for U(-1, 1), "normal" for N(0, 1).
+    `path` is the table: a seed, then what tells this table from the seed's other ones. `distribution` is "uniform" for
+    U(-1, 1) or "normal" for N(0, 1).
     """
     if distribution == "uniform":
         return 2.0 * _rows_of_uniform((*path, 0), first, count, (size,)) - 1.0
     # Box-Muller, because it turns each row's own uniforms into that row's normals. 1 - u keeps the logarithm finite.
     radius = tf.sqrt(-2.0 * tf.math.log(1.0 - _rows_of_uniform((*path, 0), first, count, (size,))))
-    angle = 2.0 * 3.141592653589793 * _rows_of_uniform((*path, 1), first, count, (size,))
+    angle = 2.0 * math.pi * _rows_of_uniform((*path, 1), first, count, (size,))
     return radius * tf.cos(angle)
 
 
@@ -81,9 +78,7 @@ def _rows_of_uniform(
     for part in path:
         seed = tf.random.fold_in(seed, tf.cast(part, tf.int64))
     key, counter = tf.raw_ops.StatelessRandomGetKeyCounter(seed=seed)
-    numbers = 1
-    for dimension in shape:
-        numbers *= dimension
+    numbers = math.prod(shape)
     counters_per_row = -(-numbers // 4)
     start = tf.cast(first, tf.uint64) * tf.constant(counters_per_row, tf.uint64)
     rows = tf.raw_ops.StatelessRandomUniformV2(

@@ -80,12 +80,6 @@ def test_labels_are_the_attributes_of_their_photos_and_change_no_order(tmp_path,
     assert np.array_equal([numbers_of(batch.images) for batch in labelled], plain)
 
 
-def test_streaming_mixes_shards_within_a_batch(train):
-    shard_of = np.repeat([0, 1, 2], [40, 35, 25])
-    mixed = [len(set(shard_of[numbers])) for numbers in take(train, False, 0, STEPS_PER_EPOCH)]
-    assert np.mean(mixed) > 2
-
-
 COUNT, PER_SHARD, SIDE = 1_200, 30, 8
 
 
@@ -145,12 +139,6 @@ def test_a_chunk_is_shuffled_and_so_are_the_shards_that_it_comes_from(many, monk
     assert not any(first == set(range(pipeline.OPEN_SHARDS)) for first in firsts)
     # Any shard may be read first: 4 epochs of 16 of 40 leave (1 - 0.4)^4 = 0.13 of the shards to none.
     assert len(set().union(*firsts)) > 28
-
-
-def test_the_order_does_not_depend_on_what_was_read_before(many):
-    """Each chunk of an epoch has its own permutation, the same whichever step began the stream."""
-    whole = take(many, False, 0, 40)
-    assert np.array_equal(take(many, False, 17, 23), whole[17:])
 
 
 def flip_a_bit(path):

@@ -47,17 +47,11 @@ def test_losses_that_run_away_are_warned_of_until_they_return(name):
     assert detector.update(4.0, chance, math.nan, math.nan) == ""
 
 
-def test_chance_is_the_loss_of_logits_of_zero():
-    zeros = np.zeros(4, np.float32)
-    for name in ("cross_entropy", "hinge", "relativistic"):
-        assert float(LOSSES[name].discriminator(zeros, zeros)[0]) == pytest.approx(LOSSES[name].chance)
-    assert LOSSES["cross_entropy"].chance == pytest.approx(2 * math.log(2))
-
-
 def test_a_wasserstein_distance_may_be_zero_for_long():
     detector = CollapseDetector(LOSSES["wasserstein"].chance)
     assert [detector.update(kimg, 0.0, 1.0, 1.0) for kimg in (50.0, 100.0)] == ["", ""]
-    assert detector.update(101.0, 1e6, 1e6, 1.0) == ""
+    assert detector.update(101.0, -1e6, 1e9, 1.0) == ""
+    assert detector.update(102.0, -1e6, 1e9, relative_spread=0.01) == FACES_ALIKE
 
 
 def test_the_bounds_themselves_are_no_warning():
@@ -72,9 +66,3 @@ def test_the_bounds_themselves_are_no_warning():
     assert detector.update(150.0, 0.01, 1.0, relative_spread=0.05) == FACES_ALIKE
     assert detector.update(169.9, 0.01, 1.0, math.nan) == FACES_ALIKE
     assert detector.update(170.0, 0.01, 300.0, math.nan) == f"{FACES_ALIKE}; {DISCRIMINATOR_WINS}; {DIVERGED}"
-
-
-def test_a_loss_without_a_level_is_watched_for_faces_alone():
-    detector = CollapseDetector(chance=None)
-    assert detector.update(10.0, -1e6, 1e9, math.nan) == ""
-    assert detector.update(100.0, -1e6, 1e9, relative_spread=0.01) == FACES_ALIKE

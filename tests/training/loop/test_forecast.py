@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 
 import pytest
@@ -6,17 +7,14 @@ import tensorflow as tf
 from tests.training.every_preset import config_of
 from tests.training.shards_by_tensorflow import numbered_images, write_shards
 from training.data.shards import find
-from training.loop.forecast import Forecast, measure
+from training.loop.forecast import forecast
 from training.loop.strategy import Devices, mirrored
+from training.loop.timetable import clock
 from training.presets import PRESETS
 
 
-def test_hours_minutes_and_seconds_of_an_epoch_and_of_the_run():
-    config = config_of(PRESETS["classic"])  # 1,000 photos: 15 steps of 64
-    said = Forecast(["generator: ..."], 32, 2.0, 1_234.4).text(config, 3_585)
-    assert said.startswith("generator: ...\n")
-    assert "A step takes 2.000 s, 32.0 images/s, with 32 images per device; 1,234 MB at most." in said
-    assert "An epoch takes 0:00:30, all 3,585 steps 1:59:30." in said
+def test_a_duration_is_in_hours_minutes_and_seconds():
+    assert (clock(29.6), clock(7_170), clock(360_000)) == ("0:00:30", "1:59:30", "100:00:00")
 
 
 @pytest.mark.parametrize("devices", [1, 2])
@@ -25,8 +23,10 @@ def test_a_forecast_is_of_the_run_on_its_devices(tmp_path, devices):
     config = replace(config_of(replace(PRESETS["classic"], batch_size=4)), photos=20)
     names = [device.name for device in tf.config.list_logical_devices("CPU")[:devices]]
     over = Devices("any", mirrored(names) if devices > 1 else tf.distribute.OneDeviceStrategy(names[0]))
-    found = measure(config, find([str(tmp_path / "data")]), over)
-    assert found.images_per_device == 4 // devices
-    assert 0 < found.step_seconds < 60
-    assert found.memory_mb > 10
-    assert [line.partition(":")[0] for line in found.networks] == ["generator", "discriminator"]
+    report = forecast(config, find([str(tmp_path / "data")]), over, 3_600_000)
+    assert [line.partition(":")[0] for line in report.splitlines()[:2]] == ["generator", "discriminator"]
+    assert f"with {4 // devices} images per device" in report
+    seconds, images = re.search(r"A step takes ([\d.]+) s, ([\d,.]+) images/s", report).groups()
+    assert float(images.replace(",", "")) == pytest.approx(4 / float(seconds), rel=0.2)
+    hours = int(re.search(r"all 3,600,000 steps (\d+):", report)[1])
+    assert hours == pytest.approx(1_000 * float(seconds), abs=2)

@@ -35,28 +35,16 @@ def start(data, out, *options, hosts=2):
     for index in range(hosts):
         task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
         cluster = {"TF_CONFIG": json.dumps(task)} if hosts > 1 else {}
-        command = [
-            sys.executable,
-            "-m",
-            "training.run",
-            "--shards",
-            data[index],
-            "--batch-size",
-            10,
-            "--out",
-            out,
-            *options,
-        ]
-        processes.append(
-            subprocess.Popen(
-                [str(part) for part in command],
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                env={**os.environ, **cluster},
-            )
-        )
+        given = ["--shards", data[index], "--batch-size", 10, "--out", out, *options]
+        processes.append(python(cluster, "-m", "training.run", *given))
     return processes
+
+
+def python(environment, *arguments):
+    return subprocess.Popen(
+        [sys.executable, *map(str, arguments)],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, **environment},
+    )  # fmt: skip
 
 
 def finish(processes, seconds=480):
@@ -166,18 +154,6 @@ def slurm_step(tasks):
     "hosts", [lambda: cluster_of(("chief", 0), ("worker", 0)), lambda: slurm_step(2)], ids=["TF_CONFIG", "SLURM"]
 )
 def test_hosts_agree_on_what_any_all_and_the_least_of_them_say(hosts):
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", AGREE],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env={**os.environ, **environment},
-        )
-        for environment in hosts()
-    ]
-    ended = finish(processes)
-    said = "".join(output for output, _ in ended)
-    for output, code in ended:
-        assert code == 0, said
-        assert "[True, False, False, True, True, False, 3, 2, False]\n" in output, said
+    for output, code in finish([python(environment, "-c", AGREE) for environment in hosts()]):
+        assert code == 0, output
+        assert "[True, False, False, True, True, False, 3, 2, False]\n" in output

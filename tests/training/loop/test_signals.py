@@ -35,10 +35,3 @@ def test_a_closed_terminal_may_say_so_twice_and_under_nohup_in_vain():
             assert stop.signal == 0
     finally:
         signal.signal(signal.SIGHUP, before)
-
-
-def test_handlers_are_put_back_where_no_signal_came():
-    before = signal.getsignal(signal.SIGTERM)
-    with stop_on_signal():
-        assert signal.getsignal(signal.SIGTERM) != before
-    assert signal.getsignal(signal.SIGTERM) == before

@@ -7,16 +7,7 @@ import pytest
 from training.loop.timetable import Timetable
 
 # 95 steps in epochs of 10: the last one is half an epoch.
-TIMETABLE = Timetable(
-    total_steps=95,
-    steps_per_epoch=10,
-    sample_every=3,
-    save_minutes=10,
-    status_seconds=10,
-    save_steps=None,
-    score_steps=None,
-    max_rollbacks=0,
-)
+TIMETABLE = Timetable(total_steps=95, steps_per_epoch=10, sample_every=3, save_minutes=10, status_seconds=10)
 STEPS = range(1, 96)
 
 

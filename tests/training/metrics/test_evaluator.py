@@ -4,8 +4,7 @@ from click import UsageError
 
 from tests.training.shards_by_tensorflow import write_shards
 from training.data.shards import find
-from training.metrics import METRICS, Sample, frechet, kid, prdc, swd
-from training.metrics.distances import neighbour_distances
+from training.metrics import METRICS
 from training.metrics.evaluator import Evaluator
 from training.metrics.space import FeatureSpace
 
@@ -33,37 +32,36 @@ SPACE = FeatureSpace("statistics", "0", statistics)
 def photos(tmp_path):
     write_shards(tmp_path / "data", faces(130, 0), (70, 60))
     write_shards(tmp_path / "data", faces(60, 1), (60,), split="valid")
-    found = find([str(tmp_path / "data")])
-    return {"train": found.only({"train"}), "held_out": found.only({"valid"})}
+    return find([str(tmp_path / "data")]).divide("train")
 
 
 def test_every_metric_is_scored_against_every_split(photos):
-    evaluator = Evaluator(photos, SPACE)
+    evaluator = Evaluator(*photos, SPACE)
     scores = evaluator.score(evaluator.sample_of(faces(60, 2)))
     figures = {"swd", "swd_16", "frechet", "kid", "kid_error", "precision", "recall", "density", "coverage"}
-    assert set(scores) == set(photos)
+    assert set(scores) == {"train", "held_out"}
     for values in scores.values():
         assert set(values) == figures
         assert all(isinstance(value, float) and np.isfinite(value) for value in values.values())
 
 
 def test_the_smallest_split_decides_the_count(photos):
-    assert Evaluator(photos, SPACE).count == 60
-    assert Evaluator({"train": photos["train"].first(90), "held_out": photos["held_out"]}, SPACE).count == 45
-    assert Evaluator(photos, SPACE, count=30).count == 30
-    assert {len(sample.images) for sample in Evaluator(photos, SPACE).real.values()} == {60}
+    assert Evaluator(*photos, SPACE).count == 60
+    assert Evaluator(photos[0].first(90), photos[1], SPACE).count == 45
+    assert Evaluator(*photos, SPACE, count=30).count == 30
+    assert {len(sample.images) for sample in Evaluator(*photos, SPACE).real.values()} == {60}
     with pytest.raises(ValueError, match="60 faces"):
-        Evaluator(photos, SPACE).sample_of(faces(59, 2))
+        Evaluator(*photos, SPACE).sample_of(faces(59, 2))
 
 
 def test_too_few_photos_are_refused(photos):
     with pytest.raises(UsageError, match="5 photos are too few"):
-        Evaluator(photos, SPACE, count=5)
-    assert Evaluator(photos, SPACE, count=6).count == 6
+        Evaluator(*photos, SPACE, count=5)
+    assert Evaluator(*photos, SPACE, count=6).count == 6
 
 
 def test_memorised_photos_are_told_by_train_against_held_out(photos):
-    evaluator = Evaluator(photos, SPACE)
+    evaluator = Evaluator(*photos, SPACE)
     copied = evaluator.score(evaluator.real["train"])
     assert copied["train"]["swd"] == 0
     assert copied["train"]["frechet"] < 1e-6 < copied["held_out"]["frechet"]
@@ -71,16 +69,24 @@ def test_memorised_photos_are_told_by_train_against_held_out(photos):
 
 
 def test_every_metric_prefers_good_faces_to_bad_ones(photos):
-    evaluator = Evaluator(photos, SPACE)
+    evaluator = Evaluator(*photos, SPACE)
     good, bad = (evaluator.score(evaluator.sample_of(faces(60, 3, spread))) for spread in (20, 60))
-    for split in photos:
+    for split in ("train", "held_out"):
         for name, metric in METRICS.items():
             of_good, of_bad = good[split][name], bad[split][name]
             assert (of_good < of_bad) if metric.lower_is_better else (of_good > of_bad), name
 
 
+def test_one_repeated_face_is_precise_and_recalls_and_covers_nothing(photos):
+    evaluator = Evaluator(*photos, SPACE)
+    repeated = np.repeat(evaluator.real["train"].images[:1], 60, axis=0)
+    scores = evaluator.score(evaluator.sample_of(repeated))["train"]
+    assert scores["precision"] == 1
+    assert max(scores["recall"], scores["coverage"]) < 0.2
+
+
 def test_the_floor_is_of_as_many_training_photos_that_faces_are_not_compared_with(photos):
-    first, again = (Evaluator(photos, SPACE) for _ in range(2))
+    first, again = (Evaluator(*photos, SPACE) for _ in range(2))
     compared, others = first.real["train"], first.floor_photos
     assert len(others.images) == 60
     together = np.concatenate([compared.images, others.images]).reshape(120, -1)
@@ -91,41 +97,15 @@ def test_the_floor_is_of_as_many_training_photos_that_faces_are_not_compared_wit
 
 
 def test_swd_needs_no_feature_space(photos, tmp_path):
-    evaluator = Evaluator(photos, None, names=("swd",))
+    evaluator = Evaluator(*photos, None, names=("swd",))
     scores = evaluator.score(evaluator.sample_of(faces(60, 2)))
     assert [set(values) for values in scores.values()] == [{"swd", "swd_16"}] * 2
     assert not (tmp_path / "data" / "features").exists()
 
 
-def test_the_same_photos_are_chosen_every_time(photos):
-    first, second = (Evaluator(photos, SPACE, count=30).real["train"] for _ in range(2))
-    assert np.array_equal(first.images, second.images)
-    assert np.array_equal(first.features, statistics(first.images))
-
-
-def test_the_table_calls_what_it_names():
-    real, fake = (Sample(images, statistics(images)) for images in (faces(40, 0), faces(40, 1, spread=30)))
-    r, f = real.features, fake.features
-    at_3, at_5 = neighbour_distances(r, 5)[:, 2], neighbour_distances(r, 5)[:, 4]
-    value, error = kid.distance(r, f)
-    levels = swd.distances(real.images, fake.images)
-    assert {name: metric.compute(real, fake) for name, metric in METRICS.items()} == {
-        "swd": {"swd": levels[16], "swd_16": levels[16]},
-        "frechet": {"frechet": frechet.distance(frechet.Gaussian.of(r), frechet.Gaussian.of(f))},
-        "kid": {"kid": value, "kid_error": error},
-        "precision": {"precision": prdc.precision(r, at_3, f)},
-        "recall": {"recall": prdc.precision(f, neighbour_distances(f, 3)[:, 2], r)},
-        "density": {"density": prdc.density(r, at_5, f, 5)},
-        "coverage": {"coverage": prdc.coverage(r, at_5, f)},
-    }
-
-
-def test_no_photo_is_chosen_twice(photos):
-    chosen = Evaluator(photos, SPACE, count=30).real["train"].images
-    assert len(np.unique(chosen.reshape(30, -1), axis=0)) == 30
-
-
 def test_the_photos_of_every_figure_ever_taken_are_chosen_by_seed_zero(photos):
     """Another choice would give other figures for the same generator: those of the docs would not compare."""
     rows = np.sort(np.random.default_rng(0).choice(130, 30, replace=False))
-    assert np.array_equal(Evaluator(photos, SPACE, count=30).real["train"].images, faces(130, 0)[rows])
+    chosen = Evaluator(*photos, SPACE, count=30).real["train"]
+    assert np.array_equal(chosen.images, faces(130, 0)[rows])
+    assert np.array_equal(chosen.features, statistics(chosen.images))

@@ -71,10 +71,17 @@ def test_samples_of_one_distribution_have_density_near_one():
     assert prdc.density(real, radii, fake, 5) == pytest.approx(1, abs=0.1)
 
 
-def test_one_repeated_face_is_precise_and_covers_nothing():
-    real = cloud(300, 0)
-    fake = np.repeat(real[np.square(real).sum(axis=1).argmin()][None], 300, axis=0)
-    radii = distances.neighbour_distances(real, 5)
-    assert prdc.precision(real, radii[:, 2], fake) == 1
-    assert prdc.precision(fake, distances.neighbour_distances(fake, 5)[:, 2], real) < 0.01
-    assert prdc.coverage(real, radii[:, 4], fake) < 0.1
+def test_a_point_on_the_edge_of_a_ball_lies_in_it():
+    """Features that are whole numbers meet the edge; Kynkaanniemi et al.'s equation 2 has "at most"."""
+    real, fake = np.array([[0.0], [4.0], [8.0]]), np.array([[2.0], [12.0], [12.5]])
+    radii = np.array([2.0, 1.0, 4.0])  # [-2, 2], [3, 5], [4, 12]
+    assert prdc.precision(real, radii, fake) == pytest.approx(2 / 3)
+    assert prdc.density(real, radii, fake, 1) == pytest.approx(2 / 3)
+    assert prdc.coverage(real, radii, fake) == pytest.approx(2 / 3)
+
+
+def test_neighbours_are_the_nearest_of_many():
+    x = np.random.default_rng(0).normal(size=(1_500, 3))  # of few numbers NumPy sorts more than it is asked to
+    expected = np.sort(np.sqrt(((x[:, None] - x) ** 2).sum(-1)), axis=1)[:, 1:]
+    for count in (1, 5, 50):
+        np.testing.assert_allclose(distances.neighbour_distances(x, count), expected[:, :count], rtol=1e-6, atol=1e-9)

@@ -14,11 +14,6 @@ def smooth(images, sigma):
     return scipy.ndimage.gaussian_filter(images.astype(float), (0, sigma, sigma, 0)).round().astype(np.uint8)
 
 
-@pytest.mark.parametrize(("side", "levels"), [(8, [8]), (16, [16]), (64, [64, 32, 16]), (128, [128, 64, 32, 16])])
-def test_levels_go_down_to_16(side, levels):
-    assert swd.sides(side) == levels
-
-
 @pytest.mark.parametrize("side", [16, 32])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_the_pyramid_adds_up_to_the_images(side, channels):

@@ -91,18 +91,3 @@ def test_height_and_width_are_each_their_own():
     expected = images.copy()
     expected[:, 4:12, 8:24] = 0.5
     np.testing.assert_array_equal(holes, expected)
-
-
-def test_an_eighth_of_64_pixels_is_eight():
-    """The image moves by whole pixels from 8 one way to 8 the other, each way as often."""
-    column = np.arange(64, dtype=np.float32).reshape(1, 64, 1, 1) * np.ones((1, 64, 64, 1), np.float32)
-    for uniform, first in ((0.0, 8), (0.999, -8)):
-        moved = always("translation", column, [[uniform, uniform]]).numpy()[0]
-        if first > 0:
-            np.testing.assert_array_equal(moved[:8], 0.5)
-            np.testing.assert_array_equal(moved[8:, 8:], column[0, :56, 8:])
-            np.testing.assert_array_equal(moved[:, :8], 0.5)
-        else:
-            np.testing.assert_array_equal(moved[-8:], 0.5)
-            np.testing.assert_array_equal(moved[:56, :56], column[0, 8:, :56])
-            np.testing.assert_array_equal(moved[:, -8:], 0.5)

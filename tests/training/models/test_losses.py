@@ -55,8 +55,3 @@ def test_chance_is_the_loss_of_a_discriminator_that_cannot_tell(name):
     loss, nothing = LOSSES[name], np.zeros(1, np.float32)
     if loss.chance is not None:
         np.testing.assert_allclose(loss.discriminator(nothing, nothing), loss.chance, rtol=1e-6)
-
-
-def test_one_loss_of_the_generator_sees_photos():
-    """A step of any other would read a second batch for nothing, and the order of photos would be another."""
-    assert [name for name, loss in LOSSES.items() if loss.generator_sees_photos] == ["relativistic"]

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from training.models.networks import FAMILIES, classic
-from training.models.networks.layers import Dropout, num_upsamplings, scaled_channels
+from training.models.networks.layers import Dropout, scaled_channels
 
 
 def test_classic_is_the_network_of_the_specification():
@@ -46,12 +46,6 @@ def test_width_multiplies_the_channels_of_every_layer(name):
 
 def test_channels_are_whole_eights_and_one_of_them_at_least():
     assert [scaled_channels(64, width) for width in (0.001, 0.125, 0.2, 0.3, 1.0, 1.51)] == [8, 8, 16, 16, 64, 96]
-
-
-@pytest.mark.parametrize("shape", [(4, 4, 1), (63, 63, 1), (96, 96, 1), (64, 32, 1), (64, 64, 2)])
-def test_a_shape_that_cannot_be_built_is_refused(shape):
-    with pytest.raises(ValueError, match="square images"):
-        num_upsamplings(shape)
 
 
 def test_dropout_drops_where_the_noise_says_so_and_keeps_the_mean():

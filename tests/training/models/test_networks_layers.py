@@ -176,10 +176,6 @@ def test_a_grouped_convolution_is_not_compiled_with_xla():
     assert not any("Call" in operation.type for operation in graph.get_operations())
 
 
-def test_the_kernel_starts_as_glorots_where_no_gain_is_named():
-    assert SpectralConv2D(4, 1).gain == 1.0
-
-
 def test_the_kernel_is_rounded_to_bfloat16_after_it_is_divided_and_not_before():
     layer = spectral(dtype="mixed_bfloat16", iterations=5)
     layer.kernel.assign(random(3, 3, 4, 6))
