@@ -27,8 +27,8 @@ def split_shards(shards: ShardSet, train_on: str, limit: int | None) -> tuple[Sh
     """Return the shards to train on, and those held out for evaluation."""
     train_shards, held_out = shards.divide(train_on)
     if not train_shards.count:
-        there = ", ".join(sorted(shards.splits))
-        raise UsageError(f"No {train_on} shards among those given, only {there}. Use --train-on.")
+        splits = ", ".join(sorted(shards.splits))
+        raise UsageError(f"No {train_on} shards among those given, only {splits}. Use --train-on.")
     return (train_shards.first(limit) if limit else train_shards), held_out
 
 

@@ -28,15 +28,15 @@ def test_a_name_that_is_no_text_is_refused(finished, tmp_path):
 @pytest.mark.parametrize("folder", ["/proc", "none"])
 def test_a_file_that_cannot_be_written_is_refused_before_anything_is_drawn(finished, command, suffix, folder):
     shards = ["--shards", finished[0] / "data"] if command is evaluate else []
-    said = command.is_refused("--run", finished[0] / "run", *shards, "--out", f"{folder}/faces{suffix}")
-    assert "choose another" in said
+    message = command.is_refused("--run", finished[0] / "run", *shards, "--out", f"{folder}/faces{suffix}")
+    assert "choose another" in message
 
 
 def test_other_files_than_out_are_tried_too(finished, tmp_path):
     given = ["--run", finished[0] / "run", "--shards", finished[0] / "data", "--out", tmp_path / "scores.json"]
-    said = evaluate.is_refused(*given, "--neighbours", f"{tmp_path}/{'a' * 250}.png")
-    assert "File name too long): choose another path for --neighbours" in said
+    message = evaluate.is_refused(*given, "--neighbours", f"{tmp_path}/{'a' * 250}.png")
+    assert "File name too long): choose another path for --neighbours" in message
     shutil.copytree(finished[0] / "run", tmp_path / "run")
     (tmp_path / "run" / "directions.csv").mkdir()
-    said = directions.is_refused("--run", tmp_path / "run", "--no-attributes")
-    assert f"directions.csv is a folder: copy {tmp_path / 'run'} to where it can be" in said
+    message = directions.is_refused("--run", tmp_path / "run", "--no-attributes")
+    assert f"directions.csv is a folder: copy {tmp_path / 'run'} to where it can be" in message

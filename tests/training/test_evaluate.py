@@ -141,16 +141,16 @@ def test_the_judge_is_another_feature_space(place, evaluated, tmp_path):
 
     shutil.copytree(place / "data", tmp_path / "data")
     command = ("--run", place / "run", "--shards", tmp_path / "data", "--features", "judge")
-    told = evaluate.is_refused(*command, "--out", tmp_path / "scores.json")
-    assert f"python -m training.features --judge --shards {tmp_path / 'data'}" in told
+    message = evaluate.is_refused(*command, "--out", tmp_path / "scores.json")
+    assert f"python -m training.features --judge --shards {tmp_path / 'data'}" in message
     photos = find([str(tmp_path / "data")])
     _, card = attributes.load_network(photos.only({"train"}))
     judge = attributes.network(photos.image_shape, 3)  # with other weights
     card = replace(card, digest=attributes.digest(judge))
     attributes.save(tmp_path / "data/features", judge, card, attributes.JUDGE)
-    said = evaluate.succeeds(*command, "--metrics", "frechet", "--out", tmp_path / "scores.json")
-    assert f"Feature space judge, {card.digest}" in said
-    assert "faces:train is the one column to compare" in said
+    output = evaluate.succeeds(*command, "--metrics", "frechet", "--out", tmp_path / "scores.json")
+    assert f"Feature space judge, {card.digest}" in output
+    assert "faces:train is the one column to compare" in output
     scores = json.loads((tmp_path / "scores.json").read_text())["scores"]
     before = json.loads((place / "run/evaluation.json").read_text())["scores"]
     assert scores["train"]["frechet"] != pytest.approx(before["train"]["frechet"], rel=1e-3)

@@ -72,8 +72,8 @@ def test_the_accuracy_is_that_of_the_network_on_the_held_out_photos(learnt):
     card = attributes.load(shards)[1]
     labels = {split: read_attributes(shards.only({split}), shards.attribute_names) for split in ("train", "valid")}
     assert set(np.unique(labels["valid"])) == {0, 1}
-    says = whole_network(place)(read_images(shards.only({"valid"})), training=False).numpy() > 0
-    assert card.accuracy == pytest.approx((says == labels["valid"]).mean())
+    answers = whole_network(place)(read_images(shards.only({"valid"})), training=False).numpy() > 0
+    assert card.accuracy == pytest.approx((answers == labels["valid"]).mean())
     commoner = labels["train"].mean(axis=0) > 0.5
     assert card.commonest == pytest.approx((commoner == labels["valid"]).mean())
 
@@ -125,10 +125,10 @@ def read_only(drawn, tmp_path):
 
 
 def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_learnt(read_only):
-    said = learn.is_refused("--shards", read_only, "--kimg", 0.2)
-    assert f"{read_only / 'features'} cannot be written" in said
-    assert "--out" in said
-    assert "of 10: loss" not in said
+    message = learn.is_refused("--shards", read_only, "--kimg", 0.2)
+    assert f"{read_only / 'features'} cannot be written" in message
+    assert "--out" in message
+    assert "of 10: loss" not in message
 
 
 def test_features_are_kept_in_the_folder_that_is_named(read_only, tmp_path):
@@ -153,9 +153,9 @@ def test_without_held_out_photos_it_says_so(tmp_path):
 
 
 def test_shards_without_attributes_are_refused_with_the_command_that_makes_them(shard_folder):
-    said = learn.is_refused("--shards", shard_folder)
-    assert "have no attributes" in said
-    assert "--attributes list_attr_celeba.txt" in said
+    message = learn.is_refused("--shards", shard_folder)
+    assert "have no attributes" in message
+    assert "--attributes list_attr_celeba.txt" in message
     assert not (shard_folder / "features").exists()
 
 

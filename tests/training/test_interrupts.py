@@ -14,8 +14,8 @@ def test_a_run_that_is_stopped_while_it_starts_shows_no_traceback(shard_folder, 
     process = started("training.run", *run)
     time.sleep(seconds)
     process.send_signal(signal.SIGINT)
-    said, _ = process.communicate(timeout=60)
-    assert process.returncode in (-signal.SIGINT, 130), said
-    assert "Traceback" not in said
-    assert "Aborted" not in said
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode in (-signal.SIGINT, 130), output
+    assert "Traceback" not in output
+    assert "Aborted" not in output
     assert not (tmp_path / "out" / ".lock.holder").exists()

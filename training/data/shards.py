@@ -212,17 +212,17 @@ def _missing_in_list(files: set[Path]) -> set[Path]:
     missing = set()
     for folder in _folders(files):
         listed = {folder / name: entry["split"] for name, entry in _listed(folder).items()}
-        there = {path for path in listed if path.exists()}
-        chosen = {listed[path] for path in there - files}
-        whole = {listed[path] for path in there & files} - chosen if chosen else set(listed.values())
-        missing |= {path for path in listed.keys() - there if listed[path] in whole}
+        existing = {path for path in listed if path.exists()}
+        left_out = {listed[path] for path in existing - files}
+        whole = {listed[path] for path in existing & files} - left_out if left_out else set(listed.values())
+        missing |= {path for path in listed.keys() - existing if listed[path] in whole}
     return missing
 
 
 def _check_complete(folder: Path, paths: list[Path], listed: dict[str, dict]) -> None:
     """Raise UsageError where shards of the manifest are not there."""
-    there = [path for path in paths if path.exists()]
-    missing = [path.name for path in paths if path.name in listed and path not in there]
+    existing = [path for path in paths if path.exists()]
+    missing = [path.name for path in paths if path.name in listed and path not in existing]
     if not missing:
         return
     names = ", ".join(missing[:NAMED]) + (f" and {len(missing) - NAMED} more" if len(missing) > NAMED else "")
@@ -232,8 +232,8 @@ def _check_complete(folder: Path, paths: list[Path], listed: dict[str, dict]) ->
         f"{photos:,} of {total:,} photos: {names}. Copy them again, or make them again from the photos: "
         f"{how_to_repair(folder)}"
     )
-    if there:
-        pattern = folder / f"{there[0].name.partition('-of-')[0]}-*.tfrecord"
+    if existing:
+        pattern = folder / f"{existing[0].name.partition('-of-')[0]}-*.tfrecord"
         message += f"\nTo use only some of the others, name them by patterns in quotes: {shlex.quote(str(pattern))}"
     raise UsageError(message)
 

@@ -73,10 +73,10 @@ def _cluster_of_tf_config(text: str) -> Cluster | None:
         raise _wrong_tf_config("has no task with the index of this host")
     cluster = Cluster(addresses, task.get("type", "worker"), int(task["index"]))
     if (cluster.role, cluster.index) not in cluster.hosts:
-        there = " and ".join(f"{len(hosts)} {role}" for role, hosts in addresses.items()) or "neither"
+        counts = " and ".join(f"{len(hosts)} {role}" for role, hosts in addresses.items()) or "neither"
         raise UsageError(
             f"TF_CONFIG makes this host {cluster.role} {cluster.index}, counted from 0. Training takes "
-            f"{' and '.join(_ROLES)} hosts alone, and the cluster has {there}: start it on those."
+            f"{' and '.join(_ROLES)} hosts alone, and the cluster has {counts}: start it on those."
         )
     return cluster
 

@@ -52,11 +52,6 @@ class Status:
     """How often the run returned to a checkpoint so far."""
     warning: str
 
-    def scalars(self) -> dict[str, float]:
-        """Return what TensorBoard shows."""
-        names = ("d_gradient", "g_gradient", "images_per_second", "memory_mb", "spread", "rollbacks")
-        return {f"status/{name}": getattr(self, name) for name in names}
-
 
 @dataclass(frozen=True)
 class Epoch:
@@ -80,10 +75,6 @@ class Epoch:
         """Thousands of photos seen."""
         return self.images_seen / 1000
 
-    def scalars(self) -> dict[str, float]:
-        """Return what TensorBoard shows of it."""
-        return {"loss/discriminator": self.d_loss, "loss/generator": self.g_loss}
-
 
 @dataclass(frozen=True)
 class Scores:
@@ -95,10 +86,6 @@ class Scores:
     values: dict[str, float]
     """By the metric's name; NAME_held_out is the same metric against held-out photos. Where the first falls and the
     second does not, photos are being memorised."""
-
-    def scalars(self) -> dict[str, float]:
-        """Return what TensorBoard shows of it."""
-        return {f"metrics/{name}": value for name, value in self.values.items()}
 
 
 Event = Status | Epoch | Scores
@@ -211,7 +198,15 @@ def _with_nan(values: dict[str, object]) -> dict[str, object]:
 
 
 def _show(event: Event) -> None:
-    for name, value in event.scalars().items():
+    """Write what TensorBoard shows of an event."""
+    if isinstance(event, Epoch):
+        scalars = {"loss/discriminator": event.d_loss, "loss/generator": event.g_loss}
+    elif isinstance(event, Scores):
+        scalars = {f"metrics/{name}": value for name, value in event.values.items()}
+    else:
+        names = ("d_gradient", "g_gradient", "images_per_second", "memory_mb", "spread", "rollbacks")
+        scalars = {f"status/{name}": getattr(event, name) for name in names}
+    for name, value in scalars.items():
         if not math.isnan(value):
             tf.summary.scalar(name, value, step=round(event.kimg * 1000))
 

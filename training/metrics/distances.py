@@ -15,10 +15,10 @@ def blocks(x: np.ndarray, y: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
     y_squares = np.square(y).sum(axis=1)
     rows = max(1, BLOCK // len(y))
     for start in range(0, len(x), rows):
-        some = slice(start, start + rows)
-        part = x[some].astype(np.float64)
+        block = slice(start, start + rows)
+        part = x[block].astype(np.float64)
         squares = np.square(part).sum(axis=1)[:, None] + y_squares - 2.0 * part @ y.T
-        yield some, np.sqrt(np.maximum(squares, 0.0))
+        yield block, np.sqrt(np.maximum(squares, 0.0))
 
 
 def nearest(x: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -36,5 +36,5 @@ def density(real: np.ndarray, real_radii: np.ndarray, fake: np.ndarray, k: int) 
 
 def coverage(real: np.ndarray, real_radii: np.ndarray, fake: np.ndarray) -> float:
     """The share of real balls that hold a fake."""
-    held = [block.min(axis=1) <= real_radii[some] for some, block in blocks(real, fake)]
+    held = [block.min(axis=1) <= real_radii[rows] for rows, block in blocks(real, fake)]
     return float(np.mean(np.concatenate(held)))

@@ -56,12 +56,12 @@ def patches(images: np.ndarray, seed: int) -> dict[int, np.ndarray]:
     places = {side: rng.integers(0, side - PATCH + 1, (2, count, per_image)) for side in sides(images.shape[1])}
     cut = {side: np.empty((count, per_image, channels, PATCH, PATCH), np.float32) for side in sides(images.shape[1])}
     for start in range(0, count, _IMAGES_AT_ONCE):
-        some = slice(start, start + _IMAGES_AT_ONCE)
-        for level in laplacian_pyramid(images[some].astype(np.float32)):
+        part = slice(start, start + _IMAGES_AT_ONCE)
+        for level in laplacian_pyramid(images[part].astype(np.float32)):
             side = level.shape[1]
             windows = np.lib.stride_tricks.sliding_window_view(level, (PATCH, PATCH), axis=(1, 2))
-            rows, columns = places[side][:, some]
-            cut[side][some] = windows[np.arange(len(level))[:, None], rows, columns]
+            rows, columns = places[side][:, part]
+            cut[side][part] = windows[np.arange(len(level))[:, None], rows, columns]
     return {side: _normalise(level) for side, level in cut.items()}
 
 
@@ -98,8 +98,8 @@ def _distance(real: np.ndarray, fake: np.ndarray, seed: int) -> float:
     directions = (directions / np.linalg.norm(directions, axis=1, keepdims=True)).astype(np.float32)
     parts = [
         # Sorted, because between two sets of as many numbers the cheapest transport joins them in order.
-        np.abs(_sorted_rows(some @ real.T) - _sorted_rows(some @ fake.T)).mean(axis=1)
-        for some in np.array_split(directions, -(-len(directions) * len(real) // _PROJECTIONS_AT_ONCE))
+        np.abs(_sorted_rows(part @ real.T) - _sorted_rows(part @ fake.T)).mean(axis=1)
+        for part in np.array_split(directions, -(-len(directions) * len(real) // _PROJECTIONS_AT_ONCE))
     ]
     return SCALE * float(np.concatenate(parts).mean(dtype=np.float64))
 

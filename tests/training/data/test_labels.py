@@ -26,8 +26,8 @@ def shards(tmp_path):
 
 
 def test_each_combination_is_counted_once(shards):
-    found, answers = shards
-    counted = labels.count_labels(found, NAMES)
+    labelled, answers = shards
+    counted = labels.count_labels(labelled, NAMES)
     combinations, photos = np.unique(answers, axis=0, return_counts=True)
     order = np.lexsort(counted.combinations.T[::-1])
     np.testing.assert_array_equal(counted.combinations[order], 2 * combinations - 1)

@@ -115,13 +115,6 @@ def test_the_best_is_kept_for_as_long_as_it_is_the_best(tmp_path):
     assert kept(tmp_path) == {"step-5", "step-7", "step-8", "step-9"}
 
 
-def test_the_best_is_not_taken_for_the_newest(tmp_path):
-    checkpoints, _, progress = state(tmp_path)
-    checkpoints.mark_best(save_at(checkpoints, progress, 1))
-    save_at(checkpoints, progress, 2)
-    assert state(tmp_path)[0].restore()[0].name == "step-2"
-
-
 def test_a_damaged_best_or_mark_disturbs_nothing(tmp_path):
     checkpoints, _, progress = state(tmp_path)
     checkpoints.mark_best(save_at(checkpoints, progress, 1))

@@ -37,9 +37,8 @@ def test_a_loss_near_zero_is_warned_of_when_it_lasts(name):
     assert detector.update(70.0, 0.019 * chance, 1.0, math.nan) == DISCRIMINATOR_WINS
 
 
-@pytest.mark.parametrize("name", ["cross_entropy", "hinge", "relativistic"])
-def test_losses_that_run_away_are_warned_of_until_they_return(name):
-    chance = LOSSES[name].chance
+def test_losses_that_run_away_are_warned_of_until_they_return():
+    chance = LOSSES["hinge"].chance
     detector = CollapseDetector(chance)
     assert detector.update(1.0, 199 * chance, -500 * chance, math.nan) == ""
     assert detector.update(2.0, chance, 201 * chance, math.nan) == DIVERGED

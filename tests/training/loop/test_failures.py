@@ -17,7 +17,7 @@ HERE = tf.distribute.get_strategy()
 
 
 @pytest.mark.parametrize(
-    ("error", "hosts", "said"),
+    ("error", "hosts", "message"),
     [
         (tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor"), 1, "--micro-batch 32"),
         (
@@ -34,8 +34,8 @@ HERE = tf.distribute.get_strategy()
         (tf.errors.UnavailableError(None, None, "Collective ops is aborted"), 2, "Another host is gone"),
     ],
 )
-def test_it_is_said_in_words(error, hosts, said):
-    with pytest.raises(ClickException, match=said), errors_reported(Devices("any", HERE, 0, hosts), CONFIG):
+def test_an_error_from_below_is_one_message_with_advice(error, hosts, message):
+    with pytest.raises(ClickException, match=message), errors_reported(Devices("any", HERE, 0, hosts), CONFIG):
         raise error
 
 

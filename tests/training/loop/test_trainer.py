@@ -100,17 +100,6 @@ def test_what_is_not_finite_stops_the_run_at_once_wherever_it_is(trained, tmp_pa
     assert Records(tmp_path, 18).epochs == []
 
 
-@pytest.mark.parametrize(("network", "poison"), [("generator", np.nan), ("discriminator", -np.inf)])
-def test_a_weight_that_is_not_finite_stops_the_run_at_the_next_loss(trained, network, poison):
-    def spoil(gan, progress):
-        if progress.step.numpy() == 1:
-            kernel = getattr(gan, network).trainable_variables[0]
-            kernel.assign(tf.fill(kernel.shape, poison))
-
-    with pytest.raises(ClickException, match=r"no longer finite between steps 1 and [23] "):
-        trained(spoil)
-
-
 def test_a_run_is_taken_back_from_a_step_that_is_no_boundary(trained, monkeypatch):
     monkeypatch.setattr(engine, "SECONDS_PER_CALL", 0.0)  # a step a call
     seen = []
@@ -167,7 +156,7 @@ def test_a_run_that_died_before_it_wrote_its_generator_writes_it_when_it_goes_on
     assert all(map(np.array_equal, draw.load(path).get_weights(), weights))
     path.write_bytes(whole)
     trained(timetable=replace(TIMETABLE, total_steps=12))
-    assert path.read_bytes() == whole, "what was found with this file says that it was another one"
+    assert path.read_bytes() == whole, "directions and scores name their generator by its bytes"
 
 
 def test_what_is_made_of_a_checkpoint_cannot_keep_it_from_being_saved(trained, tmp_path):

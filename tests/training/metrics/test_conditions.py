@@ -27,14 +27,14 @@ def of(rows):
 
 def test_the_distance_of_a_class_stands_beside_its_floor_of_the_same_count():
     photos, others, faces = sample(0, 100), sample(1, 60), sample(2, 100, offset=1.0)
-    found = figures(faces, photos, others)
-    assert found["frechet_with"] == frechet.distance(of(photos.features[:60]), of(faces.features[:60]))
-    assert found["frechet_with_floor"] == frechet.distance(of(photos.features[:60]), of(others.features[:60]))
-    assert found["frechet_without_floor"] < 0.3 < 3 < found["frechet_without"]
+    judged = figures(faces, photos, others)
+    assert judged["frechet_with"] == frechet.distance(of(photos.features[:60]), of(faces.features[:60]))
+    assert judged["frechet_with_floor"] == frechet.distance(of(photos.features[:60]), of(others.features[:60]))
+    assert judged["frechet_without_floor"] < 0.3 < 3 < judged["frechet_without"]
 
 
 @pytest.mark.parametrize(("with_it", "others_with_it"), [(7, 100), (100, 7), (0, 0)])
 def test_a_class_of_too_few_photos_has_no_distance(with_it, others_with_it):
-    found = figures(sample(0, with_it), sample(1, with_it), sample(2, others_with_it))
-    assert (found["frechet_with"], found["frechet_with_floor"]) == (None, None)
-    assert found["frechet_without"] > 0
+    judged = figures(sample(0, with_it), sample(1, with_it), sample(2, others_with_it))
+    assert (judged["frechet_with"], judged["frechet_with_floor"]) == (None, None)
+    assert judged["frechet_without"] > 0

@@ -35,16 +35,6 @@ def photos(tmp_path):
     return find([str(tmp_path / "data")]).divide("train")
 
 
-def test_every_metric_is_scored_against_every_split(photos):
-    evaluator = Evaluator(*photos, SPACE)
-    scores = evaluator.score(evaluator.sample_of(faces(60, 2)))
-    figures = {"swd", "swd_16", "frechet", "kid", "kid_error", "precision", "recall", "density", "coverage"}
-    assert set(scores) == {"train", "held_out"}
-    for values in scores.values():
-        assert set(values) == figures
-        assert all(isinstance(value, float) and np.isfinite(value) for value in values.values())
-
-
 def test_the_smallest_split_decides_the_count(photos):
     assert Evaluator(*photos, SPACE).count == 60
     assert Evaluator(photos[0].first(90), photos[1], SPACE).count == 45
@@ -94,13 +84,6 @@ def test_the_floor_is_of_as_many_training_photos_that_faces_are_not_compared_wit
     assert np.array_equal(others.images, again.floor_photos.images)
     assert np.array_equal(others.features, statistics(others.images))
     assert first.figures(compared, others) == first.score(others)["train"]
-
-
-def test_swd_needs_no_feature_space(photos, tmp_path):
-    evaluator = Evaluator(*photos, None, names=("swd",))
-    scores = evaluator.score(evaluator.sample_of(faces(60, 2)))
-    assert [set(values) for values in scores.values()] == [{"swd", "swd_16"}] * 2
-    assert not (tmp_path / "data" / "features").exists()
 
 
 def test_the_photos_of_every_figure_ever_taken_are_chosen_by_seed_zero(photos):

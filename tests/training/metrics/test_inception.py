@@ -81,13 +81,17 @@ def test_features_are_the_pool_of_the_graph(tmp_path, prefix, channels):
     np.testing.assert_allclose(features, expected_features(images, kernel, beta), rtol=1e-4, atol=1e-5)
 
 
-def test_the_published_archive_is_read_as_it_is(tmp_path, shards):
-    content = frozen_graph()[0]
-    with tarfile.open(tmp_path / "inception.tgz", "w:gz") as archive:
+def write_archive(path, content):
+    with tarfile.open(path, "w:gz") as archive:
         for name, data in (("LICENSE", b"Apache"), ("classify_image_graph_def.pb", content)):
             entry = tarfile.TarInfo(name)
             entry.size = len(data)
             archive.addfile(entry, io.BytesIO(data))
+
+
+def test_the_published_archive_is_read_as_it_is(tmp_path, shards):
+    content = frozen_graph()[0]
+    write_archive(tmp_path / "inception.tgz", content)
     (tmp_path / "graph.pb").write_bytes(content)
     packed, plain = (inception.load(shards, tmp_path / name) for name in ("inception.tgz", "graph.pb"))
     assert packed.digest == plain.digest
@@ -120,10 +124,7 @@ def test_what_is_not_the_graph_is_refused(tmp_path, shards):
 
 
 def published(tmp_path, monkeypatch, content):
-    with tarfile.open(tmp_path / "published.tgz", "w:gz") as archive:
-        entry = tarfile.TarInfo("classify_image_graph_def.pb")
-        entry.size = len(content)
-        archive.addfile(entry, io.BytesIO(content))
+    write_archive(tmp_path / "published.tgz", content)
     monkeypatch.setattr(inception, "URL", (tmp_path / "published.tgz").as_uri())
 
 

@@ -48,8 +48,7 @@ def test_patches_are_cut_from_the_images_and_normalised_by_channel():
     # Undone, each patch is found in its own image.
     for channel in range(3):
         values = np.unique(images[5, :, :, channel])
-        found = by_channel[5 * 128 : 6 * 128, channel]
-        assert len(np.unique(found.round(4))) <= len(values)
+        assert len(np.unique(by_channel[5 * 128 : 6 * 128, channel].round(4))) <= len(values)
 
 
 def test_one_direction_is_scipys_wasserstein_distance(monkeypatch):

@@ -111,8 +111,8 @@ def warped(image, inverse):
 def test_every_image_is_augmented_as_in_the_paper(shape, probability):
     random = np.random.default_rng(0)
     images, uniform = random.uniform(size=(12, *shape)), random.uniform(size=(12, UNIFORMS))
-    found = ada(tf.constant(images), tf.constant(uniform), probability).numpy()
-    for one, image, numbers in zip(found, images, uniform, strict=True):
+    augmented = ada(tf.constant(images), tf.constant(uniform), probability).numpy()
+    for one, image, numbers in zip(augmented, images, uniform, strict=True):
         np.testing.assert_allclose(one, slowly(image, numbers, probability), atol=1e-12)
 
 
@@ -133,8 +133,8 @@ def test_a_twentieth_of_the_images_is_left_as_it_is_at_the_probability_of_r3gan(
     kept = 0.85 * 0.775 * 0.775 * 0.7**4 * 0.85 * 0.85 * 0.925 * 0.7
     images = random.uniform(size=(4000, 8, 8, 1)).astype(np.float32)
     uniform = random.uniform(size=(4000, UNIFORMS)).astype(np.float32)
-    found = ada(tf.constant(images), tf.constant(uniform), 0.3)
-    share = np.mean(np.abs(found - images).max(axis=(1, 2, 3)) < 1e-5)
+    augmented = ada(tf.constant(images), tf.constant(uniform), 0.3)
+    share = np.mean(np.abs(augmented - images).max(axis=(1, 2, 3)) < 1e-5)
     assert share == pytest.approx(kept, abs=4 * np.sqrt(kept / 4000))
 
 

@@ -30,19 +30,21 @@ def test_brightness_is_added():
 
 
 def test_contrast_is_about_each_image_s_mean():
-    for found, image, (amount, _) in zip(applied("contrast"), IMAGES, UNIFORM, strict=True):
-        np.testing.assert_allclose(found, image.mean() + (image - image.mean()) * (amount + 0.5), rtol=1e-4, atol=1e-6)
+    for augmented, image, (amount, _) in zip(applied("contrast"), IMAGES, UNIFORM, strict=True):
+        np.testing.assert_allclose(
+            augmented, image.mean() + (image - image.mean()) * (amount + 0.5), rtol=1e-4, atol=1e-6
+        )
 
 
 def test_translation_moves_by_up_to_an_eighth_and_leaves_grey():
-    for found, image, uniform in zip(applied("translation"), IMAGES, UNIFORM, strict=True):
+    for augmented, image, uniform in zip(applied("translation"), IMAGES, UNIFORM, strict=True):
         down, right = (2 - int(part * 5) for part in uniform)  # 16 / 8 = 2 pixels each way
         expected = np.full_like(image, 0.5)
         for row in range(16):
             for column in range(16):
                 if 0 <= row - down < 16 and 0 <= column - right < 16:
                     expected[row, column] = image[row - down, column - right]
-        np.testing.assert_array_equal(found, expected)
+        np.testing.assert_array_equal(augmented, expected)
 
 
 @pytest.mark.parametrize(
@@ -54,10 +56,10 @@ def test_translation_moves_by_up_to_an_eighth_and_leaves_grey():
     ],
 )
 def test_cutout_leaves_a_grey_square_of_half_the_side(place, rows, columns):
-    for found, image in zip(applied("cutout", np.tile(np.float32(place), (6, 1))), IMAGES, strict=True):
+    for augmented, image in zip(applied("cutout", np.tile(np.float32(place), (6, 1))), IMAGES, strict=True):
         expected = image.copy()
         expected[rows, columns] = 0.5
-        np.testing.assert_array_equal(found, expected)
+        np.testing.assert_array_equal(augmented, expected)
 
 
 @pytest.mark.parametrize("name", AUGMENTATIONS)
@@ -71,8 +73,8 @@ def test_gradients_pass_through(name):
 def test_probability_decides_image_by_image():
     chances = np.array([0.0, 0.29, 0.3, 0.31, 0.99, 0.1], np.float32)
     uniform = np.concatenate([np.full((6, 2), 0.9, np.float32), chances[:, None]], axis=1)
-    found = augment(tf.constant(IMAGES), ["brightness"], 0.3, lambda place, numbers: tf.constant(uniform)).numpy()
-    changed = np.any(found != IMAGES, axis=(1, 2, 3))
+    augmented = augment(tf.constant(IMAGES), ["brightness"], 0.3, lambda place, numbers: tf.constant(uniform)).numpy()
+    changed = np.any(augmented != IMAGES, axis=(1, 2, 3))
     assert changed.tolist() == [True, True, False, False, False, True]
 
 

@@ -39,8 +39,3 @@ def test_the_average_begins_as_the_generator():
     gan, _ = weights(3)
     for average, weight in zip(gan.generator_ema.weights, gan.generator.weights, strict=True):
         assert np.array_equal(average.numpy(), weight.numpy())
-
-
-def test_the_average_computes_in_float32_whatever_training_computes_in():
-    gan, _ = weights(3, replace(METHOD, precision="bfloat16"))
-    assert {layer.compute_dtype for layer in gan.generator_ema.layers} == {"float32"}

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tests.training.arrays import block_diagonal, random
+from tests.training.reference import convolve
 from training.loop.strategy import mirrored
 from training.models.networks.layers import SpectralConv2D, blur, native_groups
 
@@ -16,18 +17,6 @@ def spectral(kernel_size=3, channels=4, filters=6, dtype="float64", iterations=0
     for _ in range(iterations):
         layer.singular_value(training=True)
     return layer
-
-
-def convolve(x, kernel):
-    """A convolution written out: stride 1, zeros beyond the edge."""
-    height, width, _, filters = kernel.shape
-    rows, columns = x.shape[1:3]
-    padded = np.pad(x, ((0, 0), (height // 2, height // 2), (width // 2, width // 2), (0, 0)))
-    result = np.zeros((*x.shape[:3], filters))
-    for i in range(height):
-        for j in range(width):
-            result += padded[:, i : i + rows, j : j + columns] @ kernel[i, j]
-    return result
 
 
 def largest_singular_value(kernel):
@@ -49,14 +38,6 @@ def test_a_forward_pass_in_training_is_one_power_iteration_and_in_inference_none
     layer(x, training=True)
     expected = matrix.T @ (matrix @ u)
     np.testing.assert_allclose(layer.u.numpy(), expected / np.linalg.norm(expected), rtol=1e-9)
-
-
-def test_the_convolution_is_with_the_kernel_over_its_singular_value():
-    layer, x = spectral(iterations=300), random(2, 8, 8, 4)
-    layer.bias.assign(random(6, seed=1))
-    kernel = layer.kernel.numpy()
-    expected = convolve(x, kernel / largest_singular_value(kernel)) + layer.bias.numpy()
-    np.testing.assert_allclose(layer(x), expected, rtol=1e-6, atol=1e-9)
 
 
 def test_the_gradient_flows_through_the_singular_value():
@@ -99,37 +80,6 @@ def test_replicas_keep_the_same_vectors():
     expected = matrix.T @ (matrix @ u)
     for copy in strategy.experimental_local_results(layer.u.value):
         np.testing.assert_allclose(copy, expected / np.linalg.norm(expected), rtol=1e-4)
-
-
-@pytest.mark.parametrize("gain", [1.0, 2**0.5])
-def test_spectral_weights_start_as_glorots_times_the_gain(gain):
-    layer = SpectralConv2D(64, 3, gain)
-    layer.build((None, 8, 8, 32))
-    kernel = layer.kernel.numpy()
-    bound = gain * (6 / (9 * (32 + 64))) ** 0.5
-    assert 0.99 * bound < np.abs(kernel).max() <= bound
-    assert kernel.std() == pytest.approx(bound / 3**0.5, rel=0.02)
-
-
-def smooth(x, taps, axis):
-    return np.apply_along_axis(lambda line: np.convolve(line, taps), axis, x)
-
-
-def test_down_is_1331_of_every_second_pixel_with_zeros_beyond_the_edge():
-    x = random(2, 8, 8, 3)
-    taps = np.array([1, 3, 3, 1]) / 8
-    # Full convolution: output 2 is centred between pixels 0 and 1.
-    expected = smooth(smooth(x, taps, 1), taps, 2)[:, 2:-1:2, 2:-1:2]
-    np.testing.assert_allclose(keras.layers.AveragePooling2D(2)(blur()(x)), expected, rtol=1e-5, atol=1e-6)
-
-
-def test_up_is_1331_of_the_map_with_zeros_between_its_pixels():
-    x = random(2, 4, 4, 3)
-    spread = np.zeros((2, 8, 8, 3))
-    spread[:, ::2, ::2] = x
-    taps = np.array([1, 3, 3, 1]) / 4
-    expected = smooth(smooth(spread, taps, 1), taps, 2)[:, 1:-2, 1:-2]
-    np.testing.assert_allclose(blur()(keras.layers.UpSampling2D(2)(x)), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_the_filter_is_not_trained():

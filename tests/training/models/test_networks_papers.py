@@ -13,10 +13,6 @@ from training.models.networks import FAMILIES, dcgan, lite, r3gan
 PAPERS = ("dcgan", "wgan_gp", "sngan", "r3gan", "lite")
 
 
-def trainable(network):
-    return sum(int(np.prod(v.shape)) for v in network.trainable_variables)
-
-
 def small(name):
     """Both networks for 8x8x1, R3GAN's in 16 times fewer channels; the same weights every time."""
     # A penalty jumps where a unit of LeakyReLU or ReLU changes sides: weights by chance once put such a place between

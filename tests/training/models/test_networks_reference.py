@@ -30,9 +30,9 @@ def inputs(*shape):
     return np.random.default_rng(1).uniform(-1, 1, (3, *shape))
 
 
-def assert_same(found, expected, weights):
+def assert_same(actual, expected, weights):
     assert np.std(expected) > 0.01
-    np.testing.assert_allclose(found, expected, rtol=0, atol=ATOL * max(1, np.abs(expected).max()))
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=ATOL * max(1, np.abs(expected).max()))
     assert weights.are_used_up()
 
 
@@ -104,8 +104,8 @@ def test_the_discriminator_of_the_specification_drops_two_of_five():
         np.random.default_rng(n).uniform(size=(3, *entry.shape[1:])) for n, entry in enumerate(network.inputs[1:])
     ]
     assert len(noises) == 2
-    found = network([images, *noises], training=True).numpy()
-    assert_same(found, reference.classic_discriminator(images, noises, weights), weights)
+    actual = network([images, *noises], training=True).numpy()
+    assert_same(actual, reference.classic_discriminator(images, noises, weights), weights)
 
 
 @pytest.mark.parametrize(
@@ -156,10 +156,10 @@ def test_every_kernel_starts_at_the_scale_of_its_source():
     shape = (64, 64, 1)
 
     def kernels(network):
-        found = [(layer, layer.weights[0].numpy()) for layer in network.layers if layer.trainable_variables]
+        weighted = [(layer, layer.weights[0].numpy()) for layer in network.layers if layer.trainable_variables]
         return [
             (layer, kernel, int(np.prod(kernel.shape[:-2])) if kernel.ndim == 4 else 1)
-            for layer, kernel in found
+            for layer, kernel in weighted
             if kernel.size >= 500 and kernel.ndim in (2, 4)
         ]
 

@@ -83,11 +83,3 @@ def test_a_row_is_the_next_numbers_of_the_stream_from_a_whole_counter_on(size):
     rows = stream[: 12 * taken].reshape(12, taken)[:, :size]
     assert np.array_equal(noise(seed=7).uniform(Purpose.GENERATOR, (size,)), rows)
     assert np.array_equal(noise(first=5, batch=4, seed=7).uniform(Purpose.GENERATOR, (size,)), rows[5:9])
-
-
-def test_normals_are_box_muller_of_the_streams_zero_and_one():
-    path = (0, tf.constant(3, tf.int64), Purpose.LATENT)
-    first, second = (noise().uniform(Purpose.LATENT, (10,), stream).numpy().astype(np.float64) for stream in (0, 1))
-    expected = np.sqrt(-2 * np.log(1 - first)) * np.cos(2 * np.pi * second)
-    np.testing.assert_allclose(latent(path, 0, 12, 10, "normal"), expected, rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(latent(path, 0, 12, 10, "uniform"), 2 * first - 1, rtol=1e-6)

@@ -75,9 +75,9 @@ def test_a_step_is_the_loss_of_the_features_and_the_means_apart_along_the_direct
         drawn = [noise.uniform(purpose, entry.shape[1:], n) for n, entry in enumerate(discriminator.inputs[1:3])]
         with tf.GradientTape() as slope:
             slope.watch(images)
-            found = features([images, *drawn, labels])
-            logits = tf.reduce_sum(found * tf.stop_gradient(direction), 1)
-        return found, logits, tf.reduce_sum(slope.gradient(logits, images) ** 2, [1, 2, 3]) / 4
+            hidden = features([images, *drawn, labels])
+            logits = tf.reduce_sum(hidden * tf.stop_gradient(direction), 1)
+        return hidden, logits, tf.reduce_sum(slope.gradient(logits, images) ** 2, [1, 2, 3]) / 4
 
     with tf.GradientTape() as tape:
         signs = tf.concat([tf.ones([METHOD.batch_size, 1]), labels], 1)

@@ -22,7 +22,7 @@ from training.models.augmentation import AUGMENTATIONS
 from training.models.gan import Progress, build
 from training.models.networks import FAMILIES
 from training.models.noise import Noise, Purpose
-from training.models.step import Phase, batches_per_step, phases, replica_step
+from training.models.step import Phase, batches_per_step, gradient_penalty, phases, replica_step
 from training.presets import CosineSchedule
 
 
@@ -49,8 +49,8 @@ def test_one_step_is_keras_cross_entropy_with_labels_one_and_zero_then_one_for_t
 
 
 def check_one_step(method, conditions):
-    told = [tf.constant(labels_of(photos()[0]), tf.float64)] if conditions else []
-    before, after, losses = one_descent(method, *told)
+    labels = [tf.constant(labels_of(photos()[0]), tf.float64)] if conditions else []
+    before, after, losses = one_descent(method, *labels)
     networks = build(method, SHAPE, 5, Progress(5), conditions)
     generator, discriminator = networks.generator, networks.discriminator
     noises = [entry for entry in discriminator.inputs if entry.name.startswith("noise")]
@@ -60,12 +60,12 @@ def check_one_step(method, conditions):
 
     def probability(images, purpose):
         drawn = [noise.uniform(purpose, entry.shape[1:], n) for n, entry in enumerate(noises)]
-        return tf.sigmoid(discriminator([images, *drawn, *told], training=True))
+        return tf.sigmoid(discriminator([images, *drawn, *labels], training=True))
 
     real = tf.constant(photos()[0] / 255.0)
     with tf.GradientTape(persistent=True) as tape:
         z = noise.latent(METHOD.latent, "uniform")
-        fake = generator([z, *told] if told else z, training=True)
+        fake = generator([z, *labels] if labels else z, training=True)
         d_loss = cross_entropy(ones, probability(real, Purpose.DISCRIMINATOR_REAL)) + cross_entropy(
             zeros, probability(fake, Purpose.DISCRIMINATOR_FAKE)
         )
@@ -140,6 +140,13 @@ def test_one_step_has_the_penalties_of_the_images_before_augmentation_at_their_w
     other = tf.constant(photos(2)[1] / np.float32(255))
     g_loss = tf.nn.softplus(logits(other, Purpose.GENERATOR_REAL) - logits(fake, Purpose.GENERATOR))
     np.testing.assert_allclose(values[1], tf.reduce_mean(g_loss), rtol=1e-4)
+
+
+def test_a_flat_critic_has_a_finite_gradient():
+    slope, images = tf.Variable(0.0), tf.constant(photos()[0] / np.float32(255))
+    with tf.GradientTape() as tape:
+        penalty = gradient_penalty(lambda mixed: slope * tf.reduce_sum(mixed, [1, 2, 3])[:, None], images, images, 0.5)
+    assert np.isfinite(tape.gradient(penalty, slope).numpy())
 
 
 def test_clip_norm_bounds_the_whole_update_of_each_network():
