@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
@@ -61,8 +60,7 @@ def main(folder: Path, form: str, out: Path | None) -> None:
     with startup_messages_hidden(), os_errors_reported():
         from training import draw
 
-        if moves and (warning := directions.outdated(folder, moves, draw.digest(path))):
-            print(warning)
+        directions.warn_if_outdated(folder, moves, draw.digest(path))
         generator = draw.load(path)
         card = json.dumps(card_of(generator, config, moves))
         write(portable(generator), form, out, card)
@@ -129,48 +127,34 @@ def portable(generator: keras.Model) -> keras.Model:
 
 def write(model: keras.Model, form: str, out: Path, card: str) -> None:
     """Write a generator, whole or not at all."""
+    import tensorflow as tf
+
     if form == "onnx":
         with replacing(out) as partial:
             model.export(partial, format="onnx", verbose=False)
-    elif form == "litert":
-        with replacing(out) as partial:
-            partial.write_bytes(_litert(model, out))
-    else:
-        _write_saved_model(model, out, card)
-
-
-def _litert(model: keras.Model, out: Path) -> bytes:
-    """Return a model as LiteRT has it, by TensorFlow's own converter: Keras's `export` has it since 3.13 only.
-
-    Its SavedModel lies beside `out` meanwhile.
-    """
-    import tensorflow as tf
-
+        return
     with tempfile.TemporaryDirectory(prefix=f"{out.name}.partial-", dir=out.parent) as place:
-        model.export(place, format="tf_saved_model", verbose=False)
-        return tf.lite.TFLiteConverter.from_saved_model(place).convert()
+        saved = Path(place, "saved_model")
+        if form == "saved_model":
+            _write_saved_model(model, saved, card)
+            saved.rename(out)
+        else:  # by TensorFlow's own converter: Keras's `export` has LiteRT since 3.13 only
+            model.export(saved, format="tf_saved_model", verbose=False)
+            with replacing(out) as partial:
+                partial.write_bytes(tf.lite.TFLiteConverter.from_saved_model(str(saved)).convert())
 
 
-def _write_saved_model(model: keras.Model, out: Path, card: str) -> None:
+def _write_saved_model(model: keras.Model, folder: Path, card: str) -> None:
     """Write a SavedModel as Keras's `export` does, with a signature `about` that returns the card."""
     import keras
     import tensorflow as tf
 
-    inputs = [
-        keras.InputSpec(shape=(None, entry.shape[-1]), dtype="float32", name=entry.name) for entry in model.inputs
-    ]
+    inputs = [keras.InputSpec("float32", (None, entry.shape[-1]), name=entry.name) for entry in model.inputs]
     archive = keras.export.ExportArchive()
     archive.track(model)
     archive.add_endpoint("serve", model.__call__, [inputs] if len(inputs) > 1 else inputs)
     archive.add_endpoint("about", tf.function(lambda: {"card": tf.constant(card)}, input_signature=[]))
-    place = Path(tempfile.mkdtemp(prefix=f"{out.name}.partial-", dir=out.parent))
-    try:
-        archive.write_out(place, verbose=False)
-        place.chmod(0o755)
-        place.rename(out)
-    except BaseException:
-        shutil.rmtree(place, ignore_errors=True)
-        raise
+    archive.write_out(folder, verbose=False)
 
 
 if __name__ == "__main__":

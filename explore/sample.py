@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
-from typing import NamedTuple
 
 import click
 import numpy as np
@@ -26,16 +25,6 @@ STRENGTHS = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)  # columns of --strip
 # Of captions: the height of letters in pixels, and their width in Pillow's own font as a share of it.
 MIN_FONT, MAX_FONT = 6, 14
 FONT_WIDTH = 0.6
-
-
-class Column(NamedTuple):
-    """What the faces of one column of the grid are drawn from."""
-
-    caption: str
-    z: np.ndarray
-    """float32 [faces, length of z]."""
-    labels: np.ndarray | None
-    """float32 [faces, conditions], -1 or 1."""
 
 
 @click.command(cls=Command)
@@ -88,7 +77,7 @@ def main(
 ) -> None:
     """Draw faces with the generator of a run, as one grid."""
     config, path = configs.load_with_generator(folder)
-    names = [name for name in each.split(",") if name]
+    names = each.split(",") if each else []
     configs.check_conditions(folder, config, [*answers, *names])
     if twice := [name for name in names if name in answers]:
         raise UsageError(f"{twice[0]} is in --set and in --each: it can be in one of them.")
@@ -103,27 +92,27 @@ def main(
         from training import draw
 
         generator = draw.load(path)
-    if moves and (warning := directions.outdated(folder, moves, draw.digest(path))):
-        print(warning)
+    directions.warn_if_outdated(folder, moves, draw.digest(path))
     distribution = config.method.latent_distribution
     count = count or (ROWS if names or strip else FACES)
     z = draw.latents(generator, count, seed, distribution)
     if moves and edit:
         z = moves.edit(z, edit, distribution)
     labels = draw.labels_of(folder, config, count, seed, answers)
-    if names and labels is not None:
-        columns = list(columns_of_answers(z, labels, names, config.conditions))
+    columns = {}  # faces by caption
+    if labels is not None and names:
+        for caption, asked in labels_of_columns(labels, names, config.conditions):
+            columns[caption] = draw.render(generator, z, asked)
     elif moves and strip:
-        edited = [moves.edit(z, {strip: strength}, distribution) for strength in STRENGTHS]
-        captions = [f"{strength:+g}" if strength else "0" for strength in STRENGTHS]
-        columns = [Column(caption, z, labels) for caption, z in zip(captions, edited, strict=True)]
+        for strength in STRENGTHS:
+            moved = moves.edit(z, {strip: strength}, distribution)
+            columns[f"{strength:+g}" if strength else "0"] = draw.render(generator, moved, labels)
+    if columns:
+        draw.write_png(out, captioned(np.stack(list(columns.values()), axis=1), list(columns)))
+        print(f"{out}: {count} rows, a face each, with {' and '.join(names) or strip} as captioned.")
     else:
         draw.write_png(out, draw.tile(draw.render(generator, z, labels)))
         print(f"{out}: {count} faces.")
-        return
-    images = np.stack([draw.render(generator, column.z, column.labels) for column in columns], axis=1)
-    draw.write_png(out, captioned(images, [column.caption for column in columns]))
-    print(f"{out}: {count} rows, a face each, with {' and '.join(names) or strip} as captioned.")
 
 
 def load_directions(folder: Path, names: Sequence[str]) -> Directions:
@@ -139,27 +128,19 @@ def load_directions(folder: Path, names: Sequence[str]) -> Directions:
     return moves
 
 
-def columns_of_answers(
-    z: np.ndarray, labels: np.ndarray, names: list[str], conditions: tuple[str, ...]
-) -> Iterator[Column]:
-    """Yield a column for each combination of answers: the labels with these attributes set."""
+def labels_of_columns(
+    labels: np.ndarray, names: list[str], conditions: tuple[str, ...]
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield the labels with these attributes set, in each combination, behind a caption that says which."""
     indices = [conditions.index(name) for name in names]
     for answers in product((0, 1), repeat=len(names)):
         asked = labels.copy()
         asked[:, indices] = np.where(answers, 1.0, -1.0)
-        yield Column("\n".join(f"{name}={answer}" for name, answer in zip(names, answers, strict=True)), z, asked)
+        yield "\n".join(f"{name}={answer}" for name, answer in zip(names, answers, strict=True)), asked
 
 
 def captioned(rows: np.ndarray, captions: Sequence[str]) -> np.ndarray:
-    """Arrange rows of images below the captions of their columns.
-
-    Args:
-        rows: uint8 [rows, columns, height, width, channels].
-        captions: a text for each column, perhaps of several lines.
-
-    Returns:
-        uint8 [height of the captions + rows * height, columns * width, channels].
-    """
+    """Arrange rows of images, uint8 [rows, columns, height, width, channels], below the captions of their columns."""
     count, columns, height, width, channels = rows.shape
     lines = max(caption.count("\n") for caption in captions) + 1
     longest = max((line for caption in captions for line in caption.splitlines()), key=len)
@@ -168,8 +149,8 @@ def captioned(rows: np.ndarray, captions: Sequence[str]) -> np.ndarray:
     drawing, font = ImageDraw.Draw(heading), ImageFont.load_default(size)
     for column, caption in enumerate(captions):
         for line, text in enumerate(caption.splitlines()):
-            place = (column * width + width // 2, 2 + line * (size + 2))
-            drawing.text(place, text, fill=255, font=font, anchor="ma")
+            centre = (column * width + width // 2, 2 + line * (size + 2))
+            drawing.text(centre, text, fill=255, font=font, anchor="ma")
     pixels = np.repeat(np.asarray(heading)[:, :, None], channels, axis=2)
     return np.concatenate([pixels, rows.swapaxes(1, 2).reshape(count * height, columns * width, channels)])
 

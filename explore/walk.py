@@ -17,7 +17,6 @@ from system.command import LocalPath
 from system.files import replacing
 from training import config as configs
 from training.command import Command, startup_messages_hidden
-from training.config import Config
 from training.options import SEED, Answers, Number, check_writable, run_option
 
 FORMATS = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG", ".mp4": "mp4"}  # by Pillow; .mp4 by ffmpeg
@@ -84,35 +83,6 @@ def main(
         return
     config, path = configs.load_with_generator(folder)
     configs.check_conditions(folder, config, answers)
-    frames = frames_of_walk(folder, config, path, seeds, is_loop, count, max(1, round(seconds * fps)), answers)
-    number = write_animation(out, frames, fps, scale)
-    print(f"{out}: {number} frames, {number / fps:.3g} s.")
-
-
-def samples_of(folder: Path) -> Iterator[np.ndarray]:
-    """Yield the grids that a run has drawn, epoch after epoch: uint8 [height, width] or [height, width, 3].
-
-    Raises:
-        UsageError: there are none.
-    """
-    paths = sorted((folder / "samples").glob("epoch-*.png"))
-    if not paths:
-        raise UsageError(f"{folder / 'samples'} has no samples: a run draws them at the end of each epoch.")
-    for path in paths:
-        yield np.asarray(Image.open(path))
-
-
-def frames_of_walk(
-    folder: Path,
-    config: Config,
-    path: Path,
-    seeds: tuple[int, ...],
-    is_loop: bool,
-    count: int,
-    frames: int,
-    answers: Mapping[str, bool],
-) -> Iterator[np.ndarray]:
-    """Yield the frames of a walk: uint8 [height, width, 1 or 3]; `frames` is the number of each leg."""
     with startup_messages_hidden():
         from tqdm import tqdm
 
@@ -121,9 +91,20 @@ def frames_of_walk(
         generator = draw.load(path)
     distribution = config.method.latent_distribution
     stops = np.stack([draw.latents(generator, count, seed, distribution) for seed in seeds])
+    walk = latents_along(stops, max(1, round(seconds * fps)), distribution, is_loop)
     labels = draw.labels_of(folder, config, count, seeds[0], answers)
-    for z in tqdm(latents_along(stops, frames, distribution, is_loop), unit=" frames", disable=None):
-        yield draw.tile(draw.render(generator, z, labels))
+    frames = (draw.tile(draw.render(generator, z, labels)) for z in tqdm(walk, unit=" frames", disable=None))
+    number = write_animation(out, frames, fps, scale)
+    print(f"{out}: {number} frames, {number / fps:.3g} s.")
+
+
+def samples_of(folder: Path) -> Iterator[np.ndarray]:
+    """Yield the grids that a run has drawn, epoch after epoch: uint8 [height, width] or [height, width, 3]."""
+    paths = sorted((folder / "samples").glob("epoch-*.png"))
+    if not paths:
+        raise UsageError(f"{folder / 'samples'} has no samples: a run draws them at the end of each epoch.")
+    for path in paths:
+        yield np.asarray(Image.open(path))
 
 
 def latents_along(stops: np.ndarray, frames: int, distribution: str, is_loop: bool) -> np.ndarray:
@@ -141,23 +122,21 @@ def latents_along(stops: np.ndarray, frames: int, distribution: str, is_loop: bo
         is_loop: whether it ends where it began.
     """
     shares = (1 - np.cos(np.pi * np.arange(frames) / frames)) / 2
-    between = _along_sphere if distribution == "normal" else _along_line
     ends = np.roll(stops, -1, axis=0) if is_loop else stops[1:]
-    legs = [between(start, end, share) for start, end in zip(stops, ends, strict=False) for share in shares]
+    legs = [_between(*pair, share, distribution) for pair in zip(stops, ends, strict=False) for share in shares]
     return np.stack(legs if is_loop else [*legs, stops[-1]]).astype(np.float32)
 
 
-def _along_line(start: np.ndarray, end: np.ndarray, share: float) -> np.ndarray:
-    return start + share * (end - start)
-
-
-def _along_sphere(start: np.ndarray, end: np.ndarray, share: float) -> np.ndarray:
+def _between(start: np.ndarray, end: np.ndarray, share: float, distribution: str) -> np.ndarray:
+    line = start + share * (end - start)
+    if distribution == "uniform":
+        return line
     lengths = [np.linalg.norm(z, axis=-1, keepdims=True) for z in (start, end)]
     cosine = (start * end).sum(axis=-1, keepdims=True) / np.maximum(lengths[0] * lengths[1], 1e-12)
     angle = np.arccos(np.clip(cosine, -1, 1))
     sine = np.sin(angle)
     arc = (np.sin((1 - share) * angle) * start + np.sin(share * angle) * end) / np.maximum(sine, 1e-6)
-    return np.where(sine < 1e-6, _along_line(start, end, share), arc)  # of the same direction the line is the arc
+    return np.where(sine < 1e-6, line, arc)  # between z of the same direction the line is the arc
 
 
 def check_animation(path: Path) -> None:

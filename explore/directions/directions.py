@@ -62,7 +62,7 @@ def find(names: Sequence[str], z: np.ndarray, logits: np.ndarray) -> Directions:
     """Return for each attribute the direction along which its logit rises most.
 
     Args:
-        names: the attributes.
+        names: of the attributes.
         z: float32 [count, length], thousands of them.
         logits: float32 [count, attributes]: the classifier's, of the face of each z.
     """
@@ -88,11 +88,10 @@ def area_under_curve(values: np.ndarray, labels: np.ndarray) -> float:
 def factorise(kernel: np.ndarray, count: int) -> Directions:
     """Return the `count` directions that move the output of the first layer most, the strongest first.
 
-    Args:
-        kernel: of the layer that takes z, [length of z, outputs].
-        count: at most the length of z.
+    Its kernel is [length of z, outputs].
     """
-    _, vectors = np.linalg.eigh(np.asarray(kernel, np.float64) @ np.asarray(kernel, np.float64).T)
+    kernel = kernel.astype(np.float64)
+    _, vectors = np.linalg.eigh(kernel @ kernel.T)
     strongest = vectors.T[::-1][:count]
     names = [f"direction_{number}" for number in range(1, len(strongest) + 1)]
     return _uncalibrated(names, strongest, [np.nan] * len(names))
@@ -127,8 +126,7 @@ def advice(folder: Path) -> str:
     return f"Find directions with: python -m explore.directions --run {folder} --shards data/*.tfrecord"
 
 
-def outdated(folder: Path, directions: Directions, generator: str) -> str:
-    """Return a warning where the directions belong to another generator than the one of this digest, else ""."""
-    if directions.generator == generator:
-        return ""
-    return f"The directions of {folder} were found for an earlier state of its generator. {advice(folder)}"
+def warn_if_outdated(folder: Path, directions: Directions | None, generator: str) -> None:
+    """Print a warning where the directions belong to another generator than the one of this digest."""
+    if directions and directions.generator != generator:
+        print(f"The directions of {folder} were found for an earlier state of its generator. {advice(folder)}")

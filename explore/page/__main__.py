@@ -48,10 +48,9 @@ def main(folder: Path, title: str | None, face: int, neighbours: Path | None, ou
     text = build.page(title, build.data_of(folder, config, layers, moves, digest, face, photos))
     write_text(out, text)
     print(f"{out}: {len(text.encode()) / 1e6:.1f} MB. Open it in a browser.")
+    directions.warn_if_outdated(folder, moves, digest)
     if moves is None:
         print(f"It has no sliders. {directions.advice(folder)}")
-    elif warning := directions.outdated(folder, moves, digest):
-        print(warning)
 
 
 def open_picture(path: Path) -> Image.Image:
