@@ -71,8 +71,8 @@ def main(
     if photos:
         configs.check_image_shape(config, photos.image_shape)
     names = directions.FILE_NAME, rescoring.CSV_NAME, rescoring.PICTURE_NAME
-    written, matrix, picture = (folder / name for name in names)
-    for file in (written, matrix, picture):
+    vectors, matrix, picture = (folder / name for name in names)
+    for file in (vectors, matrix, picture):
         check_writable(file, f"copy {folder} to where it can be, and name the copy")
     with startup_messages_hidden():
         from training import draw
@@ -82,11 +82,11 @@ def main(
         result = find_by_logits(folder, config, generator, photos, count, seed, keep_others)
     else:
         result = directions.factorise(first_kernel(generator, config.method.latent), 16)
-    matrix.unlink(missing_ok=True)  # of the directions before
-    picture.unlink(missing_ok=True)
+    for file in (matrix, picture):  # of earlier directions
+        file.unlink(missing_ok=True)
     directions.save(folder, replace(result, generator=draw.digest(path)))
     source = f"{count:,} faces" if photos else "the weights alone"
-    print(f"{written}: {len(result.names)} directions from {source}: {', '.join(result.names)}.")
+    print(f"{vectors}: {len(result.names)} directions from {source}: {', '.join(result.names)}.")
     if not photos:
         return
     try:

@@ -99,7 +99,7 @@ let worker = null;
 let generateHere = null;
 
 async function draw(z, labels) {
-  if (!worker) return (generateHere ||= generatorOf(DATA.layers))({ z, labels });
+  if (!worker) return (generateHere ??= generatorOf(DATA.layers))({ z, labels });
   return new Promise((resolve) => {
     pending.set(++requests, { z, labels, resolve });
     worker.postMessage({ id: requests, z, labels });
@@ -319,7 +319,7 @@ function turnTo(face) {
   drawWall().catch(complain);
 }
 
-/** Runs a walk, while which no other one can be begun. */
+/** Runs a walk; no other one can begin meanwhile. */
 async function alone(action) {
   $("play").disabled = $("film").disabled = true;
   await action().catch(complain);
@@ -359,7 +359,7 @@ function makeSvg(tag, attributes, text = "") {
   return element;
 }
 
-/** Draws curves; the figures below the pointer, or where the arrow keys have gone, are told above them. */
+/** Draws curves. A line of text above them has the figures below the pointer, or where the arrow keys lead. */
 function chart({ of, names, rows }) {
   const title = of === "losses" ? TEXT.losses : `${nameOf(of)} ${TEXT.kimg}`;
   const [width, height, left, margin] = [640, 240, 40, 8];
@@ -382,16 +382,15 @@ function chart({ of, names, rows }) {
     svg.append(makeSvg("polyline", { points, fill: "none", stroke, "stroke-width": 2 }));
     legend.append(make("span", { textContent: `― ${nameOf(name)} `, style: `color: ${stroke}` }));
   });
-  const line = makeSvg("line", { y1: margin, y2: height - margin });
+  const line = makeSvg("line", { x1: -1, x2: -1, y1: margin, y2: height - margin, stroke: "currentColor" });
   svg.append(line);
   const status = make("p", { role: "status", textContent: `${title}: ${rows[0][0]} – ${rows.at(-1)[0]}` });
   let index = 0;
   const point = (i) => {
     index = clamp(i, 0, rows.length - 1);
     const [time, ...figures] = rows[index];
-    for (const [key, value] of Object.entries({ x1: x(index), x2: x(index), stroke: "currentColor" })) {
-      line.setAttribute(key, value);
-    }
+    line.setAttribute("x1", x(index));
+    line.setAttribute("x2", x(index));
     status.textContent = `${time}: ${figures.map((value, i) => `${nameOf(names[i])} ${figure(value)}`).join(", ")}`;
   };
   svg.onpointermove = (event) => {
@@ -423,13 +422,13 @@ function samples(grids) {
   $("samples").append(make("label", {}, TEXT.samples, output, " ", input), image);
 }
 
+const folded = (title, open, ...content) => make("details", { open }, make("summary", {}, title), ...content);
+
 function photos(src) {
   if (!src) return $("photos").append(make("p", {}, TEXT.hidden));
   const reason = make("p", {}, `${TEXT.pairs} ${TEXT.reason}`);
   $("photos").append(folded(TEXT.photos, false, reason, make("img", { src, alt: TEXT.pairs })));
 }
-
-const folded = (title, open, ...content) => make("details", { open }, make("summary", {}, title), ...content);
 
 function table(title, head, rows) {
   const made = make("table");
@@ -444,13 +443,11 @@ function report({ charts, samples: grids, photos: picture, scores, metrics, spac
   samples(grids);
   photos(picture);
   const columns = Object.keys(scores);
-  const rows = metrics
-    .map(([name, better]) => [
-      nameOf(name),
-      ...columns.map((column) => figure(scores[column][name])),
-      TEXT.better[better],
-    ])
-    .filter((row) => row.slice(1, -1).some(Boolean));
+  const rows = [];
+  for (const [name, better] of metrics) {
+    const figures = columns.map((column) => figure(scores[column][name]));
+    if (figures.some(Boolean)) rows.push([nameOf(name), ...figures, TEXT.better[better]]);
+  }
   const title = space ? `${TEXT.scores} (${TEXT.space} ${space})` : TEXT.scores;
   if (rows.length) table(title, ["", ...columns.map(nameOf), ""], rows);
   table(TEXT.settings, [], settings);

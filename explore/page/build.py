@@ -73,7 +73,7 @@ def data_of(
     """
     space, scores = _scores(folder / "evaluation.json", generator)
     saved = configs.load(folder)
-    machine = saved.machine if saved else {}
+    settings = {**configs.rows(config), **(saved.machine if saved else {}), **_speed(folder)}
     return {
         "layers": layers,
         "shape": list(config.image_shape),
@@ -90,9 +90,7 @@ def data_of(
             "space": space,
             "scores": scores,
             "metrics": [[name, "lower" if metric.lower_is_better else "higher"] for name, metric in METRICS.items()],
-            "settings": [
-                [name, str(value)] for name, value in {**configs.rows(config), **machine, **_speed(folder)}.items()
-            ],
+            "settings": [[name, str(value)] for name, value in settings.items()],
         },
     }
 
@@ -110,7 +108,7 @@ def _sliders(directions: Directions, own: Mapping[str, float]) -> list[dict[str,
 
 
 def _charts(folder: Path) -> list[dict[str, Any]]:
-    """The curves: both losses by epoch, and each metric that was taken while training by thousands of images."""
+    """The losses by epoch, and each metric of training.run --metrics by thousands of images."""
     losses = _rows(folder / "history.csv", ["epoch", "d_loss", "g_loss"])
     charts = [{"of": "losses", "names": ["D", "G"], "rows": losses}] if len(losses) > 1 else []
     for name in METRICS:
@@ -159,7 +157,7 @@ def _picture(image: Image.Image) -> str:
 
 
 def _scores(path: Path, generator: str) -> tuple[str | None, dict[str, Any]]:
-    """The feature space and the figures that training.evaluate has measured of this generator, where it has."""
+    """The feature space and the figures of training.evaluate; none where they are of another generator."""
     try:
         evaluation = json.loads(path.read_text(encoding="utf-8"), parse_constant=lambda name: None)
         if evaluation["generator"] == generator:

@@ -48,11 +48,7 @@ function addProduct(out, to, outputs, vector, from, inputs, kernel, at, length =
   }
 }
 
-const ACTIVATIONS = {
-  linear: null,
-  sigmoid: (value) => 1 / (1 + Math.exp(-value)),
-  tanh: Math.tanh,
-};
+const ACTIVATIONS = { linear: null, sigmoid: (value) => 1 / (1 + Math.exp(-value)), tanh: Math.tanh };
 
 /** Adds the bias and applies the activation. */
 function finish(out, { bias, activation }) {
@@ -88,6 +84,7 @@ const leaky = (layer, [x]) => x.data.map((value) => (value > 0 ? value : value *
 const newImage = ([height, width, channels]) => new Float32Array(height * width * channels);
 
 const KINDS = {
+  InputLayer: (layer, _, given) => Float32Array.from(given[layer.name]),
   Dense(layer, [x]) {
     const out = new Float32Array(layer.shape[0]);
     addProduct(out, 0, out.length, x.data, 0, x.data.length, layer.kernel, 0);
@@ -136,18 +133,10 @@ const KINDS = {
     const outputs = length / groups;
     convolve(layer.shape, layer.size, (to, from, place) => {
       for (let group = 0; group < groups; group++) {
-        const at = place * inputs * length + group * outputs;
-        addProduct(
-          out,
-          to * length + group * outputs,
-          outputs,
-          x.data,
-          (from * groups + group) * inputs,
-          inputs,
-          kernel,
-          at,
-          length,
-        );
+        const first = group * outputs;
+        const at = place * inputs * length + first;
+        const source = (from * groups + group) * inputs;
+        addProduct(out, to * length + first, outputs, x.data, source, inputs, kernel, at, length);
       }
     });
     return finish(out, layer);
@@ -184,17 +173,11 @@ function generatorOf(layers) {
     const weights = ["kernel", "bias", "scale", "shift"].filter((name) => typeof layer[name] === "object");
     return { ...layer, ...Object.fromEntries(weights.map((name) => [name, decode(layer[name], table)])) };
   });
-  return (inputs) => {
+  return (given) => {
     const results = [];
     for (const layer of decoded) {
-      const data =
-        layer.kind === "InputLayer"
-          ? Float32Array.from(inputs[layer.name])
-          : KINDS[layer.kind](
-              layer,
-              layer.inputs.map((index) => results[index]),
-            );
-      results.push({ data, shape: layer.shape });
+      const inputs = layer.inputs.map((index) => results[index]);
+      results.push({ data: KINDS[layer.kind](layer, inputs, given), shape: layer.shape });
     }
     return results.at(-1).data;
   };
