@@ -52,7 +52,7 @@ train: shards ## Train PRESET=classic for EPOCHS=20 on the shards; resumes where
 	@$(RUNNER) -m training.run --shards $(call quoted,$(DATA))/*.tfrecord --preset $(call quoted,$(PRESET)) \
 	  --epochs $(call quoted,$(EPOCHS)) --out $(call quoted,$(RUN)) $(ARGS)
 
-# Files in their order: the plugin would begin with those of the most tests, and the longest tests are in files of few.
+# In the order of the files' names: the plugin would begin with files of many tests, but the slowest tests are in files of few.
 test: test-ready ## Run every test
 	@$(RUNNER) -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
@@ -84,7 +84,7 @@ clean: ## Remove .venv, the shards, what was learned from them, the stand-ins; p
 	test ! -d $(call quoted,$(DATA)) || (cd $(call quoted,$(DATA)) && rm -rf sample_photos .unfinished .lock .lock.holder \
 	  *-?????-of-?????.tfrecord manifest.json dataset_info.json features.json rejected.jsonl \
 	  features/attributes.keras features/attributes.json features/judge.keras features/judge.json features/*.npz)
-	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache
+	rm -rf .venv .coverage .hypothesis .pytest_cache .ruff_cache .mypy_cache
 	find system preprocess training explore tests -name __pycache__ -prune -exec rm -rf {} +
 
 # pip would only say that it finds no TensorFlow. An environment that does not work is made again where it is.

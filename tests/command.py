@@ -8,23 +8,23 @@ from click.testing import CliRunner, Result
 
 
 class Command:
-    """One command."""
+    """A command in this process."""
 
     def __init__(self, command: click.Command):
         self._command = command
 
     def __call__(self, *arguments: object) -> Result:
-        """Give it."""
+        """Run the command with these arguments."""
         return CliRunner().invoke(self._command, [str(argument) for argument in arguments])
 
     def succeeds(self, *arguments: object) -> str:
-        """What it says."""
+        """Run the command, and return its output."""
         result = self(*arguments)
         assert result.exit_code == 0, result.output
         return result.output
 
     def is_refused(self, *arguments: object) -> str:
-        """What it says where the arguments are wrong: one message, status 2."""
+        """Run the command with wrong arguments, and return its output: one message, status 2."""
         result = self(*arguments)
         assert result.exit_code == 2, result.output
         assert result.output.startswith("Error: ") or "\nError: " in result.output

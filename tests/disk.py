@@ -43,8 +43,8 @@ class Disk:
 
     def synced(self, path: Path, after: int = -1) -> int:
         """Which is the first step after `after` that synced this file or folder; past the end where none did."""
-        found = [at for at, step in enumerate(self.steps) if at > after and (step.kind, step.path) == ("sync", path)]
-        return found[0] if found else len(self.steps)
+        steps = [at for at, step in enumerate(self.steps) if at > after and (step.kind, step.path) == ("sync", path)]
+        return steps[0] if steps else len(self.steps)
 
     def assert_lasting(self, path: Path) -> None:
         """See that this name is there after a power cut, with all of its bytes: nothing may be left to be synced."""

@@ -150,14 +150,14 @@ SUMS = {
 
 
 @pytest.mark.parametrize("library", SUMS)
-def test_others_read_what_tensorflow_reads(place, readers, records, library):
+def test_other_libraries_read_what_tensorflow_reads(place, readers, records, library):
     """In a process of its own: the package tfrecord brings messages of the names that TensorFlow's have."""
     if library == "pytorch":
         pytest.importorskip("torch")
     command = [sys.executable, "-c", f"{readers[library]}\n{SUMS[library]}"]
-    said = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout
+    printed = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout
     sums = (part.reshape(len(part), -1).astype(int).sum(axis=1).tolist() for part in records[:2])
-    assert said == f"{sorted(zip(*sums, strict=True))}\n"
+    assert printed == f"{sorted(zip(*sums, strict=True))}\n"
 
 
 def test_every_command_of_exploring_and_the_examples_of_export_draw_the_same_faces(place, monkeypatch):
@@ -165,10 +165,10 @@ def test_every_command_of_exploring_and_the_examples_of_export_draw_the_same_fac
     monkeypatch.chdir(place / "runs/lite")
     *drawing, moving = blocks(EXPLORING, "python")
     assert len(drawing) == 4
-    found = [executed(code)["images"] for code in drawing]
-    for images in found:
+    by_format = [executed(code)["images"] for code in drawing]
+    for images in by_format:
         assert images.shape == (16, 16, 16, 1)
-        np.testing.assert_allclose(images, found[0], atol=1e-5)
+        np.testing.assert_allclose(images, by_format[0], atol=1e-5)
     names = executed(moving)
     by_python = directions.load(Path()).edit(names["z"], {"Smiling": 2.0}, "normal")
     np.testing.assert_allclose(names["moved"], by_python, atol=1e-5)

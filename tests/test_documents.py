@@ -31,8 +31,8 @@ def test_every_block_is_of_a_language_that_is_looked_at(path):
 @pages
 def test_both_languages_have_the_same_sections_tables_pictures_and_code_words(path):
     for pattern in (r"^#+ ", r"^\|", r"!\[", r"<img "):
-        found = [len(re.findall(pattern, prose(page), re.MULTILINE)) for page in (path, korean(path))]
-        assert found[0] == found[1], pattern
+        counts = [len(re.findall(pattern, prose(page), re.MULTILINE)) for page in (path, korean(path))]
+        assert counts[0] == counts[1], pattern
     words = [set(re.findall(r"`[^`\n]+`", prose(page))) for page in (path, korean(path))]
     assert words[0] <= words[1]
 

@@ -67,18 +67,18 @@ def shards_from(place, photos, data="data"):
 
 
 def test_without_photos_and_shards_stand_ins_are_drawn(place):
-    said = would_do(place, "train")
-    assert "preprocess.sample_photos --out 'data/sample_photos'" in said
-    assert "--source 'data/sample_photos/img_align_celeba' --out 'data'" in said
-    assert "--out 'runs/classic-sample_photos'" in said
+    output = would_do(place, "train")
+    assert "preprocess.sample_photos --out 'data/sample_photos'" in output
+    assert "--source 'data/sample_photos/img_align_celeba' --out 'data'" in output
+    assert "--out 'runs/classic-sample_photos'" in output
 
 
 def test_shards_that_are_there_are_never_replaced_by_stand_ins(place):
     shards_from(place, "/photos/img_align_celeba.zip")
-    said = would_do(place, "train", "PRESET=lite")
-    assert "preprocess" not in said
-    assert "made from /photos/img_align_celeba.zip" in said
-    assert "--out 'runs/lite-img_align_celeba'" in said
+    output = would_do(place, "train", "PRESET=lite")
+    assert "preprocess" not in output
+    assert "made from /photos/img_align_celeba.zip" in output
+    assert "--out 'runs/lite-img_align_celeba'" in output
 
 
 @pytest.mark.parametrize("manifest", ["{", '{"source": {}}', json.dumps({"source": {"paths": ["caf\udce9"]}})])
@@ -89,23 +89,23 @@ def test_shards_whose_manifest_does_not_tell_their_photos_stay_too(place, manife
 
 def test_a_run_on_stand_ins_is_continued_where_it_was(place):
     shards_from(place, "data/sample_photos/img_align_celeba")
-    said = would_do(place, "train")
-    assert "preprocess" not in said
-    assert "--out 'runs/classic-sample_photos'" in said
+    output = would_do(place, "train")
+    assert "preprocess" not in output
+    assert "--out 'runs/classic-sample_photos'" in output
 
 
 def test_options_of_stage_1_are_handed_on(place):
-    said = would_do(place, "shards", "CELEBA=own_photos", "SHARD_ARGS=--crop center --limit 100")
-    assert "--attributes auto --partitions auto --crop center --limit 100" in " ".join(options(said))
+    output = would_do(place, "shards", "CELEBA=own_photos", "SHARD_ARGS=--crop center --limit 100")
+    assert "--attributes auto --partitions auto --crop center --limit 100" in " ".join(options(output))
 
 
 @pytest.mark.parametrize("named", [True, False])
 def test_photos_that_are_named_or_in_their_place_are_taken_whatever_shards_there_are(place, named):
     shards_from(place, "data/sample_photos/img_align_celeba")
     (place / "data/img_align_celeba.zip").touch()
-    said = would_do(place, "train", *(["CELEBA=data/img_align_celeba.zip"] if named else []))
-    assert "--source 'data/img_align_celeba.zip' --out 'data' --overwrite" in said
-    assert "--out 'runs/classic-img_align_celeba'" in said
+    output = would_do(place, "train", *(["CELEBA=data/img_align_celeba.zip"] if named else []))
+    assert "--source 'data/img_align_celeba.zip' --out 'data' --overwrite" in output
+    assert "--out 'runs/classic-img_align_celeba'" in output
 
 
 NAMES = ["my data", "a [2021] copy", "얼굴 사진", 'it\'s "mine"', "two  spaces", "a, b) (c; d & e", "*", "`f` \\n"]

@@ -23,8 +23,8 @@ def test_the_generator_of_the_docs_draws_the_picture_of_the_docs(tmp_path):
     Command(sample).succeeds("--run", MODEL, "--count", 64, "--out", out)
     faces, shown = (np.asarray(Image.open(path)).astype(int) for path in (out, MODEL / "faces.png"))
     assert np.abs(faces - shown).max() <= 3, "processors round differently"
-    said = Command(sample).succeeds("--run", MODEL, "--strip", "Smiling", "--out", out)
-    assert "earlier state" not in said
+    output = Command(sample).succeeds("--run", MODEL, "--strip", "Smiling", "--out", out)
+    assert "earlier state" not in output
     assert sum(path.stat().st_size for path in MODEL.iterdir()) < 10_000_000
 
 
@@ -39,9 +39,9 @@ def test_the_page_of_the_docs_is_what_is_built_today_of_what_is_in_the_docs(data
     assert text_of(DOCS / "faces.html") == build.page(data["title"], data)
     assert (DOCS / "faces.html").stat().st_size < 3_000_000
     assert data["layers"] == describe(draw.load(MODEL / "generator.keras"))
-    found = directions.load(MODEL)
+    moves = directions.load(MODEL)
     for entry in data["directions"]:
-        vector = found.vectors[found.names.index(entry["name"])]
+        vector = moves.vectors[moves.names.index(entry["name"])]
         np.testing.assert_allclose(entry["vector"], vector, atol=1e-5)
     assert data["report"]["scores"] == json.loads((MODEL / "evaluation.json").read_text())["scores"]
 

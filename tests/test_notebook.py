@@ -54,5 +54,5 @@ def test_it_trains_and_shows_and_continues(place):
     assert (place / "faces.html").stat().st_size > 1_000_000
     assert (place / "drive/lite-stand-ins/final.png").exists()
     again = executed(place, 0.192, until="-m training.run")  # after a session that ended, with more to do
-    said = "".join(output.get("text", "") for cell in again.cells for output in cell.get("outputs", []))
-    assert "4 of 6 steps are done" in said
+    text = "".join(output.get("text", "") for cell in again.cells for output in cell.get("outputs", []))
+    assert "4 of 6 steps are done" in text

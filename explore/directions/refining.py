@@ -36,7 +36,7 @@ def refine(
     labels: np.ndarray | None,
     logits: np.ndarray,
     distribution: str,
-    others_weight: float,
+    side_effect_weight: float,
     seed: int,
 ) -> Directions:
     """Refine the steepest directions: `STRENGTH` changes the attribute for `CHANGED` of the faces.
@@ -49,8 +49,7 @@ def refine(
         labels: float32 [count, conditions], those of the faces, which keep them; None where there are none.
         logits: float32 [count, attributes]: the classifier's, of the face of each z.
         distribution: of z.
-        others_weight: how much a change of all other attributes counts against one of the own; 0 where anything may
-            change.
+        side_effect_weight: how much a change of all other attributes counts against one of the own; 0 for nothing.
         seed: of the predictor's weights and of all orders.
     """
     labels = np.zeros((len(z), 0), np.float32) if labels is None else labels
@@ -79,8 +78,8 @@ def refine(
             changed, at_rest = (tf.sigmoid(-signs[:, tf.newaxis] * logits / scale) for logits in (after, before))
             own = tf.reduce_mean(tf.linalg.diag_part(changed), axis=0)
             added = tf.reduce_mean(tf.nn.relu(changed - at_rest), axis=0)
-            others = (tf.reduce_sum(added, axis=1) - tf.linalg.diag_part(added)) / max(attributes - 1, 1)
-            loss = tf.reduce_sum(tf.abs(CHANGED - own) + others_weight * others)
+            side_effects = (tf.reduce_sum(added, axis=1) - tf.linalg.diag_part(added)) / max(attributes - 1, 1)
+            loss = tf.reduce_sum(tf.abs(CHANGED - own) + side_effect_weight * side_effects)
         optimizer.apply([tape.gradient(loss, vectors)])
         vectors.assign(tf.clip_by_norm(vectors, longest, axes=[1]))
 

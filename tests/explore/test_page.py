@@ -106,7 +106,7 @@ def test_one_file_asks_nobody_for_anything(written):
     assert "<title>Faces &amp; &lt;friends&gt;</title>" in text
 
 
-def test_it_holds_the_report_of_the_run(written):
+def test_the_page_holds_the_report_of_the_run(written):
     data = data_in(written[0].read_text(encoding="utf-8"))
     assert (data["shape"], data["latent"], data["distribution"]) == ([8, 8, 1], 64, "normal")
     assert (data["conditions"], data["combinations"][0]) == (["Male", "Smiling"], {"labels": [-1, -1], "photos": 3})
@@ -142,7 +142,7 @@ def test_a_run_that_is_still_going_shows_what_there_is(run, tmp_path):
     assert data["report"]["photos"] is None, "real photos are there only where they were asked for"
 
 
-def test_what_was_found_of_an_earlier_generator_is_left_out_or_said_to_be_so(run, tmp_path):
+def test_scores_of_an_earlier_generator_are_left_out_and_its_directions_warned_of(run, tmp_path):
     other = tmp_path / "run"
     shutil.copytree(run, other)
     generator = uneven_generator("lite", SHAPE, 2)
@@ -233,7 +233,7 @@ return Array.from(canvas.getContext("2d").getImageData(0, 0, width, height).data
 DRAWN = "const done = arguments[0], wait = () => isDrawing ? setTimeout(wait, 20) : done(); wait();"
 
 
-def test_a_browser_draws_the_wall_and_says_nothing_in_its_log(browser, written):
+def test_a_browser_draws_the_wall_without_errors_in_its_log(browser, written):
     opened(browser, written[0])
     drawn = browser.execute_script(
         "return [...document.querySelectorAll('#wall canvas')].map(canvas => canvas.toDataURL())"
@@ -246,8 +246,8 @@ def test_a_browser_draws_the_wall_and_says_nothing_in_its_log(browser, written):
     heading = browser.execute_script("return document.getElementById('wall-title').textContent")
     assert (language, heading) in {("en", "Faces"), ("ko", "얼굴")}
     assert browser.title == "Faces & <friends>"
-    untold = browser.execute_script("return [...document.querySelectorAll('[data-text]')].filter(e => !e.textContent)")
-    assert untold == []
+    empty = browser.execute_script("return [...document.querySelectorAll('[data-text]')].filter(e => !e.textContent)")
+    assert empty == []
 
 
 def test_the_face_is_that_of_keras_and_a_link_brings_it_back(browser, written, run):
@@ -310,7 +310,7 @@ def test_the_wall_begins_at_any_face_and_goes_on_from_there(browser, written):
     assert "wall=124" in browser.find_element(By.ID, "link").get_attribute("href")
 
 
-def test_the_curves_tell_their_figures_to_the_keyboard_too(browser, written):
+def test_arrow_keys_show_the_figures_of_a_curve(browser, written):
     from selenium.webdriver.common.by import By
     from selenium.webdriver.common.keys import Keys
 

@@ -202,7 +202,7 @@ def test_without_a_judge_directions_are_found_and_the_command_is_named(place, tm
     assert not (run / "directions.csv").exists()
 
 
-def test_directions_of_an_earlier_generator_are_said_to_be_so(place, output, tmp_path):
+def test_directions_of_an_earlier_generator_are_warned_of(place, output, tmp_path):
     assert "earlier state" not in sample.succeeds(
         "--run", place / "run", "--strip", "Bright", "--out", tmp_path / "faces.png"
     )

@@ -1,4 +1,4 @@
-"""The bounds of options hold."""
+"""Sizes and numbers out of their bounds are refused."""
 
 import click
 import pytest
