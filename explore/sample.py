@@ -57,7 +57,7 @@ FONT_WIDTH = 0.6
     type=Strengths(),
     default={},
     show_default="none",
-    help="Move the faces along directions of explore.directions; at 3 most have changed: Smiling=+2,Male=-1.",
+    help="Move the faces along directions of explore.directions: Smiling=+2,Male=-1. At 3 most faces have changed.",
 )
 @click.option(
     "--strip",
@@ -116,7 +116,7 @@ def main(
 
 
 def load_directions(folder: Path, names: Sequence[str]) -> Directions:
-    """Return the directions of a run. Raises UsageError where there are none yet, or none of such a name."""
+    """Return the directions of a run. Raises UsageError where it has none of these names."""
     moves = directions.load(folder)
     if moves is None:
         raise UsageError(f"{folder / directions.FILE_NAME} is not there yet. {directions.advice(folder)}")

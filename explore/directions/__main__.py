@@ -36,13 +36,13 @@ CHUNK = 4_000  # faces in memory at a time
     "--strength",
     type=Number(0, 20, min_open=True),
     default=3.0,
-    help="Strength to judge at; at 3 most faces should have changed.",
+    help="Strength at which the judge sees the faces; at 3 most should have changed.",
 )
 @click.option(
     "--keep-others",
     type=Number(0, 10),
     default=3.0,
-    help="How much a change of all other attributes counts against one of the own; 0 where anything may change.",
+    help="Weight of changes of all other attributes against those of a direction's own; 0 ignores them.",
 )
 @click.option(
     "--no-attributes",
@@ -111,12 +111,7 @@ def first_kernel(generator: keras.Model, latent: int) -> np.ndarray:
 def find_by_logits(
     folder: Path, config: Config, generator: keras.Model, photos: ShardSet, count: int, seed: int, keep_others: float
 ) -> Directions:
-    """Return the directions of all attributes that are no conditions, by a classifier's logits of many faces.
-
-    Raises:
-        UsageError: the shards have no attributes, there is no network of training.features, or all attributes are
-            conditions.
-    """
+    """Return the directions of all attributes that are no conditions, by a classifier's logits of many faces."""
     from explore.directions import refining
     from training import draw
     from training.metrics import attributes
@@ -152,10 +147,10 @@ def rescore(
     seed: int,
     strength: float,
 ) -> rescoring.Rescoring:
-    """Return what the judge in the folder of the shards says of the directions.
+    """Return how the judge's answers change along the directions.
 
     Raises:
-        UsageError: there is none, or it knows the photos that the run was trained on.
+        UsageError: there is no judge, or it was trained on photos that the run was trained on.
     """
     from training import draw
     from training.metrics import attributes

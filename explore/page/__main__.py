@@ -17,10 +17,8 @@ from training.options import check_writable, run_option
 
 @click.command(cls=Command)
 @run_option
-@click.option(
-    "--title", help="Heading of the page.  [default: that these faces do not exist, in the reader's language]"
-)
-@click.option("--face", type=click.IntRange(1, 10**9), default=1, help="Number of the face that is chosen at first.")
+@click.option("--title", help="Heading of the page.  [default: Faces that do not exist, in the reader's language]")
+@click.option("--face", type=click.IntRange(1, 10**9), default=1, help="Number of the face that the page opens with.")
 @click.option(
     "--neighbours",
     type=LocalPath(path_type=Path, dir_okay=False, exists=True),
