@@ -10,16 +10,18 @@ import csv
 import io
 import json
 import math
+import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from click import UsageError
 from matplotlib import style
 from matplotlib.figure import Figure
-from PIL import Image
+from tensorflow.compat.v1 import Event as BoardEvent
+from tensorflow.compat.v1 import Summary
 
 from system.files import PARTIAL, append_text, remove, replacing, write_text
 from training.draw import tile, write_png
@@ -101,19 +103,16 @@ class Records:
         (folder / "samples").mkdir(exist_ok=True)
         for leftover in list(folder.rglob(PARTIAL)):  # of a run that was killed while it wrote
             remove(leftover)
-        for file in folder.glob("tensorboard/events.*"):
-            file.unlink()
         log = folder / LOG
         self.events = [event for event in _read(log) if event.step <= steps_done]
         if log.exists():
             write_text(log, "".join(map(_line, self.events)))
-        self._tensorboard = tf.summary.create_file_writer(str(folder / "tensorboard"))
-        with self._tensorboard.as_default():
-            for event in self.events:
-                _show(event)
-            for epoch in self.epochs:
-                if self._samples(epoch).exists():
-                    _show_samples(epoch, np.atleast_3d(np.asarray(Image.open(self._samples(epoch)))))
+        self._tensorboard = _open_tensorboard(folder / "tensorboard")
+        for event in self.events:
+            self._show(event)
+            if isinstance(event, Epoch) and self._samples(event).exists():
+                self._show_samples(event)
+        self._tensorboard.flush()
         self._write_history()
         self._write_metrics()
 
@@ -136,8 +135,8 @@ class Records:
         """Record an event: a line of the log, then the views."""
         append_text(self._folder / LOG, _line(event))
         self.events.append(event)
-        with self._tensorboard.as_default():
-            _show(event)
+        self._show(event)
+        self._tensorboard.flush()
         if isinstance(event, Epoch):
             self._write_history()
         elif isinstance(event, Scores):
@@ -145,10 +144,18 @@ class Records:
 
     def add_samples(self, epoch: Epoch, faces: np.ndarray) -> None:
         """Record the faces of an epoch's end as a grid; uint8 [count, height, width, channels]."""
-        picture = tile(faces)
-        write_png(self._samples(epoch), picture)
-        with self._tensorboard.as_default():
-            _show_samples(epoch, picture)
+        write_png(self._samples(epoch), tile(faces))
+        self._show_samples(epoch)
+        self._tensorboard.flush()
+
+    def _show(self, event: Event) -> None:
+        scalars = {name: value for name, value in _scalars(event).items() if not math.isnan(value)}
+        values = [Summary.Value(tag=name, simple_value=value) for name, value in scalars.items()]
+        self._tensorboard.write(_board_event(round(event.kimg * 1000), values))
+
+    def _show_samples(self, epoch: Epoch) -> None:
+        image = Summary.Image(encoded_image_string=self._samples(epoch).read_bytes())
+        self._tensorboard.write(_board_event(epoch.images_seen, [Summary.Value(tag="samples", image=image)]))
 
     def _samples(self, epoch: Epoch) -> Path:
         return self._folder / "samples" / f"epoch-{epoch.epoch:05d}.png"
@@ -183,36 +190,45 @@ def _line(event: Event) -> str:
 
 
 def _read(log: Path) -> list[Event]:
-    events = []
-    for line in log.read_text(encoding="utf-8").splitlines() if log.exists() else []:
-        with suppress(ValueError, KeyError, TypeError):  # a killed run leaves half a line
-            values = json.loads(
-                line, object_hook=lambda read: {k: math.nan if v is None else v for k, v in read.items()}
-            )
+    """Return the events of a log, but for a last line that a killed run has not finished.
+
+    Raises:
+        UsageError: another line is not an event of this version.
+    """
+    lines = log.read_text(encoding="utf-8").splitlines(keepends=True) if log.exists() else []
+    events: list[Event] = []
+    for number, line in enumerate(lines, 1):
+        try:
+            values = {key: math.nan if value is None else value for key, value in json.loads(line).items()}
             events.append(_KINDS[values.pop("event")](**values))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            if number < len(lines) or line.endswith("\n"):
+                raise UsageError(f"{log}, line {number}: this is no event of a run. Choose another --out.") from None
     return events
 
 
-def _with_nan(values: dict[str, object]) -> dict[str, object]:
-    return {name: math.nan if value is None else value for name, value in values.items()}
-
-
-def _show(event: Event) -> None:
-    """Write what TensorBoard shows of an event."""
+def _scalars(event: Event) -> dict[str, float]:
+    """Return what TensorBoard shows of an event."""
     if isinstance(event, Epoch):
-        scalars = {"loss/discriminator": event.d_loss, "loss/generator": event.g_loss}
-    elif isinstance(event, Scores):
-        scalars = {f"metrics/{name}": value for name, value in event.values.items()}
-    else:
-        names = ("d_gradient", "g_gradient", "images_per_second", "memory_mb", "spread", "rollbacks")
-        scalars = {f"status/{name}": getattr(event, name) for name in names}
-    for name, value in scalars.items():
-        if not math.isnan(value):
-            tf.summary.scalar(name, value, step=round(event.kimg * 1000))
+        return {"loss/discriminator": event.d_loss, "loss/generator": event.g_loss}
+    if isinstance(event, Scores):
+        return {f"metrics/{name}": value for name, value in event.values.items()}
+    names = ("d_gradient", "g_gradient", "images_per_second", "memory_mb", "spread", "rollbacks")
+    return {f"status/{name}": getattr(event, name) for name in names}
 
 
-def _show_samples(epoch: Epoch, picture: np.ndarray) -> None:
-    tf.summary.image("samples", picture[None], step=epoch.images_seen)
+def _open_tensorboard(folder: Path) -> tf.io.TFRecordWriter:
+    """Open a new file for TensorBoard in place of those before: tf.summary takes 1 ms a scalar."""
+    folder.mkdir(exist_ok=True)
+    for file in folder.glob("events.*"):
+        file.unlink()
+    writer = tf.io.TFRecordWriter(str(folder / f"events.out.tfevents.{time.time_ns()}"))
+    writer.write(BoardEvent(wall_time=time.time(), file_version="brain.Event:2").SerializeToString())
+    return writer
+
+
+def _board_event(step: int, values: list[Summary.Value]) -> bytes:
+    return BoardEvent(wall_time=time.time(), step=step, summary=Summary(value=values)).SerializeToString()
 
 
 def _write_csv(path: Path, lines: Sequence[Mapping[str, object]]) -> None:
