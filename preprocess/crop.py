@@ -23,7 +23,7 @@ FILTERS = {
     "lanczos": Image.Resampling.LANCZOS,
 }
 
-# Each name is the project or model that made the box known. All are for CelebA's aligned photos.
+# By the project or model that made the box known; for CelebA's aligned photos.
 CELEBA_PHOTO = (178, 218)
 CELEBA_BOXES: dict[str, tuple[Box, str]] = {
     "progan": ((25, 57, 153, 185), "box"),  # also StyleGAN, and the CelebA-64 of DDIM and later diffusion work
@@ -197,7 +197,7 @@ def _decode(image: Image.Image, color: str) -> Image.Image:
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:
-    """Return what turns a loaded photo upright. EXIF or XMP data that cannot be read say nothing."""
+    """Return what turns a loaded photo upright. Unreadable EXIF or XMP data count as none."""
     if _WITH_ORIENTATION.isdisjoint(image.info):
         return None  # asking Pillow would cost 2 percent of the time that CelebA takes
     try:

@@ -14,7 +14,7 @@ from preprocess.tfrecord import encode_example, frame_record
 from system.command import os_errors_reported
 from system.files import read_json, replacing, write_json
 
-_MAX_ALIKE = 256  # so many photos rejected for one reason, and none used: the rest would be rejected too
+_MAX_ALIKE = 256  # after so many photos rejected for one reason, and none used, the rest is not tried
 
 
 class Photo(NamedTuple):
@@ -66,7 +66,7 @@ def write_shard(task: Task) -> Shard:
     rejected = []
     digest = sha256()
     with os_errors_reported():
-        # Buffered: a system call for 250 photos, not for each.
+        # Buffered: one system call for 250 photos.
         with task.source.opened() as read, replacing(path) as partial, partial.open("wb", buffering=1 << 20) as file:
             for photo in task.photos:
                 try:

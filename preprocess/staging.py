@@ -154,7 +154,7 @@ def _manifest(path: Path) -> Document | None:
 
 
 def _has_records(staged: Path) -> bool:
-    """Return whether an interrupted run has written a shard with at least one photo: work that would be lost."""
+    """Return whether an interrupted run has written a shard with at least one photo."""
     records = (read_json(path.with_suffix(".json")) for path in staged.glob("*.tfrecord"))
     return any(record and record.get("count") for record in records)
 

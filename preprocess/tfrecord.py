@@ -55,9 +55,9 @@ def masked_crc(data: bytes) -> bytes:
     return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
 
 
-@lru_cache(maxsize=4096)  # the same in every record: looked up, they cost a tenth
+@lru_cache(maxsize=4096)  # they repeat in every record: looked up, they cost a tenth
 def _heads(attributes: int | None, name: int, image: int) -> tuple[bytes, bytes, bytes]:
-    """Return what stands before attributes, name and image of these lengths: it depends on nothing else."""
+    """Return the bytes before attributes, name and image, which depend on the lengths of these alone."""
     # The keys are in the order of upb, protobuf's default in Python: as sorted, but "image_id" before "image".
     listed = b"" if attributes is None else _feature(b"attributes", _FIELD_3, attributes)  # 0 and 1 are their varints
     named = _feature(b"image_id", _FIELD_1, name)

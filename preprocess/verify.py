@@ -83,7 +83,7 @@ def verify(folder: Path, manifest: Document, workers: int) -> dict[str, str]:
 def described(folder: Path, manifest: Document) -> tuple[list[Shard], dict[str, Document]]:
     """Return the shards and the other documents that a manifest describes.
 
-    Raises click.ClickException where it is damaged itself.
+    Raises click.ClickException where the manifest itself is damaged.
     """
     try:
         settings_of(manifest)  # --repair needs them

@@ -35,12 +35,12 @@ class Settings:
     ids: str
     """One of sources.IDS."""
     dataset_name: str
-    """What tfds calls the data set."""
+    """Name of the data set for tfds."""
 
 
 @dataclass(frozen=True)
 class Annotated:
-    """The photos to use, with their attributes and splits, and those that a list lacks."""
+    """The photos to use, with their attributes and splits, and those without a row in a list."""
 
     photos: dict[str, Location]
     attributes: Attributes | None
@@ -73,7 +73,7 @@ def annotate(listing: Listing, settings: Settings) -> Annotated:
     """Return the photos within the limit, with their rows in the lists; those without a row are rejected."""
     photos = dict(islice(listing.photos.items(), settings.limit))
     last = next(reversed(photos), "") if settings.limit else None
-    # Those within the limit: of 100,000 photos the first 1,000 are not refused for what is rejected of the others.
+    # Rejected photos beyond the limit do not count towards --max-rejected.
     rejected = [photo for photo in listing.rejected if last is None or id_of(photo.id, settings.ids) <= last]
     attributes = partition = None
     if settings.attributes:

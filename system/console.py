@@ -1,4 +1,4 @@
-"""What a command prints is not its work, which goes on where nobody reads it."""
+"""Output that nobody reads, or that cannot be shown, does not stop a command."""
 
 import io
 import os
@@ -14,7 +14,7 @@ class _Output(io.FileIO):
         """Write as much as can be written now."""
         with suppress(OSError):
             count = super().write(data)
-            if count is not None:  # as it is for a full pipe that does not wait
+            if count is not None:  # None: a full non-blocking pipe
                 return count
         return len(data)
 
@@ -22,7 +22,7 @@ class _Output(io.FileIO):
 def secure_streams() -> None:
     """Open the standard streams that are closed, and let stdout and stderr take any text without an error.
 
-    A closed one would leave its number to the next file that is opened, and what libraries print would go there.
+    A closed one would leave its descriptor to the next file opened, and libraries would print into that.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
@@ -34,5 +34,5 @@ def secure_streams() -> None:
 
 def _unfailing(stream: TextIO) -> TextIO:
     output = io.BufferedWriter(_Output(stream.fileno(), "w", closefd=False))
-    # The name of a file need not be text, nor text that this stream can show.
+    # File names need not be text that this stream can show.
     return io.TextIOWrapper(output, encoding=stream.encoding, errors="backslashreplace", line_buffering=True)

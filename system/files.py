@@ -16,7 +16,7 @@ from zipfile import ZipFile, ZipInfo
 
 PARTIAL = ".partial-*"  # pattern of the files that a killed process has left half written
 
-# What file systems answer that cannot sync such a thing, as some network and FUSE ones cannot sync folders.
+# Errors of file systems that cannot sync files or folders, such as some network and FUSE ones.
 _NO_SYNC = (EINVAL, ENOTSUP, ENOSYS, EBADF, EACCES, EPERM, EISDIR)
 
 
@@ -52,7 +52,7 @@ def replacing(path: Path) -> Iterator[Path]:
 def replacing_by_zip(path: Path) -> Iterator[Path]:
     """Yield a temporary folder to write to; then replace `path` by a zip of its files.
 
-    It is not compressed, and dated as ZipInfo does it: the same bytes for the same files, whatever the clock says.
+    Uncompressed, with the fixed date of ZipInfo: the same files give the same bytes.
     """
     with TemporaryDirectory(prefix=".partial-", dir=path.parent) as folder:
         yield Path(folder)
@@ -130,14 +130,14 @@ def sha256_of(path: Path) -> str:
 
 
 def _partial(path: Path) -> Path:
-    """Return a new name beside `path`: the one of a killed run may still be written to by a worker that outlives it."""
-    # What is new stands in front, because Keras and Matplotlib go by the suffix.
+    """Return a random name beside `path`: a worker that outlives a killed run may still write to its own."""
+    # A prefix, as Keras and Matplotlib go by the suffix.
     return path.with_name(f".partial-{os.urandom(4).hex()}-{path.name}")
 
 
 @contextmanager
 def _where_supported() -> Iterator[None]:
-    """Go on where the file system has no sync; raise the OSError of one that failed."""
+    """Ignore that a file system has no sync; let a failed sync raise."""
     try:
         yield
     except OSError as error:

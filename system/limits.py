@@ -1,4 +1,4 @@
-"""What this process may use: of the machine, or of a container that has less."""
+"""Cores and memory that this process may use, by the limits of its container."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where photos come from. A source is listed once, in the parent; workers read single photos at known locations."""
+"""Sources of photos. A source is listed once, in the parent; workers read single photos at known locations."""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -49,7 +49,7 @@ class Source:
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """Where the containers are."""
+        """The folders and archives."""
         return tuple(container.path for container in self.containers)
 
     def list(self, ids: str = "name") -> Listing:

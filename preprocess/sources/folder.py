@@ -60,10 +60,10 @@ class Folder:
         try:
             with path.open("rb") as file:
                 data = file.read(photo.MAX_PHOTO_BYTES + 1)
-        except FileNotFoundError:  # it was there when the folder was listed
+        except FileNotFoundError:  # but was listed
             raise vanished(path) from None
         except OSError as error:
-            if error.errno in (EMFILE, ENFILE):  # too many open files: that is not this photo's fault
+            if error.errno in (EMFILE, ENFILE):  # too many open files: not this photo's fault
                 raise
             if not self.path.is_dir():
                 raise vanished(self.path) from None
@@ -74,7 +74,7 @@ class Folder:
 
 
 def _entry(path: str, relative: str) -> Entry | None:
-    """Return the file at `path`, or None where it is no file: a reader would wait for ever on a pipe."""
+    """Return the file at `path`, or None for a pipe and the like, on which a reader would wait for ever."""
     try:
         status = os.stat(path)  # noqa: PTH116, 0.4 s less on all of CelebA
     except OSError as error:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 import click
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".pjpeg", ".pjp", ".png", ".webp")
-# Of pictures that are not read: whoever has them would miss them without a word.
+# Pictures that are not read, but counted in a message.
 OTHER_SUFFIXES = (
     *(".apng", ".avif", ".bmp", ".dib", ".gif", ".heic", ".heif", ".jp2", ".j2k", ".jxl", ".tga", ".tif", ".tiff"),
     *(".pbm", ".pgm", ".pnm", ".ppm", ".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".raf", ".rw2"),
@@ -38,7 +38,7 @@ class Container(Protocol):
 
     @property
     def path(self) -> Path:
-        """Where it is."""
+        """The folder or file."""
 
     def entries(self) -> Iterator[Entry]:
         """Yield every picture in it, without reading any. Raises click.UsageError where it cannot be listed."""
@@ -59,15 +59,15 @@ def is_visible(path: str) -> bool:
     """Return whether no part of the path is hidden or a Mac's resource fork. `./` and `../` are visible."""
     if "__MACOSX/" in path:
         return False
-    # Most paths are done with here: a tenth of the time that it takes to look at the parts of each.
+    # The first test settles most paths, in a tenth of the time.
     return "/." not in f"/{path}" or not any(part[:1] == "." and part.strip(".") for part in path.split("/"))
 
 
 def unreadable(error: OSError) -> str:
-    """Return why a photo cannot be used that the disk, or the rights to it, do not let us read."""
+    """Return why a photo cannot be used that the system refuses to read."""
     return f"unreadable: {error.strerror}"
 
 
 def vanished(path: Path) -> click.ClickException:
-    """Return what to raise when something that was listed is not there any more."""
+    """Return the error for a file or folder that was listed and is gone."""
     return click.ClickException(f"{path} cannot be read any more. Bring it back: the same command continues.")

@@ -1,4 +1,4 @@
-"""The photos in a tar, also those that stand in it as links to others."""
+"""The photos in a tar, links to photos included."""
 
 import os
 import tarfile
@@ -35,7 +35,7 @@ def begins(block: bytes) -> bool:
 def entries(descriptor: int) -> Iterator[Entry]:
     """Yield the pictures of the tar that `descriptor` has open, those that are links last.
 
-    Raises ValueError where it is no tar, or not a whole one.
+    Raises ValueError where the file is no tar, or not a whole one.
     """
     links = []
     for path, member in _members(descriptor):
@@ -52,7 +52,7 @@ def entries(descriptor: int) -> Iterator[Entry]:
 
 
 def read(descriptor: int, offset: int, size: int) -> bytes:
-    """Return the photo at a location. Raises ValueError where it is cut off, OSError by the disk."""
+    """Return the photo at a location. Raises ValueError where the photo is cut off, OSError where the disk fails."""
     data = os.pread(descriptor, size, offset)
     if len(data) < size:
         raise ValueError("it is cut off")
@@ -67,7 +67,7 @@ def _members(descriptor: int) -> Iterator[tuple[str, _Member]]:
             tar = tarfile.open(fileobj=file, mode="r:", encoding="utf-8", errors="surrogateescape")  # noqa: SIM115
             position = -1
             while member := tar.next():
-                tar.members.clear()  # type: ignore[attr-defined]  # it keeps them all, 200 MB for CelebA
+                tar.members.clear()  # type: ignore[attr-defined]  # TarFile keeps them all, 200 MB for CelebA
                 if tar.offset <= position:  # some versions of Python follow a hostile size backwards, for ever
                     raise tarfile.ReadError("a number in it is damaged")
                 position = tar.offset
@@ -77,7 +77,7 @@ def _members(descriptor: int) -> Iterator[tuple[str, _Member]]:
             raise ValueError("its end is missing") from None
         except (tarfile.TarError, RecursionError) as error:
             raise ValueError(str(error)) from None
-        # It takes a damaged header behind the first for the end.
+        # tarfile takes a damaged header behind the first for the end.
         end = os.pread(descriptor, HEADER_SIZE, tar.offset)
         if len(end) < HEADER_SIZE:
             raise ValueError("its end is missing")

@@ -21,7 +21,7 @@ _ROOM_FOR_NAMES = 512  # more than any name and extra field seen; a longer one t
 
 
 def entries(descriptor: int) -> Iterator[Entry]:
-    """Yield the pictures of the zip that `descriptor` has open. Raises ValueError where it is none, or not whole."""
+    """Yield the pictures of the zip that `descriptor` has open. Raises ValueError where the file is no whole zip."""
     size = room = os.fstat(descriptor).st_size
     for path, info in _directory(descriptor, 0, size):
         if is_picture(path):
@@ -31,7 +31,7 @@ def entries(descriptor: int) -> Iterator[Entry]:
                 yield Entry(path, (), str(info.CRC), "a zip that cannot be read in place: unpack what it lies in")
                 continue
             room -= info.compress_size
-            if room < 0:  # they overlap, so that a small file could seem to hold photos without end
+            if room < 0:  # overlapping zips: a small file could seem to hold photos without end
                 raise ValueError("its directory is damaged")
             try:
                 yield from _entries_inside(descriptor, path, info)
@@ -40,10 +40,7 @@ def entries(descriptor: int) -> Iterator[Entry]:
 
 
 def read(descriptor: int, offset: int, stored_size: int, size: int, method: int, crc: int) -> bytes:
-    """Return the photo whose local header is at `offset`.
-
-    Raises ValueError where it is damaged, OSError by the disk.
-    """
+    """Return the photo whose local header is at `offset`. Raises ValueError where damaged, OSError by the disk."""
     start, block = _local_header(descriptor, offset, _ROOM_FOR_NAMES + stored_size)
     stored = block[start : start + stored_size]
     if len(stored) < stored_size:
@@ -88,7 +85,7 @@ def _directory(descriptor: int, start: int, size: int) -> Iterator[tuple[str, Zi
     except (NotImplementedError, UnicodeDecodeError, struct.error):
         raise ValueError("its directory is damaged") from None
     section.seek(-_END_SIZE - len(archive.comment), os.SEEK_END)
-    if section.read(len(_END)) != _END:  # that of a zip inside this one, which was cut off behind it
+    if section.read(len(_END)) != _END:  # zipfile took the end of a zip inside this one, which is cut off behind it
         raise ValueError("its end is missing")
     for info in archive.infolist():
         if info.header_offset < 0:
@@ -104,7 +101,7 @@ def _path(info: ZipInfo) -> str:
     """
     path = info.orig_filename
     if not path.isascii():
-        with suppress(UnicodeError):  # it had the flag, or is no UTF-8
+        with suppress(UnicodeError):  # the flag was set, or the name is no UTF-8
             path = path.encode("cp437").decode()
     return path.replace("\\", "/")
 

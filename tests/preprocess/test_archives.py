@@ -14,7 +14,7 @@ import pytest
 
 from preprocess.crop import UnusablePhoto
 from preprocess.sources import open_source
-from tests.preprocess.archives import zipped
+from tests.preprocess.archives import read_all, reasons, zipped
 
 
 @pytest.fixture
@@ -29,16 +29,7 @@ def opened(tmp_path):
     return write
 
 
-def read_all(source) -> dict[str, bytes]:
-    with source.opened() as read:
-        return {photo_id: read(location) for photo_id, location in source.list().photos.items()}
-
-
-def reasons(source) -> dict[str, str]:
-    return {rejection.id: rejection.reason for rejection in source.list().rejected}
-
-
-def test_an_encrypted_zip_is_said(opened):
+def test_an_encrypted_zip_is_reported(opened):
     data = bytearray(zipped({"1.jpg": b"one", "2.jpg": b"two"}))
     first = data.index(b"PK\1\2")
     data[first + 8] |= 1  # the first of the flags
@@ -73,7 +64,7 @@ def test_zips_beside_photos_in_a_zip(opened):
     assert list(reasons(source)) == ["b/second.zip/img/2.jpg"]
 
 
-def test_a_compressed_zip_in_a_zip_is_said(opened):
+def test_a_compressed_zip_in_a_zip_is_reported(opened):
     within = zipped({"1.jpg": b"one"})
     with pytest.raises(click.UsageError, match=r"img.zip is a zip that cannot be read in place: unpack what it lies"):
         opened(zipped({"img.zip": within}, zipfile.ZIP_DEFLATED)).list()
@@ -214,7 +205,7 @@ def test_a_size_that_no_file_has_is_damage(opened):
         opened(entry.tobuf(tarfile.GNU_FORMAT) + bytes(1024)).list()
 
 
-def test_a_tar_damaged_between_two_photos_is_said(opened):
+def test_a_tar_damaged_between_two_photos_is_reported(opened):
     made = io.BytesIO()
     with tarfile.open(fileobj=made, mode="w") as archive:
         for name in ("1.jpg", "2.jpg"):
@@ -243,7 +234,7 @@ def test_links_in_a_tar_are_followed_as_far_as_linux_would(tmp_path, links, lead
 
 
 @pytest.mark.parametrize("is_there", [True, False])
-def test_a_disk_that_fails_is_told_from_an_archive_that_is_gone(opened, monkeypatch, is_there):
+def test_a_disk_that_fails_is_reported_otherwise_than_an_archive_that_is_gone(opened, monkeypatch, is_there):
     source = opened(zipped({"1.jpg": b"one"}))
     [place] = source.list().photos.values()
 
@@ -261,7 +252,7 @@ def test_a_disk_that_fails_is_told_from_an_archive_that_is_gone(opened, monkeypa
             read(place)
 
 
-def test_an_archive_that_the_disk_cannot_list_is_said(opened, monkeypatch):
+def test_an_archive_that_the_disk_cannot_list_is_reported(opened, monkeypatch):
     source = opened(zipped({"1.jpg": b"one"}))
 
     def fails(*_):

@@ -244,7 +244,7 @@ def test_a_celeba_crop_takes_only_celeba_photos(jpeg):
 @pytest.mark.parametrize(
     "text", ["face", "1,2,3", "1,2,3,x", "5,5,5,9", "5,9,9,5", "5,9,9,9", "-1,0,9,9", "0,-1,9,9", ""]
 )
-def test_what_is_no_crop_is_said(text):
+def test_what_is_no_crop_is_reported(text):
     with pytest.raises(ValueError, match="is not a"):
         parse(text)
 

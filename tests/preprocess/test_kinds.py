@@ -68,7 +68,7 @@ def made(animals, preprocess, tmp_path_factory):
     return out, output, options
 
 
-def test_what_was_understood_and_how_much_a_photo_takes_is_said(made, animals):
+def test_what_was_understood_and_how_much_a_photo_takes_is_reported(made, animals):
     _, output, _ = made
     assert f"2 attributes in {animals / 'labels.csv'}: is_cat, is odd." in output
     assert "3 shards in" in output

@@ -1,6 +1,7 @@
 import dataclasses
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -25,11 +26,6 @@ NAMES_OF_CELEBA = (
 
 def run(out, count=COUNT, seed=0):
     return CliRunner().invoke(main, ["--out", str(out), "--count", str(count), "--seed", str(seed)])
-
-
-def contents(folder):
-    """Every file below `folder` by its path, with its bytes."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def grey(face):
@@ -73,7 +69,7 @@ def test_the_partitions_are_contiguous(drawn):
     assert list(splits.values()) == ["train"] * 24 + ["valid"] * 3 + ["test"] * 3
 
 
-def test_a_photo_depends_on_its_seed_and_number_alone(drawn, tmp_path):
+def test_a_photo_depends_on_its_seed_and_number_alone(drawn, tmp_path, contents):
     draw_photos(tmp_path, 0, (17, 3))
     assert all((drawn / "img_align_celeba" / name).read_bytes() == data for name, data in contents(tmp_path).items())
     assert sorted(contents(tmp_path)) == ["000003.jpg", "000017.jpg"]
@@ -83,12 +79,9 @@ def test_a_photo_depends_on_its_seed_and_number_alone(drawn, tmp_path):
     assert not set(contents(other).values()) & set(contents(drawn).values())
 
 
-def test_what_is_missing_is_drawn_again_and_nothing_else(drawn, tmp_path):
-    out = tmp_path / "photos"
+def test_what_is_missing_is_drawn_again_and_nothing_else(drawn, tmp_path, contents):
+    out = shutil.copytree(drawn, tmp_path / "photos")
     whole = contents(drawn)
-    for name, data in whole.items():
-        (out / name).parent.mkdir(parents=True, exist_ok=True)
-        (out / name).write_bytes(data)
     kept = out / "img_align_celeba" / "000001.jpg"
     kept.write_bytes(b"as it was")
     (out / "img_align_celeba" / "000002.jpg").unlink()
@@ -111,7 +104,7 @@ def test_a_whole_folder_is_left_alone(drawn):
 
 
 @pytest.mark.parametrize(("count", "seed"), [(COUNT + 1, 0), (COUNT, 1)])
-def test_a_folder_of_other_photos_is_refused(drawn, count, seed):
+def test_a_folder_of_other_photos_is_refused(drawn, count, seed, contents):
     before = contents(drawn)
     result = run(drawn, count, seed)
     assert result.exit_code == click.UsageError.exit_code == 2
@@ -120,7 +113,7 @@ def test_a_folder_of_other_photos_is_refused(drawn, count, seed):
 
 
 @pytest.mark.parametrize("record", [None, "not JSON", "[1]", json.dumps({"made by": "somebody else"})])
-def test_a_foreign_folder_is_refused(tmp_path, record):
+def test_a_foreign_folder_is_refused(tmp_path, record, contents):
     (tmp_path / "img_align_celeba").mkdir()
     (tmp_path / "img_align_celeba" / "000001.jpg").write_bytes(b"a real photo")
     if record:
@@ -136,14 +129,6 @@ def test_no_two_faces_are_alike():
     photos = np.stack([grey(face_of(0, number))[60:180:4, 40:140:4] for number in range(1, 61)])
     apart = np.abs(photos[:, None] - photos[None]).mean((2, 3))
     assert apart[~np.eye(60, dtype=bool)].min() > 8  # grey levels
-
-
-def test_a_failure_of_the_disk_is_one_message(tmp_path):
-    (tmp_path / "file").touch()
-    result = run(tmp_path / "file" / "photos")
-    assert result.exit_code == 1
-    assert "file/photos" in result.output
-    assert isinstance(result.exception, SystemExit)
 
 
 def test_eyes_and_mouth_are_where_celeba_has_them():

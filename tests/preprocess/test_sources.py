@@ -1,6 +1,5 @@
 """Where photos come from: what is found, what is passed over, what is read; the same in folders and archives."""
 
-import io
 import os
 import tarfile
 import zipfile
@@ -11,18 +10,7 @@ import pytest
 
 from preprocess.crop import UnusablePhoto
 from preprocess.sources import open_source
-from tests.preprocess.archives import zipped
-
-
-def tarred(files: dict[str, bytes]) -> bytes:
-    made = io.BytesIO()
-    with tarfile.open(fileobj=made, mode="w") as archive:
-        for name, data in files.items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(data)
-            archive.addfile(entry, io.BytesIO(data))
-    return made.getvalue()
-
+from tests.preprocess.archives import read_all, reasons, tarred, zipped
 
 ARCHIVES = {
     "zip": zipped,
@@ -68,17 +56,8 @@ def container(request, tmp_path):
     return writer(request.param, tmp_path / "photos")
 
 
-def read_all(source) -> dict[str, bytes]:
-    with source.opened() as read:
-        return {photo_id: read(location) for photo_id, location in source.list().photos.items()}
-
-
 def ids(source) -> list[str]:
     return list(source.list().photos)
-
-
-def reasons(source) -> dict[str, str]:
-    return {rejection.id: rejection.reason for rejection in source.list().rejected}
 
 
 PHOTOS = {
@@ -258,7 +237,7 @@ def test_each_of_several_sources_must_hold_photos(tmp_path, folder):
         open_source([tmp_path / "photos", tmp_path / "empty"]).list()
 
 
-def test_an_archive_that_is_cut_anywhere_is_said(archive):
+def test_an_archive_that_is_cut_anywhere_is_reported(archive):
     source = archive({"1.jpg": b"one" * 50, "2.jpg": b"two" * 50})
     path, whole = source.paths[0], source.paths[0].read_bytes()
     end = len(whole.rstrip(b"\0")) if tarfile.is_tarfile(path) else len(whole)  # a tar may be filled up with zeros
@@ -268,7 +247,7 @@ def test_an_archive_that_is_cut_anywhere_is_said(archive):
             open_source([path]).list()
 
 
-def test_what_is_no_source_is_said(tmp_path):
+def test_what_is_no_source_is_reported(tmp_path):
     (tmp_path / "text").write_text("not an archive")
     (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8")
     (tmp_path / "empty").mkdir()
@@ -290,7 +269,7 @@ def test_what_is_no_source_is_said(tmp_path):
 
 
 @pytest.mark.parametrize("is_there", [True, False])
-def test_a_disk_that_fails_is_told_from_a_folder_that_is_gone(tmp_path, monkeypatch, is_there):
+def test_a_disk_that_fails_is_reported_otherwise_than_a_folder_that_is_gone(tmp_path, monkeypatch, is_there):
     folder = tmp_path / "photos"
     folder.mkdir()
     (folder / "1.jpg").write_bytes(b"one")

@@ -219,7 +219,7 @@ def test_a_cluster_without_workers_or_with_a_frozen_scheduler_is_not_waited_for_
             list(pool.completed(abs, [-1]))
 
 
-def test_a_scheduler_that_is_lost_is_said_in_one_line(started, tmp_path):
+def test_a_scheduler_that_is_lost_is_reported_in_one_line(started, tmp_path):
     with scheduler(tmp_path) as (address, process):
         command = started(tmp_path / "out", 0, address)
         wait_until((tmp_path / "out" / ".unfinished").exists)
@@ -243,7 +243,7 @@ def test_another_version_of_dask_makes_no_noise(dask, monkeypatch, recwarn):
     assert not recwarn.list
 
 
-def test_where_no_scheduler_answers_the_address_is_said(monkeypatch):
+def test_where_no_scheduler_answers_the_address_is_reported(monkeypatch):
     monkeypatch.setattr(cluster, "_CONNECT_TIMEOUT_S", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
