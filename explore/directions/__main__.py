@@ -95,7 +95,7 @@ def main(
         print(f"No judge says what else changes along them. {error.message}")
         return
     rescoring.write_csv(folder, result, rescored)
-    rescoring.draw(folder, rescored)
+    rescoring.draw(folder, result.names, rescored)
     print(rescoring.table(result, rescored, strength))
     print(f"{matrix} and {picture}: how often each answer changes along each direction.")
 
@@ -160,15 +160,12 @@ def rescore(
     distribution = config.method.latent_distribution
     labels = draw.labels_of(folder, config, RESCORED, seed)
 
-    def move(z: np.ndarray, name: str, signs: np.ndarray) -> np.ndarray:
-        towards, away = (result.edit(z, {name: sign * strength}, distribution) for sign in (1, -1))
-        return np.where(signs[:, None] > 0, towards, away)
-
     with progress(len(result.names), "Directions") as bar:
         return rescoring.rescore(
-            result.names,
+            result,
+            strength,
             draw.latents(generator, RESCORED, seed, distribution),
-            move,
+            distribution,
             lambda z: draw.render(generator, z, labels),
             attributes.answers_of(judge, card, result.names),
             attributes.features_of(judge),

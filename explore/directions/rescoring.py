@@ -22,7 +22,6 @@ _PRINTED = 12  # directions of the printed table
 class Rescoring:
     """How often a judge changes its answers when faces are moved along directions."""
 
-    names: tuple[str, ...]
     changed: np.ndarray
     """float64 [directions, attributes]: the share of faces whose answer changes. A face without the attribute is moved
     towards it, one with it away from it."""
@@ -38,9 +37,10 @@ class Rescoring:
 
 
 def rescore(
-    names: Sequence[str],
+    directions: Directions,
+    strength: float,
     z: np.ndarray,
-    move: Callable[[np.ndarray, str, np.ndarray], np.ndarray],
+    distribution: str,
     render: Callable[[np.ndarray], np.ndarray],
     answers: Callable[[np.ndarray], np.ndarray],
     features: Callable[[np.ndarray], np.ndarray],
@@ -49,9 +49,10 @@ def rescore(
     """Move faces along each direction, and ask the judge before and after.
 
     Args:
-        names: the attributes, each with a direction.
+        directions: of the judge's attributes.
+        strength: how far to move, in lengths of a direction's vector.
         z: float32 [count, length].
-        move: z, a name, and a sign for each -> z moved along its direction.
+        distribution: of z.
         render: z -> faces, uint8 [count, height, width, channels].
         answers: faces -> bool [count, attributes], by the judge.
         features: faces -> float32 [count, width], by the judge.
@@ -61,13 +62,14 @@ def rescore(
     before, embedded = answers(faces), _unit(features(faces))
     of_two_faces = float(np.mean((embedded * np.roll(embedded, 1, axis=0)).sum(axis=1)))
     changed, similarity = [], []
-    for index, name in enumerate(names):
-        moved = render(move(z, name, np.where(before[:, index], -1.0, 1.0)))
+    for index, name in enumerate(directions.names):
+        towards, away = (directions.edit(z, {name: sign * strength}, distribution) for sign in (1, -1))
+        moved = render(np.where(before[:, [index]], away, towards))
         changed.append((answers(moved) != before).mean(axis=0))
         cosine = np.mean((embedded * _unit(features(moved))).sum(axis=1))
         similarity.append((cosine - of_two_faces) / max(1 - of_two_faces, 1e-6))
         on_progress(1)
-    return Rescoring(tuple(names), np.array(changed), np.array(similarity))
+    return Rescoring(np.array(changed), np.array(similarity))
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:
@@ -81,8 +83,8 @@ def table(directions: Directions, rescoring: Rescoring, strength: float) -> str:
     lines.append(f"{'':<20} AUC (0.5 is chance)  changes  others change  same face")
     for index in np.lexsort((-own, ~is_calibrated))[:_PRINTED]:
         shares = f"{directions.auc[index]:19.2f} {own[index]:8.1%} {rescoring.side_effects[index]:14.1%}"
-        lines.append(f"{rescoring.names[index]:<20} {shares} {rescoring.similarity[index]:10.2f}")
-    if uncalibrated := np.array(rescoring.names)[~is_calibrated].tolist():
+        lines.append(f"{directions.names[index]:<20} {shares} {rescoring.similarity[index]:10.2f}")
+    if uncalibrated := np.array(directions.names)[~is_calibrated].tolist():
         lines.append(f"Not calibrated, so that a strength of 3 need not change most faces: {', '.join(uncalibrated)}.")
     return "\n".join(lines)
 
@@ -91,7 +93,7 @@ def write_csv(folder: Path, directions: Directions, rescoring: Rescoring) -> Non
     """Write directions.csv: a line for each direction with its name, `_COLUMNS`, the share of each attribute."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*_COLUMNS, *rescoring.names])
+    writer.writerow([*_COLUMNS, *directions.names])
     columns = (directions.names, directions.is_calibrated, directions.auc, rescoring.similarity, rescoring.changed)
     for name, is_calibrated, auc, similarity, shares in zip(*columns, strict=True):
         writer.writerow([name, int(is_calibrated), *(f"{figure:.4f}" for figure in (auc, similarity, *shares))])
@@ -108,19 +110,18 @@ def load_own(folder: Path) -> dict[str, float]:
         return {}
 
 
-def draw(folder: Path, rescoring: Rescoring) -> None:
+def draw(folder: Path, names: Sequence[str], rescoring: Rescoring) -> None:
     """Draw directions.png: a row for each direction, a column for each attribute."""
     from matplotlib import style
     from matplotlib.figure import Figure
 
-    side = 2.5 + 0.22 * len(rescoring.names)
+    side = 2.5 + 0.22 * len(names)
     with style.context("default"):  # whatever the user's matplotlibrc says
         figure = Figure((side + 1, side), layout="constrained")
         axes = figure.add_subplot()
         image = axes.imshow(rescoring.changed, vmin=0, vmax=1, cmap="magma")
-        places = range(len(rescoring.names))
-        axes.set_xticks(places, rescoring.names, rotation=90, fontsize=7)
-        axes.set_yticks(places, rescoring.names, fontsize=7)
+        axes.set_xticks(range(len(names)), names, rotation=90, fontsize=7)
+        axes.set_yticks(range(len(names)), names, fontsize=7)
         axes.set_xlabel("share of faces whose answer changes")
         axes.set_ylabel("moved along")
         figure.colorbar(image, shrink=0.6)

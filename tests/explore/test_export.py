@@ -72,11 +72,11 @@ RUNTIMES = {"onnx": by_onnxruntime, "litert": by_litert, "saved_model": by_tenso
 NAMES = {"onnx": "generator.onnx", "litert": "generator.tflite", "saved_model": "generator"}
 
 
-# LiteRT lacks most operations: every network. The layers of `lite` and `r3gan` are the ones that are replaced.
+# LiteRT lacks the most operations, so every network is tried. `lite` and `r3gan` have the layers that are replaced.
 @pytest.mark.parametrize(
     ("preset", "conditions", "form"),
     [
-        *((preset, 0, "litert") for preset in PRESETS),
+        *((preset, 0, "litert") for preset in PRESETS if preset not in ("lite", "r3gan")),
         *((preset, 2, form) for preset in ("lite", "r3gan") for form in RUNTIMES),
         ("classic", 0, "onnx"),
         ("sngan", 0, "onnx"),

@@ -72,7 +72,7 @@ def run(tmp_path_factory):
     names, is_calibrated = ("Young", "Blurry", "Bald"), np.array([True, False, True])
     result = Directions(names, vectors, np.float32([0.9, 0.6, 0.8]), is_calibrated, digest)
     directions.save(folder, result)
-    rescoring.write_csv(folder, result, Rescoring(names, np.diag([0.5, 0.95, 0.9]), np.ones(3)))
+    rescoring.write_csv(folder, result, Rescoring(np.diag([0.5, 0.95, 0.9]), np.ones(3)))
     history = ["epoch,images_seen,d_loss,g_loss,seconds"]
     for epoch in range(1, 21):
         history.append(f"{epoch},{640 * epoch},{1 / epoch},{2 / epoch},1.0")

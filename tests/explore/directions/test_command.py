@@ -87,7 +87,7 @@ def test_the_judge_sees_its_own_attribute_change_and_says_so(place, output):
 def test_directions_that_are_not_calibrated_come_last_and_are_named():
     names, changed = ("Bald", "Male", "Young"), np.diag([0.9, 0.7, 0.8])
     known = Directions(names, np.eye(3), np.float32([0.5, 0.9, np.nan]), np.array([False, True, True]))
-    head, *rows, last = table(known, Rescoring(names, changed, np.ones(3)), 3.0).splitlines()[1:]
+    head, *rows, last = table(known, Rescoring(changed, np.ones(3)), 3.0).splitlines()[1:]
     assert "AUC (0.5 is chance)" in head
     assert [row.split()[:3] for row in rows] == [
         ["Young", "nan", "80.0%"],
