@@ -1,4 +1,4 @@
-"""No command of either stage takes a URL for a path: it would read and write a local folder of that name."""
+"""No command takes a URL for a path: it would read and write a local folder of that name."""
 
 from importlib import import_module
 from pathlib import Path
@@ -9,9 +9,9 @@ from click.testing import CliRunner
 
 ROOT = Path(__file__).parent.parent.parent
 COMMANDS = [
-    import_module(f"{path.parent.name}.{path.stem}").main
-    for stage in ("preprocess", "training")
-    for path in sorted((ROOT / stage).glob("*.py"))
+    import_module(".".join(path.relative_to(ROOT).with_suffix("").parts)).main
+    for package in ("preprocess", "training", "explore")
+    for path in sorted((ROOT / package).rglob("*.py"))
     if '__name__ == "__main__"' in path.read_text()
 ]
 PATHS = [

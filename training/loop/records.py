@@ -14,6 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -199,12 +200,16 @@ def _read(log: Path) -> list[Event]:
     events: list[Event] = []
     for number, line in enumerate(lines, 1):
         try:
-            values = {key: math.nan if value is None else value for key, value in json.loads(line).items()}
+            values = json.loads(line, object_hook=_with_nan)
             events.append(_KINDS[values.pop("event")](**values))
         except (ValueError, KeyError, TypeError, AttributeError):
             if number < len(lines) or line.endswith("\n"):
                 raise UsageError(f"{log}, line {number}: this is no event of a run. Choose another --out.") from None
     return events
+
+
+def _with_nan(read: dict[str, Any]) -> dict[str, Any]:
+    return {name: math.nan if value is None else value for name, value in read.items()}
 
 
 def _scalars(event: Event) -> dict[str, float]:

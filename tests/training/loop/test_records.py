@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 import tensorflow as tf
+from click import UsageError
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import STORE_EVERYTHING_SIZE_GUIDANCE
 from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
@@ -120,6 +121,17 @@ def test_half_a_line_of_a_killed_run_is_dropped(tmp_path):
     assert [line["step"] for line in log(tmp_path)] == [5, 12]
 
 
+@pytest.mark.parametrize("line", ["[1]", "{}", '{"event": "photo"}', '{"event": "epoch", "step": 3}', "\x00"])
+def test_a_damaged_line_is_named_and_nothing_changes(tmp_path, line):
+    Records(tmp_path, 0).add(status(5))
+    path = tmp_path / "stats.jsonl"
+    text = path.read_text() + line + "\n"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=r"stats\.jsonl, line 2"):
+        Records(tmp_path, 5)
+    assert path.read_text() == text
+
+
 def test_an_epoch_that_a_continued_run_completed_has_one_row(tmp_path):
     Records(tmp_path, 0).add(Epoch(1, 4, 40, 1.0, 1.0, 1.0, ""))
     Records(tmp_path, 4).add(Epoch(1, 10, 100, 2.0, 2.0, 2.0, ""))
@@ -130,6 +142,12 @@ def test_a_run_may_go_on_with_other_metrics(tmp_path):
     Records(tmp_path, 0).add(scores(10, swd=0.5))
     Records(tmp_path, 10).add(scores(20, kid=0.25, swd=2.0))
     assert (tmp_path / "metrics.csv").read_text() == "step,kimg,swd,kid\n10,1.0,0.5,\n20,2.0,2.0,0.25\n"
+
+
+def test_a_score_that_is_no_number_comes_back(tmp_path):
+    Records(tmp_path, 0).add(scores(6, kid=math.nan, swd=2.0))
+    assert log(tmp_path)[0]["values"] == {"kid": None, "swd": 2.0}
+    assert math.isnan(Records(tmp_path, 6).scores[0].values["kid"])
 
 
 def test_a_loss_that_g_does_not_have_is_null_in_the_log_and_comes_back(tmp_path):
