@@ -18,7 +18,7 @@ from training.command import Command, startup_messages_hidden
 from training.config import Config
 from training.data.shards import ShardSet, find
 from training.metrics import HELD_OUT, METRICS, TRAIN, Sample
-from training.options import SEED, Names, check_writable, feature_options, run_option, shards_options
+from training.options import SEED, NameList, check_writable, feature_options, run_option, shards_options
 from training.resolve import check_condition
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ PAIRS = 32  # faces that --neighbours shows, each with its nearest training phot
 @feature_options
 @click.option("--count", type=click.IntRange(min=1), default=5000, help="Faces, and photos of each split, at most.")
 @click.option("--seed", type=SEED, default=0, help="Seed of the faces.")
-@click.option("--metrics", type=Names(tuple(METRICS)), default=",".join(METRICS), help="Metrics, separated by commas.")
+@click.option("--metrics", type=NameList(METRICS), default=",".join(METRICS), help="Metrics, separated by commas.")
 @click.option(
     "--neighbours",
     type=LocalPath(path_type=Path, dir_okay=False),
@@ -92,7 +92,7 @@ def main(
         space = open_space(features, train_shards, inception_file)
     answers = open_judge(train_shards, config) if config.conditions else None
     evaluator = Evaluator(train_shards, held_out, space, names, count, config.conditions)
-    print(describe(folder, evaluator.count, train_shards, held_out, config, space), flush=True)
+    print(describe(folder, evaluator, config), flush=True)
     with progress(evaluator.count, "Faces") as bar:
         faces = draw.faces(
             generator, evaluator.count, seed, config.method.latent_distribution, evaluator.labels, bar.update
@@ -107,11 +107,7 @@ def main(
     report = {
         "generator": draw.digest(path),
         "features": {"name": space.name, "digest": space.digest} if space else None,
-        "photos": {
-            split: {"count": part.count, "data": part.fingerprint}
-            for split, part in ((TRAIN, train_shards), (HELD_OUT, held_out))
-            if part.count
-        },
+        "photos": {split: {"count": part.count, "data": part.fingerprint} for split, part in evaluator.shards.items()},
         "count": evaluator.count,
         "seed": seed,
         "scores": columns,
@@ -133,21 +129,20 @@ def split_photos(shards: ShardSet, config: Config) -> tuple[ShardSet, ShardSet]:
     return train_shards.first(config.photos), held_out
 
 
-def describe(
-    folder: Path, count: int, train_shards: ShardSet, held_out: ShardSet, config: Config, space: FeatureSpace | None
-) -> str:
+def describe(folder: Path, evaluator: Evaluator, config: Config) -> str:
     """Return what is measured against what."""
     from training.metrics.attributes import JUDGE
 
-    sizes = f"{train_shards.count:,} train" + (f" and {held_out.count:,} held-out" if held_out.count else "")
-    lines = [f"{count:,} faces of {folder}, against as many of the {sizes} photos."]
+    photos, space = evaluator.shards, evaluator.space
+    sizes = " and ".join(f"{part.count:,} {split.replace('_', '-')}" for split, part in photos.items())
+    lines = [f"{evaluator.count:,} faces of {folder}, against as many of the {sizes} photos."]
     if space:
         lines.append(f"Feature space {space.name}, {space.digest}: figures of another one are not comparable.")
     if space and space.name == JUDGE:
         lines.append("The judge was trained on the held-out photos: faces:train is the one column to compare.")
-    if train_shards.fingerprint != config.data:
+    if photos[TRAIN].fingerprint != config.data:
         lines.append("The run was trained on other shards: the column faces:train says nothing about memorisation.")
-    if not held_out.count:
+    if HELD_OUT not in photos:
         lines.append("No photos were held out: memorisation cannot be measured.")
     return "\n".join(lines)
 

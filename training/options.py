@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields
 from functools import wraps
 from pathlib import Path
@@ -49,9 +49,12 @@ class CosineScheduleType(click.ParamType):
 
 
 class NameList(click.ParamType):
-    """Names separated by commas, each once; an empty string for none."""
+    """Names separated by commas, each once, perhaps of some choices; an empty string for none."""
 
     name = "NAMES"
+
+    def __init__(self, choices: Collection[str] | None = None):
+        self._choices = choices
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Validate it."""
@@ -59,6 +62,8 @@ class NameList(click.ParamType):
         for name in names:
             if names.count(name) > 1:
                 self.fail(f"{name!r} is named twice.", param, ctx)
+            if self._choices and name not in self._choices:
+                self.fail(f"{name!r} is none of {', '.join(self._choices)}.", param, ctx)
         return ",".join(names)
 
 
@@ -102,21 +107,6 @@ class Strengths(NamedValues):
     def value(self, text: str, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Validate one."""
         return Number(-100, 100).convert(text, param, ctx)
-
-
-class Names(NameList):
-    """Some of several names."""
-
-    def __init__(self, choices: tuple[str, ...]):
-        self._choices = choices
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Validate it."""
-        names = super().convert(value, param, ctx)
-        for name in filter(None, names.split(",")):
-            if name not in self._choices:
-                self.fail(f"{name!r} is none of {', '.join(self._choices)}.", param, ctx)
-        return names
 
 
 class GroupedOption(click.Option):
@@ -239,7 +229,7 @@ def _option_type(name: str, kind: object, limits: Mapping[str, float]) -> click.
     if get_origin(kind) is Literal:
         return click.Choice(get_args(kind))
     if name == "augment":
-        return Names(get_args(Augmentation))
+        return NameList(get_args(Augmentation))
     if kind is bool:
         return None
     if kind is int:

@@ -32,11 +32,6 @@ class CosineSchedule:
         return end + (self.start - end) * decay
 
     @property
-    def is_constant(self) -> bool:
-        """Whether it has one value."""
-        return self.end is None
-
-    @property
     def is_zero(self) -> bool:
         """Whether it is 0 throughout."""
         return not self.start and not self.end

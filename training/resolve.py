@@ -116,7 +116,7 @@ def check_schedules(method: Preset) -> None:
     changing = [
         f"{name} {value}"
         for name, value in values.items()
-        if isinstance(value, CosineSchedule) and not value.is_constant
+        if isinstance(value, CosineSchedule) and value.end is not None
     ]
     if changing and not method.ramp_kimg:
         raise UsageError(f"{', '.join(changing)}: say over how many thousand photos, with --ramp-kimg.")

@@ -25,7 +25,6 @@ from training.options import (
     SEED,
     GroupedCommand,
     NameList,
-    Names,
     Number,
     feature_options,
     method_options,
@@ -80,7 +79,7 @@ RUNS = Path("runs")
 )
 @click.option(
     "--metrics",
-    type=Names(tuple(METRICS)),
+    type=NameList(METRICS),
     default="",
     show_default="none",
     help=f"Metrics to compute during training, separated by commas; the first one chooses the best generator, "

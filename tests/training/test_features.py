@@ -69,7 +69,7 @@ def test_a_mirrored_photo_has_the_logits_of_the_photo(learnt):
 def test_the_accuracy_is_that_of_the_network_on_the_held_out_photos(learnt):
     place, _ = learnt
     shards = find([str(place)])
-    card = attributes.load(shards)[1]
+    _, card = attributes.load_network(shards)
     labels = {split: read_attributes(shards.only({split}), shards.attribute_names) for split in ("train", "valid")}
     assert set(np.unique(labels["valid"])) == {0, 1}
     answers = whole_network(place)(read_images(shards.only({"valid"})), training=False).numpy() > 0
@@ -81,11 +81,11 @@ def test_the_accuracy_is_that_of_the_network_on_the_held_out_photos(learnt):
 def test_features_are_the_penultimate_layer_and_the_same_after_loading(learnt):
     place, _ = learnt
     shards = find([str(place)])
-    space, _ = attributes.load(shards)
+    space = attributes.load(shards)
     images = np.random.default_rng(0).integers(0, 256, (5, *shards.image_shape), dtype=np.uint8)
     features = space.features(images)
     assert features.shape == (5, attributes.WIDTH)
-    assert np.array_equal(features, attributes.load(shards)[0].features(images))
+    assert np.array_equal(features, attributes.load(shards).features(images))
     np.testing.assert_allclose(features[2:3], space.features(images[2:3]), rtol=1e-4, atol=1e-5)
     network = whole_network(place)
     kernel, bias = network.layers[-1].get_weights()
@@ -137,9 +137,8 @@ def test_features_are_kept_in_the_folder_that_is_named(read_only, tmp_path):
     with pytest.raises(UsageError, match=rf"training\.features --shards {read_only} --out '{place}'"):
         attributes.load(shards)
     assert f"--features-dir '{place}'" in learn.succeeds("--shards", read_only, "--kimg", 0.2, "--out", place)
-    space, card = attributes.load(shards)
-    assert card.kimg == 0.2
-    features_of_photos(shards.only({"valid"}), np.arange(5), space)
+    assert attributes.load_network(shards)[1].kimg == 0.2
+    features_of_photos(shards.only({"valid"}), np.arange(5), attributes.load(shards))
     assert sorted(path.suffix for path in place.iterdir()) == [".json", ".keras", ".npz"]
 
 

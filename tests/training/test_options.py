@@ -6,7 +6,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from training.options import CosineScheduleType, GroupedCommand, Names, Number, method_options
+from training.options import CosineScheduleType, GroupedCommand, NameList, Number, method_options
 from training.presets import PRESETS, CosineSchedule, Preset
 
 
@@ -49,12 +49,12 @@ def test_a_schedule_beyond_its_limit_is_refused():
 
 
 def test_a_name_that_is_none_is_refused():
-    assert Names(("a", "b")).convert("b,a", None, None) == "b,a"
-    assert Names(("a", "b")).convert("", None, None) == ""
+    assert NameList(("a", "b")).convert("b,a", None, None) == "b,a"
+    assert NameList(("a", "b")).convert("", None, None) == ""
     with pytest.raises(click.BadParameter, match="'c' is none of a, b"):
-        Names(("a", "b")).convert("a,c", None, None)
+        NameList(("a", "b")).convert("a,c", None, None)
     with pytest.raises(click.BadParameter, match="'a' is named twice"):
-        Names(("a", "b")).convert("a,b,a", None, None)
+        NameList(("a", "b")).convert("a,b,a", None, None)
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -37,7 +37,7 @@ class Timetable:
 
     def is_boundary(self, step: int) -> bool:
         """Whether the run saves at this step, whatever the clock says."""
-        return self.ends_epoch(step) or self._is_due(step, self.save_steps) or self.is_scored(step)
+        return self.next_boundary(step - 1) == step
 
     def ends_epoch(self, step: int) -> bool:
         """Whether an epoch ends at this step, or the run does, and with it the part of an epoch that there was."""

@@ -182,13 +182,13 @@ def save(folder: Path, model: keras.Model, card: Card, name: str = NAME) -> None
     write_text(folder / f"{name}.json", json.dumps(asdict(card), indent=1) + "\n")
 
 
-def load(shards: ShardSet, name: str = NAME) -> tuple[FeatureSpace, Card]:
-    """Return the feature space of a network in `shards.features_dir`, `NAME` or `JUDGE`, and how it was trained.
+def load(shards: ShardSet, name: str = NAME) -> FeatureSpace:
+    """Return the feature space of a network in `shards.features_dir`, `NAME` or `JUDGE`.
 
     The judge is refused where the shards, the photos of the generator, are not the split "train" alone.
     """
     model, card = load_judge(shards, ", ".join(sorted(shards.splits))) if name == JUDGE else load_network(shards)
-    return FeatureSpace(name, card.digest, features_of(model)), card
+    return FeatureSpace(name, card.digest, features_of(model))
 
 
 def load_network(shards: ShardSet, name: str = NAME) -> tuple[keras.Model, Card]:

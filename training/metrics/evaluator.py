@@ -23,7 +23,7 @@ def open_space(name: str, shards: ShardSet, inception_file: Path | None = None) 
     """
     if inception_file and name != inception.NAME:
         raise UsageError(f"--inception {inception_file} is for --features {inception.NAME}: say both.")
-    return inception.load(shards, inception_file) if name == inception.NAME else attributes.load(shards, name)[0]
+    return inception.load(shards, inception_file) if name == inception.NAME else attributes.load(shards, name)
 
 
 def needs_features(names: Sequence[str]) -> bool:
@@ -54,16 +54,16 @@ class Evaluator:
         are used; the smallest split decides, or half of the training photos. Raises UsageError where that is too few.
         """
         self.space, self.names, self._conditions = space, tuple(names), conditions
-        self._train_shards = train_shards
-        photos = {TRAIN: train_shards, **({HELD_OUT: held_out} if held_out.count else {})}
-        self.count = min(count, train_shards.count // 2, *(shards.count for shards in photos.values()))
+        self.shards = {TRAIN: train_shards, **({HELD_OUT: held_out} if held_out.count else {})}
+        """The real photos, by the name of their split in the scores."""
+        self.count = min(count, train_shards.count // 2, *(shards.count for shards in self.shards.values()))
         """How many faces `score` takes."""
         if self.count < MIN_IMAGES:
             raise UsageError(
                 f"{self.count} photos are too few to measure anything: at least {MIN_IMAGES} of each split, and "
                 f"{2 * MIN_IMAGES} to train on."
             )
-        self.real = {split: self._sample(shards, self._choose(shards.count)) for split, shards in photos.items()}
+        self.real = {split: self._sample(shards, self._choose(shards.count)) for split, shards in self.shards.items()}
         self.labels = self.real[TRAIN].labels
         """Of the faces that `score` takes, float32 [count, conditions], -1 or 1: those of the training photos that they
         are compared with, in the same order. None where there are no conditions."""
@@ -75,8 +75,9 @@ class Evaluator:
         Scored as if they were generated, they show how good a perfect generator is: of the same distribution, and as
         well known to the network of the feature space.
         """
-        rest = np.delete(np.arange(self._train_shards.count), self._choose(self._train_shards.count))
-        return self._sample(self._train_shards, rest[self._choose(len(rest))])
+        shards = self.shards[TRAIN]
+        rest = np.delete(np.arange(shards.count), self._choose(shards.count))
+        return self._sample(shards, rest[self._choose(len(rest))])
 
     def sample_of(self, faces: np.ndarray) -> Sample:
         """Return faces, uint8 [self.count, height, width, channels], and their features where there is a space."""
@@ -106,6 +107,6 @@ class Evaluator:
 
     def _sample(self, shards: ShardSet, rows: np.ndarray) -> Sample:
         features = features_of_photos(shards, rows, self.space) if self.space else np.empty((len(rows), 0), np.float32)
-        is_labelled = self._conditions and shards is self._train_shards
+        is_labelled = self._conditions and shards is self.shards[TRAIN]
         labels = 2.0 * read_attributes(shards, self._conditions)[rows] - 1.0 if is_labelled else None
         return Sample(read_rows(shards, rows), features, labels)

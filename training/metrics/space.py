@@ -82,9 +82,9 @@ def _by_shard(shards: ShardSet, rows: np.ndarray) -> Iterator[np.ndarray]:
         first += shard.count
 
 
-def progress(count: int, what: str) -> tqdm:
+def progress(count: int, title: str) -> tqdm:
     """Return a progress bar: live on a terminal, a line now and then in a file or a pipe."""
-    return tqdm(total=count, desc=what, unit="img", mininterval=0.5 if sys.stderr.isatty() else 10.0)
+    return tqdm(total=count, desc=title, unit="img", mininterval=0.5 if sys.stderr.isatty() else 10.0)
 
 
 def _read(path: Path, rows: np.ndarray, space: str) -> np.ndarray | None:

@@ -127,29 +127,6 @@ def test_the_filter_is_a_wavelet_s():
     np.testing.assert_allclose(untouched, images, atol=1e-12)
 
 
-def test_a_twentieth_of_the_images_is_left_as_it_is_at_the_probability_of_r3gan():
-    """0.3, and half of it for colours. A flip that is drawn leaves half of the images, a turn or a shift a quarter."""
-    random = np.random.default_rng(0)
-    kept = 0.85 * 0.775 * 0.775 * 0.7**4 * 0.85 * 0.85 * 0.925 * 0.7
-    images = random.uniform(size=(4000, 8, 8, 1)).astype(np.float32)
-    uniform = random.uniform(size=(4000, UNIFORMS)).astype(np.float32)
-    augmented = ada(tf.constant(images), tf.constant(uniform), 0.3)
-    share = np.mean(np.abs(augmented - images).max(axis=(1, 2, 3)) < 1e-5)
-    assert share == pytest.approx(kept, abs=4 * np.sqrt(kept / 4000))
-
-
-def test_what_becomes_of_an_image_does_not_depend_on_the_others():
-    random = np.random.default_rng(0)
-    images, uniform = (
-        tf.constant(random.uniform(size=(16, 16, 16, 1))),
-        tf.constant(random.uniform(size=(16, UNIFORMS))),
-    )
-    whole = ada(images, uniform, 1.0)
-    for first in range(0, 16, 2):
-        part = ada(images[first : first + 2], uniform[first : first + 2], 1.0)
-        np.testing.assert_allclose(part, whole[first : first + 2], atol=1e-13)
-
-
 def test_gradients_are_those_of_the_images():
     """The result is affine in the image: one slope holds everywhere."""
     random = np.random.default_rng(0)
