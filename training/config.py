@@ -82,7 +82,7 @@ def table(values: Mapping[str, object]) -> str:
 
 
 def load(folder: Path) -> SavedRun | None:
-    """Return what the run in `folder` is, or None where there is no run; UsageError where its file cannot be read."""
+    """Return the run in `folder`, or None where there is none; raise UsageError where its file cannot be read."""
     path = folder / FILE_NAME
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
@@ -105,7 +105,7 @@ def load(folder: Path) -> SavedRun | None:
 
 
 def load_with_generator(folder: Path) -> tuple[Config, Path]:
-    """Return a run's settings and its generator's path; UsageError where it is no run, or has no generator yet."""
+    """Return a run's settings and its generator's path; raise UsageError where one of them is not there."""
     saved = load(folder)
     if saved is None:
         raise UsageError(

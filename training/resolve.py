@@ -112,12 +112,9 @@ def check_condition(shards: ShardSet, condition: str) -> None:
 
 def check_schedules(method: Preset) -> None:
     """Raise UsageError where a setting goes from one value to another, and nothing says over how many photos."""
-    values = {"--" + field.name.replace("_", "-"): getattr(method, field.name) for field in fields(method)}
-    changing = [
-        f"{name} {value}"
-        for name, value in values.items()
-        if isinstance(value, CosineSchedule) and value.end is not None
-    ]
+    values = {field.name: getattr(method, field.name) for field in fields(method)}
+    schedules = {name: value for name, value in values.items() if isinstance(value, CosineSchedule)}
+    changing = [f"--{name.replace('_', '-')} {value}" for name, value in schedules.items() if value.end is not None]
     if changing and not method.ramp_kimg:
         raise UsageError(f"{', '.join(changing)}: say over how many thousand photos, with --ramp-kimg.")
 

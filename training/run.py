@@ -214,9 +214,10 @@ def main(
         evaluator = None
         if devices.host == 0:
             if metric_names:
-                needed = needs_features(metric_names)
                 with errors_reported(devices, config):
-                    space = open_space(features, train_shards, inception_file) if needed else None
+                    space = None
+                    if needs_features(metric_names):
+                        space = open_space(features, train_shards, inception_file)
                     evaluator = Evaluator(train_shards, held_out, space, metric_names, conditions=config.conditions)
             configs.save(folder, config, asdict(machine))
         stopped_by = trainer.train(config, train_shards, devices, timetable, folder, evaluator)

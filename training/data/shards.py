@@ -126,8 +126,8 @@ class ShardSet:
 def find(patterns: Iterable[str], features_dir: Path | None = None) -> ShardSet:
     """Return the shards of files, folders and glob patterns, in any mixture, with their folders' manifests.
 
-    A folder, or a pattern, names the shards of the manifest that it matches, whether they are there or not. UsageError
-    where nothing matches, a shard is missing, is not listed or is not whole, or where the shapes differ.
+    A folder, or a pattern, names the shards of the manifest that it matches, whether they are there or not.
+    Raises UsageError where nothing matches, a shard is missing, not listed or not whole, or the shapes differ.
     """
     try:
         places = [Path(os.path.expanduser(pattern)) for pattern in patterns]  # noqa: PTH111 - leaves ~nobody as it is

@@ -73,7 +73,7 @@ def build_on(devices: Devices, config: Config) -> tuple[GAN, Progress]:
 
 
 def compile_steps(gan: GAN, progress: Progress, config: Config, devices: Devices) -> RunSteps:
-    """Compile many steps into one call; UsageError where XLA cannot compile these networks over several devices."""
+    """Compile many steps into one call; raise UsageError where XLA cannot compile networks over several devices."""
     if config.jit and devices.replicas > 1 and any(map(mixes_examples, (gan.generator, gan.discriminator))):
         raise UsageError(
             "--jit cannot compile what devices share within a network: BatchNormalization, spectral normalisation. "

@@ -46,8 +46,8 @@ def train(
     """Run from the newest checkpoint in `run_dir`, which all hosts read, to the end.
 
     Returns the signal that stopped the run early, with everything saved, or 0. `evaluator` scores the generator; it is
-    None without metrics, and on all hosts but the first. ClickException where a loss, gradient or weight is not finite,
-    a shard is damaged, memory is short, the devices do not add up, or another host is gone.
+    None without metrics, and on all hosts but the first. Raises ClickException where a loss, gradient or weight is not
+    finite, a shard is damaged, memory is short, the devices do not add up, or another host is gone.
     """
     with errors_reported(devices, config), damage_reported(shards):
         if devices.replicas > 1:

@@ -221,7 +221,7 @@ def load_network(shards: ShardSet, name: str = NAME) -> tuple[keras.Model, Card]
 
 
 def load_judge(shards: ShardSet, train_on: str) -> tuple[keras.Model, Card]:
-    """Return the judge of a generator trained on this split, and its card; UsageError where it knows those photos."""
+    """Return the judge of a generator trained on this split; raise UsageError where it knows those photos."""
     if train_on != "train":
         raise UsageError(f"The judge knows the photos that this run was trained on ({train_on}).")
     return load_network(shards, JUDGE)

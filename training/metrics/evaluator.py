@@ -18,8 +18,8 @@ from training.metrics.space import FeatureSpace, features_of_photos, read_rows
 def open_space(name: str, shards: ShardSet, inception_file: Path | None = None) -> FeatureSpace:
     """Return the feature space of this name for the images of these shards.
 
-    UsageError where its network has not been trained yet, or the file is not its graph; ClickException where the graph
-    of `inception` cannot be downloaded.
+    Raises UsageError where its network is not trained yet, or the file is not its graph, and ClickException where the
+    graph of `inception` cannot be downloaded.
     """
     if inception_file and name != inception.NAME:
         raise UsageError(f"--inception {inception_file} is for --features {inception.NAME}: say both.")

@@ -44,7 +44,7 @@ DOWNLOAD_SECONDS = 1_200  # 89 MB at 74 kB/s
 def load(shards: ShardSet, file: Path | None) -> FeatureSpace:
     """Return the space of the graph in `file`; without one, of that in the folder of features, downloaded if missing.
 
-    UsageError where the file cannot be read or holds another graph; ClickException where it cannot be downloaded.
+    Raises UsageError where the file is not that graph, and ClickException where it cannot be downloaded.
     """
     if file is None:
         file = shards.features_dir / FILE
@@ -61,7 +61,7 @@ def read_graph(file: Path) -> bytes:
             return file.read_bytes()
         with tarfile.open(file) as archive:
             for entry in archive:
-                if Path(entry.name).name == FILE and (graph := archive.extractfile(entry)):
+                if entry.isfile() and Path(entry.name).name == FILE and (graph := archive.extractfile(entry)):
                     return graph.read()
             raise UsageError(f"{file} holds no {FILE}. {HOW_TO_GET}")
     except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
