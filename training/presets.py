@@ -50,13 +50,9 @@ class CosineSchedule:
 
 
 def setting(group: str, description: str, default: Any, **limits: float) -> Any:
-    """Declare a field of `Preset`, which `training.options` makes an option of.
+    """Declare a field of `Preset`, of which `training.options` makes an option below the heading `group` of --help.
 
-    Args:
-        group: its heading in --help.
-        description: its line in --help.
-        default: its value where a preset does not say another.
-        limits: of a number, or of both values of a `CosineSchedule`: "at_least", "above", "at_most", "below".
+    `limits` are those of a number, or of both values of a `CosineSchedule`: "at_least", "above", "at_most", "below".
     """
     return field(default=default, metadata={"group": group, "description": description, "limits": limits})
 

@@ -45,15 +45,10 @@ _PERHAPS_UNREADABLE = (
 def batches(
     shards: ShardSet, batch_size: int, seed: int, first_step: int, cache: bool, conditions: Sequence[str] = ()
 ) -> tf.data.Dataset:
-    """Return an endless dataset of global batches, each a `Batch`.
+    """Return an endless dataset of global batches from step `first_step` on, each a `Batch`.
 
-    Args:
-        shards: the photos.
-        batch_size: at most `shards.count`.
-        seed: decides the order, together with the epoch.
-        first_step: step of the first batch; an epoch has shards.count // batch_size steps.
-        cache: keep the decoded photos in memory (read once, now) instead of streaming the files every epoch.
-        conditions: the attributes that the labels are.
+    An epoch has shards.count // batch_size steps. With `cache` the decoded photos are kept in memory (read once, now)
+    instead of streaming the files every epoch. `conditions` are the attributes that the labels are.
     """
     make = _from_memory if cache else _from_files
     return make(shards, batch_size, seed, first_step, conditions).prefetch(tf.data.AUTOTUNE)
