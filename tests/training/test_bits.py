@@ -10,7 +10,7 @@ from tests.training.shards_by_tensorflow import write_shards
 
 
 def test_two_processes_train_lite_to_the_same_bits(tmp_path):
-    """At its own size: with gradient penalties each process once added gradients in an order of its own."""
+    """At its own size: grappler's arithmetic pass would add the gradients of penalties in another order by process."""
     images = np.random.default_rng(0).integers(0, 256, (128, 64, 64, 1), dtype=np.uint8)
     write_shards(tmp_path / "data", images, (128,))
     run = [sys.executable, "-m", "training.run", "--shards", tmp_path / "data", "--preset", "lite", "--kimg", "0.128"]

@@ -150,7 +150,7 @@ def test_what_is_not_finite_is_seen_wherever_it_is(tmp_path, part, poison):
 
 
 def test_a_host_that_writes_elsewhere_marks_the_best_before_it_has_saved(saved, tmp_path_factory):
-    """Every restart whose newest checkpoint was the best once died of the missing folder on all hosts but the first."""
+    """A restart whose newest checkpoint is the best marks it at once, where no folder of checkpoints is there yet."""
     folder, _, _ = saved
     elsewhere = tmp_path_factory.mktemp("second_host")
     checkpoints, _, _ = state(folder, output_dir=elsewhere)

@@ -61,7 +61,7 @@ def test_the_bounds_themselves_are_no_warning():
     assert detector.update(102.0, 1.0, 200.1, math.nan) == DIVERGED
     for kimg in (110.0, 120.0, 140.0):
         assert detector.update(kimg, 0.02, 1.0, math.nan) == ""
-    # Two at once are both said; the time near zero counts from the first look that found it there.
+    # Two signs at once are both in the warning; the time near zero counts from the first interval with such a loss.
     assert detector.update(150.0, 0.01, 1.0, relative_spread=0.05) == FACES_ALIKE
     assert detector.update(169.9, 0.01, 1.0, math.nan) == FACES_ALIKE
     assert detector.update(170.0, 0.01, 300.0, math.nan) == f"{FACES_ALIKE}; {DISCRIMINATOR_WINS}; {DIVERGED}"

@@ -15,8 +15,8 @@ PAPERS = ("dcgan", "wgan_gp", "sngan", "r3gan", "lite")
 
 def small(name):
     """Both networks for 8x8x1, R3GAN's in 16 times fewer channels; the same weights every time."""
-    # A penalty jumps where a unit of LeakyReLU or ReLU changes sides: weights by chance once put such a place between
-    # the points of a central difference.
+    # Seeded: a penalty jumps where a unit of LeakyReLU or ReLU changes sides, which may lie between the two points of a
+    # central difference.
     random_seeds.seed(0)
     if name == "r3gan":
         return r3gan._generator([48, 32], 1, 10), r3gan._discriminator([48, 32], (8, 8, 1))

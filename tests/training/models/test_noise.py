@@ -56,7 +56,7 @@ def test_the_distributions_are_what_they_are_called():
 
 
 def test_no_purpose_shares_a_stream_with_another(monkeypatch):
-    """What is drawn for one must not be seen in the other: a mixture of wgan-gp once told how D was augmented."""
+    """Else D could learn from one draw what another did to its images."""
     for preset in ("wgan-gp", "classic", "r3gan"):
         method = replace(PRESETS[preset], batch_size=4, augment="brightness,contrast", gradient_penalty=1.0, flip=True)
         method, drawn = replace(method, width=0.0625), []
