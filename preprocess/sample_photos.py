@@ -61,11 +61,12 @@ def face_of(seed: int, number: int) -> Face:
 
 def draw_photos(folder: Path, seed: int, numbers: Sequence[int]) -> None:
     """Write these photos into `folder`, each under a temporary name first."""
-    for number in numbers:
-        path = folder / _photo_name(number)
-        partial = path.with_suffix(".part")
-        draw(face_of(seed, number)).save(partial, "JPEG", quality=90)
-        partial.replace(path)
+    with os_errors_reported():
+        for number in numbers:
+            path = folder / _photo_name(number)
+            unfinished = path.with_suffix(".part")
+            draw(face_of(seed, number)).save(unfinished, "JPEG", quality=90)
+            unfinished.replace(path)
 
 
 def attribute_list(seed: int, count: int) -> str:
@@ -113,13 +114,8 @@ def _draw_all(folder: Path, count: int, seed: int, numbers: Sequence[int]) -> No
         tqdm(total=count, initial=count - len(numbers), unit="photo", disable=None) as bar,
         WorkerPool(min(usable_cores(), len(batches))) as pool,
     ):
-        for batch, _ in pool.completed(partial(_draw_batch, folder, seed), batches):
+        for batch, _ in pool.completed(partial(draw_photos, folder, seed), batches):
             bar.update(len(batch))
-
-
-def _draw_batch(folder: Path, seed: int, numbers: Sequence[int]) -> None:
-    with os_errors_reported():
-        draw_photos(folder, seed, numbers)
 
 
 def _photo_name(number: int) -> str:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -79,48 +80,31 @@ def finished_shards(out: Path) -> dict[str, tuple[int, int]]:
     return shards
 
 
-def kill(run: subprocess.Popen) -> None:
-    run.kill()
-
-
 def kill_a_worker(run: subprocess.Popen) -> None:
     for pid in [pid for pid, line in processes(run).items() if "spawn_main" in line][:1]:
         os.kill(pid, signal.SIGKILL)
 
 
-def kill_all(run: subprocess.Popen) -> None:
-    os.killpg(run.pid, signal.SIGKILL)
+def to_all(number: int, times: int = 1) -> Callable[[subprocess.Popen], None]:
+    """Return what sends a signal to the command and its workers, as a terminal does."""
 
+    def send(run: subprocess.Popen) -> None:
+        for _ in range(times):
+            with suppress(ProcessLookupError):
+                os.killpg(run.pid, number)
 
-def terminate(run: subprocess.Popen) -> None:
-    run.terminate()
-
-
-def terminate_all(run: subprocess.Popen) -> None:
-    os.killpg(run.pid, signal.SIGTERM)
-
-
-def interrupt_all(run: subprocess.Popen) -> None:
-    """What a terminal does at Ctrl-C."""
-    os.killpg(run.pid, signal.SIGINT)
-
-
-def hang_up_all(run: subprocess.Popen) -> None:
-    """What a terminal does that is closed, and its shell again."""
-    for _ in range(2):
-        with suppress(ProcessLookupError):
-            os.killpg(run.pid, signal.SIGHUP)
+    return send
 
 
 # With the exit status that shells see; the death of a worker is none of the command.
 DEATHS = {
-    kill: -signal.SIGKILL,
+    subprocess.Popen.kill: -signal.SIGKILL,
     kill_a_worker: 0,
-    kill_all: -signal.SIGKILL,
-    terminate: 143,
-    terminate_all: 143,
-    interrupt_all: 130,
-    hang_up_all: 129,
+    to_all(signal.SIGKILL): -signal.SIGKILL,
+    subprocess.Popen.terminate: 143,
+    to_all(signal.SIGTERM): 143,
+    to_all(signal.SIGINT): 130,
+    to_all(signal.SIGHUP, times=2): 129,  # a closed terminal and its shell
 }
 
 
