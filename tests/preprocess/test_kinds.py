@@ -1,7 +1,6 @@
 """Shards of other sizes, colours, ids and labels than CelebA's 64x64 grey."""
 
 import io
-import json
 import subprocess
 
 import numpy as np
@@ -96,15 +95,6 @@ def test_tensorflow_reads_the_pixels_and_the_labels(made, animals):
         for kind in ("cat", "dog")
         for number in range(6)
     }
-
-
-def test_what_tfds_shows_names_the_size_and_the_color(made, shards):
-    shown = {}
-    for folder in (made[0], shards):
-        document = json.loads((folder / "dataset_info.json").read_text())
-        shown[folder] = document["configName"], document["description"]
-    assert shown[made[0]] == ("center_lanczos_rgb32", "Photos cropped to 32x32 RGB pixels (center, lanczos).")
-    assert shown[shards] == ("progan_box_gray64", "Photos cropped to 64x64 grey pixels (progan, box).")
 
 
 def test_tfds_knows_it_by_its_name(made):
