@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from math import ceil, inf
+from math import ceil
 from pathlib import Path, PurePosixPath
 
 # A limit, what counts towards it, and in memory.stat the pages of files that are not in use: version 2, then 1.
@@ -21,9 +21,11 @@ def usable_cores(root: Path = Path("/")) -> int:
     return min([cores, *(quota for folder in _cgroups(root) for quota in _quotas(folder))])
 
 
-def memory_left(root: Path = Path("/")) -> float:
-    """Return the bytes that this process may still take by the limits of its cgroups, inf where there are none."""
-    return min((left for folder in _cgroups(root) for left in _memory_left(folder)), default=inf)
+def available_memory(root: Path = Path("/")) -> int:
+    """Return the bytes that this process may still take: of the machine, or of its cgroups where that is less."""
+    meminfo = dict(line.split(":", 1) for line in _read(root / "proc/meminfo").splitlines())
+    available = int(meminfo.get("MemAvailable", "0 kB").split()[0]) * 1024
+    return max(0, min([available, *(left for folder in _cgroups(root) for left in _memory_left(folder))]))
 
 
 def _quotas(folder: Path) -> Iterator[int]:

@@ -4,8 +4,7 @@ import os
 
 import pytest
 
-from system.limits import usable_cores
-from training.loop.machine import available_memory
+from system.limits import available_memory, usable_cores
 
 V2 = "30 23 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n"
 V1 = (
@@ -41,6 +40,11 @@ def files(folder, **values):
 def use(root):
     """The cores and the GiB that are there."""
     return usable_cores(root), available_memory(root) / GIB
+
+
+def test_available_memory_is_that_of_this_machine():
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    assert 0.001 * total < available_memory() <= total
 
 
 def test_the_machine_limits_where_no_cgroup_does(host):

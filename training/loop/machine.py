@@ -14,7 +14,7 @@ import tensorflow as tf
 from click import UsageError
 from tensorflow.python.framework.test_util import IsMklEnabled  # whether it computes with oneDNN
 
-from system.limits import memory_left, usable_cores
+from system.limits import available_memory, usable_cores
 from training.models.networks import FAMILIES
 from training.models.precision import computing_in
 from training.models.step import outputs_and_squared_gradient
@@ -98,13 +98,6 @@ def onednn_advice() -> str:
 def fits_in_memory(num_bytes: int) -> bool:
     """Whether so many bytes take at most a quarter of the memory that is free."""
     return 4 * num_bytes <= available_memory()
-
-
-def available_memory(root: Path = Path("/")) -> int:
-    """Return the bytes that this process may still take: of the machine, or of the container where that is less."""
-    meminfo = dict(line.split(":", 1) for line in _read(root / "proc/meminfo").splitlines())
-    available = int(meminfo.get("MemAvailable", "0 kB").split()[0]) * 1024
-    return max(0, int(min(available, memory_left(root))))
 
 
 def memory_mb() -> float:
