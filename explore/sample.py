@@ -11,12 +11,13 @@ import numpy as np
 from click import UsageError
 from PIL import Image, ImageDraw, ImageFont
 
+from explore.attributes import Answers, Strengths, check_conditions, labels_of
 from explore.directions import directions
 from explore.directions.directions import Directions
 from system.command import LocalPath
 from training import config as configs
 from training.command import Command, startup_messages_hidden
-from training.options import SEED, Answers, NameList, Strengths, check_writable, run_option
+from training.options import SEED, NameList, check_writable, run_option
 
 FACES, ROWS = 64, 8
 MAX_EACH = 6  # attributes of --each: 64 columns
@@ -78,7 +79,7 @@ def main(
     """Draw faces with the generator of a run, as one grid."""
     config, path = configs.load_with_generator(folder)
     names = each.split(",") if each else []
-    configs.check_conditions(folder, config, [*answers, *names])
+    check_conditions(folder, config, [*answers, *names])
     if twice := [name for name in names if name in answers]:
         raise UsageError(f"{twice[0]} is in --set and in --each: it can be in one of them.")
     if len(names) > MAX_EACH:
@@ -98,7 +99,7 @@ def main(
     z = draw.latents(generator, count, seed, distribution)
     if moves and edit:
         z = moves.edit(z, edit, distribution)
-    labels = draw.labels_of(folder, config, count, seed, answers)
+    labels = labels_of(folder, config, count, seed, answers)
     columns = {}  # faces by caption
     if labels is not None and names:
         for caption, asked in labels_of_columns(labels, names, config.conditions):

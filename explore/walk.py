@@ -13,11 +13,12 @@ import numpy as np
 from click import ClickException, UsageError
 from PIL import Image
 
+from explore.attributes import Answers, check_conditions, labels_of
 from system.command import LocalPath
 from system.files import replacing
 from training import config as configs
 from training.command import Command, startup_messages_hidden
-from training.options import SEED, Answers, Number, check_writable, run_option
+from training.options import SEED, Number, check_writable, run_option
 
 FORMATS = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG", ".mp4": "mp4"}  # by Pillow; .mp4 by ffmpeg
 
@@ -82,7 +83,7 @@ def main(
         print(f"{out}: {number} frames, one for each grid in {folder / 'samples'}.")
         return
     config, path = configs.load_with_generator(folder)
-    configs.check_conditions(folder, config, answers)
+    check_conditions(folder, config, answers)
     with startup_messages_hidden():
         from tqdm import tqdm
 
@@ -92,7 +93,7 @@ def main(
     distribution = config.method.latent_distribution
     stops = np.stack([draw.latents(generator, count, seed, distribution) for seed in seeds])
     walk = latents_along(stops, max(1, round(seconds * fps)), distribution, is_loop)
-    labels = draw.labels_of(folder, config, count, seeds[0], answers)
+    labels = labels_of(folder, config, count, seeds[0], answers)
     frames = (draw.tile(draw.render(generator, z, labels)) for z in tqdm(walk, unit=" frames", disable=None))
     number = write_animation(out, frames, fps, scale)
     print(f"{out}: {number} frames, {number / fps:.3g} s.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -129,18 +129,6 @@ def check_image_shape(config: Config, image_shape: tuple[int, int, int]) -> None
             f"The run draws images of {run} and the shards hold {shards} (height, width, channels). Give "
             "--shards the shards that it was trained on."
         )
-
-
-def check_conditions(folder: Path, config: Config, asked: Iterable[str]) -> None:
-    """Raise UsageError where attributes are asked for that the run in `folder` was not conditioned on."""
-    asked = list(asked)
-    if asked and not config.conditions:
-        raise UsageError(
-            f"{folder} was trained without conditions: it cannot draw faces by {asked[0]}. Train a run with "
-            f"--condition {','.join(asked)}."
-        )
-    if unknown := [name for name in asked if name not in config.conditions]:
-        raise UsageError(f"{folder} is conditioned on {config.condition}, not on {unknown[0]}.")
 
 
 def save(folder: Path, config: Config, machine: Mapping[str, object]) -> None:

@@ -67,48 +67,6 @@ class NameList(click.ParamType):
         return ",".join(names)
 
 
-class NamedValues(click.ParamType):
-    """NAME=VALUE, separated by commas, each name once: a dict."""
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, object]:
-        """Validate it."""
-        if isinstance(value, dict):  # the default
-            return value
-        values: dict[str, object] = {}
-        for part in NameList().convert(value, param, ctx).split(","):
-            name, _, text = part.rpartition("=")
-            if name in values:
-                self.fail(f"{name!r} is named twice.", param, ctx)
-            values[name] = self.value(text, param, ctx)
-        return values
-
-    def value(self, text: str, param: click.Parameter | None, ctx: click.Context | None) -> object:
-        """Validate one value."""
-        raise NotImplementedError
-
-
-class Answers(NamedValues):
-    """Whether there is an attribute: 0 or 1."""
-
-    name = "NAME=0|1"
-
-    def value(self, text: str, param: click.Parameter | None, ctx: click.Context | None) -> bool:
-        """Validate one."""
-        if text not in ("0", "1"):
-            self.fail(f"{text!r} is neither 0 nor 1: say each attribute with one of them, as Smiling=1.", param, ctx)
-        return text == "1"
-
-
-class Strengths(NamedValues):
-    """How far to go along a direction."""
-
-    name = "NAME=NUMBER"
-
-    def value(self, text: str, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Validate one."""
-        return Number(-100, 100).convert(text, param, ctx)
-
-
 class GroupedOption(click.Option):
     """An option under a heading of its own in --help."""
 
