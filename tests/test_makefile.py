@@ -21,8 +21,8 @@ def place(tmp_path):
     """A folder as after a clone."""
     place = tmp_path / "a [2021] clone 얼굴"
     (place / "data").mkdir(parents=True)
-    (place / "tests").mkdir()
-    (place / "system").mkdir()
+    for package in ("system", "explore", "tests"):
+        (place / package).mkdir()
     shutil.copy(ROOT / "Makefile", place)
     for name in REQUIREMENTS:
         (place / name).touch()
