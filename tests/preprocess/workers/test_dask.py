@@ -87,6 +87,8 @@ def dask(tmp_path_factory):
     folder = tmp_path_factory.mktemp("dask")
     options = ("--nworkers", WORKERS, "--nthreads", 1, "--local-directory", folder)
     with scheduler(folder) as (address, _), running(folder, "worker", *options, address, cwd=REPOSITORY) as nanny:
+        with distributed.Client(address) as client:
+            client.wait_for_workers(WORKERS, 20)  # one that is killed while it starts takes the other with it
         yield Dask(address, nanny)
 
 
