@@ -55,6 +55,17 @@ class Strengths(NamedValues):
         return Number(-100, 100).convert(text, param, ctx)
 
 
+set_option = click.option(
+    "--set",
+    "answers",
+    type=Answers(),
+    default={},
+    show_default="none",
+    help="Attributes that all faces have (1) or do not have (0): Smiling=1,Male=0. For runs with --condition; what is "
+    "not set is drawn as often as the training photos have it.",
+)
+
+
 def check_conditions(folder: Path, config: Config, asked: Iterable[str]) -> None:
     """Raise UsageError where attributes are asked for that the run in `folder` was not conditioned on."""
     asked = list(asked)

@@ -11,7 +11,7 @@ import numpy as np
 from click import UsageError
 from PIL import Image, ImageDraw, ImageFont
 
-from explore.attributes import Answers, Strengths, check_conditions, labels_of
+from explore.attributes import Strengths, check_conditions, labels_of, set_option
 from explore.directions import directions
 from explore.directions.directions import Directions
 from system.command import LocalPath
@@ -36,15 +36,7 @@ FONT_WIDTH = 0.6
     help=f"Number of faces, with --each and --strip of rows.  [default: {FACES}, {ROWS}]",
 )
 @click.option("--seed", type=SEED, default=0, help="Seed of the faces.")
-@click.option(
-    "--set",
-    "answers",
-    type=Answers(),
-    default={},
-    show_default="none",
-    help="Attributes that all faces have (1) or do not have (0): Smiling=1,Male=0. For runs with --condition; what is "
-    "not set is drawn as often as the training photos have it.",
-)
+@set_option
 @click.option(
     "--each",
     type=NameList(),

@@ -13,7 +13,7 @@ import numpy as np
 from click import ClickException, UsageError
 from PIL import Image
 
-from explore.attributes import Answers, check_conditions, labels_of
+from explore.attributes import check_conditions, labels_of, set_option
 from system.command import LocalPath
 from system.files import replacing
 from training import config as configs
@@ -44,14 +44,7 @@ class Seeds(click.ParamType):
 @click.option("--seconds", type=Number(0, min_open=True), default=2.0, help="Seconds from one face to the next.")
 @click.option("--fps", type=Number(0.1, 50), default=20.0, help="Frames per second.")
 @click.option("--scale", type=click.IntRange(1, 16), default=2, help="Screen pixels per pixel of a face.")
-@click.option(
-    "--set",
-    "answers",
-    type=Answers(),
-    default={},
-    show_default="none",
-    help="For runs with --condition: attributes that the faces have (1) or do not have (0) on the whole walk.",
-)
+@set_option
 @click.option(
     "--training",
     "of_training",

@@ -74,7 +74,7 @@ def read_attributes(path: Path, ids: Iterable[str]) -> Attributes:
     bits: dict[str, bool] = {}  # of each text that a cell has had: of 8 million cells few differ
     minus, zero = None, None  # where the list has its first -1, and these photos their first 0
     for line, photo_id, cells in _matched(table, ids, promised):
-        if minus is None and -1 in map(_number, cells):
+        if minus is None and -1 in map(_number, set(cells)):
             minus = line
         if photo_id is None:
             continue

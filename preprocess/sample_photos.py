@@ -104,8 +104,8 @@ def _is_whole(out: Path, count: int, seed: int) -> bool:
 def _missing(folder: Path, count: int) -> list[int]:
     """Return which photos are still to be drawn."""
     # A power cut can leave empty files behind names that were not yet synced.
-    there = {entry.name for entry in os.scandir(folder) if entry.stat().st_size} if folder.is_dir() else set()
-    return [number for number in range(1, count + 1) if _photo_name(number) not in there]
+    drawn = {entry.name for entry in os.scandir(folder) if entry.stat().st_size} if folder.is_dir() else set()
+    return [number for number in range(1, count + 1) if _photo_name(number) not in drawn]
 
 
 def _draw_all(folder: Path, count: int, seed: int, numbers: Sequence[int]) -> None:

@@ -179,8 +179,8 @@ def onednn_profile(shards: Path) -> Iterator[tuple[str, str]]:
     environment = {**measure.os.environ, "ONEDNN_VERBOSE": "1"}
     folders = [str(Path(__file__).parent), str(measure.ROOT)]
     command = [sys.executable, "-c", ONEDNN_PROFILE, str(shards), *folders]
-    said = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
-    measured = said.partition("measured from here")[2].splitlines()
+    output = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+    measured = output.partition("measured from here")[2].splitlines()
     took = float(measured[-1].split()[1])
     milliseconds = Counter[str]()
     for line in measured:
@@ -240,12 +240,12 @@ def by_fit(images: np.ndarray) -> Callable[[int], object]:
 def training_rates(shards: Path, learnt: ShardSet, steps: int, rounds: int) -> dict[str, float]:
     """Images/s of every way to train, by its name."""
     images = read_images(learnt)
-    here = {
+    own_ways = {
         CONSTANT: on_constant_batch(learnt, images),
         FIT: by_fit(images),
         TUTORIAL: tutorial.trainer(images / 255.0),
     }
-    for train in here.values():
+    for train in own_ways.values():
         train(2)  # compiles
     commands = {
         STREAMED: ("--cache", "none"),
@@ -254,7 +254,9 @@ def training_rates(shards: Path, learnt: ShardSet, steps: int, rounds: int) -> d
         JIT: ("--cache", "none", "--jit"),
     }
     ways = {name: partial(rate_of_run, shards, steps, *options) for name, options in commands.items()}
-    ways |= {name: lambda train=train: steps * BATCH / seconds(partial(train, steps)) for name, train in here.items()}
+    ways |= {
+        name: lambda train=train: steps * BATCH / seconds(partial(train, steps)) for name, train in own_ways.items()
+    }
     ways |= pytorch_ways(steps)
     return in_turn(ways, rounds)
 

@@ -287,11 +287,11 @@ def test_sliders_and_switches_change_the_face_and_a_second_one_can_be_walked_to(
     WebDriverWait(browser, 20).until(lambda page: play.is_enabled())
     WebDriverWait(browser, 20).until(lambda page: "to=5" in link.get_attribute("href"))
     browser.execute_async_script(DRAWN)
-    here = browser.execute_script(PIXELS)
+    before = browser.execute_script(PIXELS)
     play.click()
-    WebDriverWait(browser, 20, poll_frequency=0.02).until(lambda page: page.execute_script(PIXELS) != here)
+    WebDriverWait(browser, 20, poll_frequency=0.02).until(lambda page: page.execute_script(PIXELS) != before)
     WebDriverWait(browser, 60).until(lambda page: play.is_enabled())
-    assert browser.execute_script(PIXELS) == here, "a walk goes there and back"
+    assert browser.execute_script(PIXELS) == before, "a walk goes there and back"
 
 
 def test_the_wall_begins_at_any_face_and_goes_on_from_there(browser, written):

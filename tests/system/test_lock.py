@@ -79,25 +79,27 @@ def test_a_folder_is_free_when_its_holder_was_killed(hold, tmp_path, error):
     assert hold(tmp_path, error)[1] == "in"
 
 
+def died(hold, folder):
+    """Kill who held a folder without locks, and its children: its process id, and the file that names it."""
+    process, _ = hold(folder, ENOSYS)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    return process.pid, folder / ".lock.holder"
+
+
 def test_where_there_are_no_locks_a_holder_on_another_host_is_not_judged(hold, tmp_path):
-    first, _ = hold(tmp_path, ENOSYS)
-    os.killpg(first.pid, signal.SIGKILL)
-    first.wait()
-    holder = tmp_path / ".lock.holder"
+    dead, holder = died(hold, tmp_path)
     holder.write_text(holder.read_text().replace(f"host={socket.gethostname()}", "host=node7"))
     _, output = hold(tmp_path, ENOSYS)
-    assert f"process {first.pid} on node7, since" in output
+    assert f"process {dead} on node7, since" in output
     assert f"If that process has ended, remove {holder}" in output
     holder.unlink()
     assert hold(tmp_path, ENOSYS)[1] == "in"
 
 
 def test_where_there_are_no_locks_another_process_of_the_same_number_is_no_holder(hold, tmp_path):
-    first, _ = hold(tmp_path, ENOSYS)
-    os.killpg(first.pid, signal.SIGKILL)
-    first.wait()
-    holder = tmp_path / ".lock.holder"
-    holder.write_text(holder.read_text().replace(f"pid={first.pid}", f"pid={os.getpid()}"))
+    dead, holder = died(hold, tmp_path)
+    holder.write_text(holder.read_text().replace(f"pid={dead}", f"pid={os.getpid()}"))
     assert hold(tmp_path, ENOSYS)[1] == "in"
 
 

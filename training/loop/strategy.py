@@ -40,13 +40,13 @@ class Devices:
         """
 
         def of_this_host(context: tf.distribute.InputContext) -> tf.data.Dataset:
-            here = context.num_replicas_in_sync // context.num_input_pipelines
-            first = context.input_pipeline_id * here
+            of_host = context.num_replicas_in_sync // context.num_input_pipelines
+            first = context.input_pipeline_id * of_host
 
             def divided(rows: tf.Tensor) -> tf.Tensor:
                 size = rows.shape[0] // context.num_replicas_in_sync
                 parts = tf.reshape(rows, (context.num_replicas_in_sync, size, *rows.shape[1:]))
-                return parts[first : first + here]
+                return parts[first : first + of_host]
 
             # A batch for each replica: the shape stays known, which `unbatch` and `batch` would lose.
             return dataset.map(lambda batch: batch.map(divided), num_parallel_calls=2, deterministic=True).unbatch()
@@ -209,25 +209,27 @@ def _detect(gpus: int, logical_devices: int | None) -> str:
 
 
 def _multi_worker(num_gpus: int) -> Devices:
-    here = cluster()
-    if not here:
+    described = cluster()
+    if not described:
         raise UsageError(
             "--strategy multi-worker needs TF_CONFIG, or srun with several tasks in a SLURM job, to say which hosts "
             "there are."
         )
     resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
-        tf.train.ClusterSpec(here.addresses),
-        task_type=here.role,
-        task_id=here.index,
+        tf.train.ClusterSpec(described.addresses),
+        task_type=described.role,
+        task_id=described.index,
         num_accelerators={"GPU": num_gpus},
         rpc_layer="grpc",
     )
     try:
         over_hosts = tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
     except tf.errors.OpError as error:
-        address = here.addresses[here.role][here.index]
+        address = described.addresses[described.role][described.index]
         raise UsageError(
             f"This host cannot join the others as {address} ({error.message.splitlines()[0]}): "
             "another process may have this port."
         ) from None
-    return Devices("multi-worker", over_hosts, here.hosts.index((here.role, here.index)), len(here.hosts))
+    return Devices(
+        "multi-worker", over_hosts, described.hosts.index((described.role, described.index)), len(described.hosts)
+    )

@@ -76,9 +76,9 @@ def _by_shard(shards: ShardSet, rows: np.ndarray) -> Iterator[np.ndarray]:
     """Yield the images of ascending rows, shard by shard: memory does not grow with the number of shards."""
     first = 0
     for shard in shards.shards:
-        here = rows[(first <= rows) & (rows < first + shard.count)] - first
-        if len(here):
-            yield read_images(replace(shards, shards=(shard,)))[here]
+        in_shard = rows[(first <= rows) & (rows < first + shard.count)] - first
+        if len(in_shard):
+            yield read_images(replace(shards, shards=(shard,)))[in_shard]
         first += shard.count
 
 

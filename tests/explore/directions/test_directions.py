@@ -68,8 +68,8 @@ def test_an_edit_moves_by_standard_deviations(strength):
     straight = Z[:50] + strength * unit(TRUE)[2]
     np.testing.assert_allclose(unit(moved), unit(straight), atol=1e-5)
     cube = RNG.uniform(-1, 1, (50, 16)).astype(np.float32)
-    there = result.edit(cube, {"Smiling": strength}, "uniform")
-    np.testing.assert_allclose(there, np.clip(cube + strength * unit(TRUE)[2] / 3**0.5, -1, 1), atol=1e-6)
+    moved = result.edit(cube, {"Smiling": strength}, "uniform")
+    np.testing.assert_allclose(moved, np.clip(cube + strength * unit(TRUE)[2] / 3**0.5, -1, 1), atol=1e-6)
     np.testing.assert_allclose(result.edit(Z[:5], {"Smiling": 0.0}, "normal"), Z[:5], rtol=1e-6)
 
 
