@@ -84,6 +84,16 @@ def read_images(shards: ShardSet) -> np.ndarray:
     return images
 
 
+def read_ids(shards: ShardSet) -> list[str]:
+    """Return the ids of all photos in the order of the shards."""
+
+    def ids(serialized: tf.Tensor) -> tf.Tensor:
+        return tf.io.parse_example(serialized, {"image_id": tf.io.FixedLenFeature([], tf.string)})["image_id"]
+
+    with damage_reported(shards):
+        return [photo.decode() for batch in _all_records(shards).map(ids) for photo in batch.numpy()]
+
+
 def read_attributes(shards: ShardSet, names: Sequence[str]) -> np.ndarray:
     """Return these attributes of all photos in the order of the shards: float32 [shards.count, len(names)], 0 or 1."""
     return np.concatenate(list(attribute_batches(shards, names)))
