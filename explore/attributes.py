@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
-import numpy as np
 from click import UsageError
 
 from training.config import Config
@@ -76,15 +75,3 @@ def check_conditions(folder: Path, config: Config, asked: Iterable[str]) -> None
         )
     if unknown := [name for name in asked if name not in config.conditions]:
         raise UsageError(f"{folder} is conditioned on {config.condition}, not on {unknown[0]}.")
-
-
-def labels_of(
-    folder: Path, config: Config, count: int, seed: int, given: Mapping[str, bool] | None = None
-) -> np.ndarray | None:
-    """Return labels for the first `count` faces of a seed, or None where the run in `folder` has no conditions.
-
-    What is not given is drawn as often as the training photos have it together.
-    """
-    from training.data import labels
-
-    return labels.load(folder).draw(count, seed, given) if config.conditions else None

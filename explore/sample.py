@@ -11,7 +11,7 @@ import numpy as np
 from click import UsageError
 from PIL import Image, ImageDraw, ImageFont
 
-from explore.attributes import Strengths, check_conditions, labels_of, set_option
+from explore.attributes import Strengths, check_conditions, set_option
 from explore.directions import directions
 from explore.directions.directions import Directions
 from system.command import LocalPath
@@ -91,7 +91,7 @@ def main(
     z = draw.latents(generator, count, seed, distribution)
     if moves and edit:
         z = moves.edit(z, edit, distribution)
-    labels = labels_of(folder, config, count, seed, answers)
+    labels = draw.labels_of(folder, config, count, seed, answers)
     columns = {}  # faces by caption
     if labels is not None and names:
         for caption, asked in labels_of_columns(labels, names, config.conditions):

@@ -13,7 +13,7 @@ import numpy as np
 from click import ClickException, UsageError
 from PIL import Image
 
-from explore.attributes import check_conditions, labels_of, set_option
+from explore.attributes import check_conditions, set_option
 from system.command import LocalPath
 from system.files import replacing
 from training import config as configs
@@ -86,7 +86,7 @@ def main(
     distribution = config.method.latent_distribution
     stops = np.stack([draw.latents(generator, count, seed, distribution) for seed in seeds])
     walk = latents_along(stops, max(1, round(seconds * fps)), distribution, is_loop)
-    labels = labels_of(folder, config, count, seeds[0], answers)
+    labels = draw.labels_of(folder, config, count, seeds[0], answers)
     frames = (draw.tile(draw.render(generator, z, labels)) for z in tqdm(walk, unit=" frames", disable=None))
     number = write_animation(out, frames, fps, scale)
     print(f"{out}: {number} frames, {number / fps:.3g} s.")

@@ -86,6 +86,9 @@ def give(module, arguments):
     if hasattr(importlib.import_module(module), "__path__"):  # a package, of which `python -m` runs __main__
         module += ".__main__"
     Command(importlib.import_module(module).main).succeeds(*arguments, *shlex.split(SHORT.get(module, "")))
+    if module == "training.sheets":  # what a person does with them
+        form = Path("sheets/marks.txt")
+        form.write_text(form.read_text().replace("judge:", "judge: Kim").replace("broken:", "broken: 1 5"))
 
 
 def parses(script, arguments):

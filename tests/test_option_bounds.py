@@ -9,6 +9,7 @@ from preprocess.run import main as preprocess
 from training.evaluate import main as evaluate
 from training.features import main as features
 from training.run import main as train
+from training.sheets import main as sheets
 
 
 @pytest.mark.parametrize("size", [8, 64, 2048])
@@ -37,6 +38,8 @@ def test_another_size_is_refused(size):
         (features, "--kimg", ["0"]),
         (sample, "--count", ["0"]),
         (evaluate, "--count", ["0"]),
+        (sheets, "--count", ["0"]),
+        (sheets, "--photos", ["0"]),
         (preprocess, "--workers", ["0"]),
         (preprocess, "--shard-images", ["0"]),
         (preprocess, "--limit", ["0"]),

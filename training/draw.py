@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -16,6 +16,8 @@ from click import UsageError
 from PIL import Image
 
 from system.files import replacing
+from training.config import Config
+from training.data import labels as frequencies
 from training.models.noise import Purpose, latent
 from training.models.precision import full_precision
 
@@ -66,6 +68,16 @@ def faces(
     generator takes any. `on_progress` is called with the number of faces after each batch.
     """
     return render(generator, latents(generator, count, seed, distribution), labels, on_progress)
+
+
+def labels_of(
+    folder: Path, config: Config, count: int, seed: int, given: Mapping[str, bool] | None = None
+) -> np.ndarray | None:
+    """Return labels for the first `count` faces of a seed, or None where the run in `folder` has no conditions.
+
+    What is not given is drawn as often as the training photos have it together.
+    """
+    return frequencies.load(folder).draw(count, seed, given) if config.conditions else None
 
 
 def latents(generator: keras.Model, count: int, seed: int, distribution: str) -> np.ndarray:

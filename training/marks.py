@@ -54,7 +54,7 @@ class Marks:
 @click.option(
     "--out",
     type=LocalPath(path_type=Path, dir_okay=False),
-    help="The JSON of the marks, the key and the shares. It holds no photo.  [default: marks.json beside --marks]",
+    help="The JSON of the marks, the key and the shares. It holds no photo.  [default: marks.json beside --key]",
 )
 @click.option("--run", "folder", type=LocalPath(path_type=Path), help="The run whose faces --picture shows.")
 @click.option(
@@ -72,7 +72,7 @@ def main(key_path: Path, marks_path: Path | None, out: Path | None, folder: Path
     key, marks = load(key_path)
     if marks_path:
         marks = parse(marks_path)
-        out = out or marks_path.with_name("marks.json")
+        out = out or key_path.with_name("marks.json")
     if marks is None:
         raise UsageError(f"{key_path} has no marks in it: give --marks the file in which they were written down.")
     check(marks, key, marks_path or key_path)
@@ -100,7 +100,9 @@ def load(path: Path) -> tuple[Key, Marks | None]:
             Source(str(source["name"]), dict(source["origin"]), tuple(map(int, source["numbers"])))
             for source in saved["sources"]
         ]
-        marks = Marks(**saved["marks"]) if "marks" in saved else None
+        marks = None
+        if found := saved.get("marks"):
+            marks = Marks(found["sheets"], found["judge"], tuple(found["broken"]), tuple(found["doubtful"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{path} cannot be read ({error!r}). Give --key what training.sheets wrote.") from None
     return Key(tuple(sources)), marks

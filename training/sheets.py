@@ -130,13 +130,13 @@ def main(
     check_new(out, key_path)
     runs = [configs.load_with_generator(folder)[0] for folder in folders]
     held_out = held_out_photos(find(shards), runs)
+    drawn = [images_of_picture(picture, held_out.image_shape, count) for picture in pictures]
 
     with startup_messages_hidden():
-        drawn = [images_of_picture(picture, held_out.image_shape, count) for picture in pictures]
         drawn += [images_of_run(folder, count, seed) for folder in folders]
         drawn += [images_of_photos(held_out, photos or count, seed)]
     key, pixels = shuffled(drawn, np.random.default_rng())
-    out.mkdir(exist_ok=True)
+    out.mkdir(parents=True, exist_ok=True)
     write_json(key_path, asdict(key))
     sheets = write_sheets(out, pixels, key.digest)
     write_text(out / MARKS, FORM.format(digest=key.digest))
@@ -183,11 +183,10 @@ def held_out_photos(shards: ShardSet, runs: list[Config]) -> ShardSet:
 def images_of_run(folder: Path, count: int, seed: int) -> Images:
     """Draw the first faces of a seed, those of explore.sample."""
     from training import draw
-    from training.data import labels
 
     config, path = configs.load_with_generator(folder)
-    asked = labels.load(folder).draw(count, seed) if config.conditions else None
-    faces = draw.faces(draw.load(path), count, seed, config.method.latent_distribution, asked)
+    labels = draw.labels_of(folder, config, count, seed)
+    faces = draw.faces(draw.load(path), count, seed, config.method.latent_distribution, labels)
     return Images(str(folder), {"generator": draw.digest(path), "seed": seed}, faces)
 
 

@@ -10,7 +10,6 @@ import click
 import numpy as np
 from click import UsageError
 
-from explore.attributes import labels_of
 from explore.directions import directions, rescoring
 from explore.directions.directions import Directions
 from training import config as configs
@@ -127,7 +126,7 @@ def find_by_logits(
     if not names:
         raise UsageError(f"Every attribute is a condition of {folder}: ask for them by explore.sample --set.")
     z = draw.latents(generator, count, seed, config.method.latent_distribution)
-    labels = labels_of(folder, config, count, seed)
+    labels = draw.labels_of(folder, config, count, seed)
     chunks = []
     with progress(count, "Faces") as bar:
         for first in range(0, count, CHUNK):
@@ -159,7 +158,7 @@ def rescore(
 
     judge, card = attributes.load_judge(photos, config.train_on)
     distribution = config.method.latent_distribution
-    labels = labels_of(folder, config, RESCORED, seed)
+    labels = draw.labels_of(folder, config, RESCORED, seed)
 
     with progress(len(result.names), "Directions") as bar:
         return rescoring.rescore(

@@ -1,0 +1,251 @@
+"""Sheets, and what is counted of marks on them, as a user has them: on small shards and small generators."""
+
+import json
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.stats import binomtest
+
+from explore.sample import main as sample_command
+from tests.command import Command
+from tests.documents import MODEL
+from tests.training.shards_by_tensorflow import numbered_images, write_shards
+from training import config as configs
+from training.config import Config
+from training.data import labels
+from training.data.shards import find
+from training.marks import FRAME, load, share
+from training.marks import main as marks_command
+from training.presets import PRESETS
+from training.sheets import FONT, GAP, GRID, sheet
+from training.sheets import main as sheets_command
+
+sheets, marks, sample = map(Command, (sheets_command, marks_command, sample_command))
+
+PHOTOS = numbered_images(60)
+VALID = PHOTOS[40:]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """Shards of noise, 40 train and 20 valid, a run without and one with a condition, and a picture of faces."""
+    place = tmp_path_factory.mktemp("sheets")
+    write_shards(place / "data", PHOTOS[:40], (25, 15), attributes={"Bright": np.arange(40) % 2})
+    write_shards(place / "data", VALID, (12, 8), split="valid", attributes={"Bright": np.arange(20) % 2})
+    photos = find([str(place / "data")]).only({"train"})
+    method = replace(PRESETS["classic"], latent=4, latent_distribution="normal")
+    z, asked = keras.Input((4,)), keras.Input((1,))
+    for name, inputs in {"run": [z], "by-attribute": [z, asked]}.items():
+        (place / name).mkdir()
+        values = keras.layers.Concatenate()(inputs) if len(inputs) > 1 else z
+        image = keras.layers.Reshape((16, 16, 1))(keras.layers.Dense(256)(values))  # also below 0 and above 1
+        keras.Model(inputs if len(inputs) > 1 else z, image).save(place / name / "generator.keras")
+        condition = "Bright" if len(inputs) > 1 else ""
+        config = Config("classic", method, 0, "train", 40, photos.fingerprint, (16, 16, 1), True, condition=condition)
+        configs.save(place / name, config, {})
+    labels.save(place / "by-attribute", labels.count_labels(photos, ["Bright"]))
+    sample.succeeds("--run", place / "run", "--seed", 5, "--count", 7, "--out", place / "kept.png")
+    return place
+
+
+def draw(place, out):
+    """Draw 20 faces of each run, 7 of a picture and 20 photos on two sheets."""
+    return sheets.succeeds(
+        *("--run", place / "run", "--run", place / "by-attribute", "--faces", place / "kept.png"),
+        *("--shards", place / "data", "--count", 20, "--photos", 50, "--seed", 3, "--out", out),
+    )
+
+
+@pytest.fixture(scope="module")
+def drawn(place):
+    """The folder of the sheets, and what its key says of each source."""
+    output = draw(place, place / "sheets")
+    assert f"python -m training.marks --key {place / 'sheets-key.json'}" in output
+    return place / "sheets", {source.name: source for source in key_of(place / "sheets").sources}
+
+
+def key_of(folder):
+    return load(folder.with_name(f"{folder.name}-key.json"))[0]
+
+
+def faces_of(place, run, count, **options):
+    """What explore.sample draws."""
+    arguments = [word for name, value in options.items() for word in (f"--{name}", value)]
+    sample.succeeds("--run", place / run, "--count", count, "--out", place / "sampled.png", *arguments)
+    return cells(place / "sampled.png", 16)[:count]
+
+
+def cells(path, side):
+    picture = np.asarray(Image.open(path))
+    rows, columns = picture.shape[0] // side, picture.shape[1] // side
+    return picture.reshape(rows, side, columns, side).swapaxes(1, 2).reshape(-1, side, side)
+
+
+def on_the_sheet(folder, number):
+    """The image below a number."""
+    index = (number - 1) % (GRID * GRID)
+    picture = Image.open(folder / f"sheet-{(number - 1) // (GRID * GRID) + 1:02}.png")
+    left = GAP + index % GRID * (GAP + 160)
+    bottom = GAP + FONT + (index // GRID + 1) * (GAP + FONT + 160)
+    return np.asarray(picture)[bottom - 160 : bottom, left : left + 160]
+
+
+def enlarged(pixels):
+    return np.asarray(Image.fromarray(pixels).resize((160, 160), Image.Resampling.BICUBIC))
+
+
+def test_the_key_says_which_image_is_which(place, drawn):
+    folder, sources = drawn
+    assert sorted(number for source in sources.values() for number in source.numbers) == list(range(1, 68))
+    photos = [VALID[int(name.removesuffix(".jpg"))][..., 0] for name in sources["photos"].origin["ids"]]
+    assert len(photos) == 20
+    expected = {
+        str(place / "run"): faces_of(place, "run", 20, seed=3),
+        str(place / "by-attribute"): faces_of(place, "by-attribute", 20, seed=3),
+        str(place / "kept.png"): cells(place / "kept.png", 16)[:7],
+        "photos": photos,
+    }
+    assert expected.keys() == sources.keys()
+    for name, images in expected.items():
+        for number, pixels in zip(sources[name].numbers, images, strict=True):
+            np.testing.assert_array_equal(on_the_sheet(folder, number), enlarged(pixels), f"{name}, {number}")
+    held_out = find([str(place / "data")]).only({"valid"})
+    assert sources["photos"].origin["data"] == held_out.fingerprint
+
+
+def test_the_folder_of_the_sheets_gives_nothing_away(drawn):
+    folder, _ = drawn
+    assert sorted(path.name for path in folder.iterdir()) == ["marks.txt", "sheet-01.png", "sheet-02.png"]
+    for path in folder.glob("*.png"):
+        with Image.open(path) as picture:
+            picture.load()
+            assert not picture.info
+    form = (folder / "marks.txt").read_text()
+    assert [line for line in form.splitlines() if not line.startswith("#")] == [
+        f"sheets: {key_of(folder).digest}",
+        *("judge:", "broken:", "doubtful:"),
+    ]
+
+
+def test_the_order_is_another_one_each_time_and_the_marks_are_of_one_of_them(place, drawn, tmp_path):
+    draw(place, tmp_path / "again")
+    once, again = key_of(drawn[0]), key_of(tmp_path / "again")
+    assert [source.origin for source in once.sources] == [source.origin for source in again.sources]
+    assert once.sources[0].numbers != again.sources[0].numbers
+    form = filled_in(drawn[0], "broken: 1", tmp_path / "marks.txt")
+    message = marks.is_refused("--key", tmp_path / "again-key.json", "--marks", form)
+    assert f"is of the sheets {once.digest}, and the key is of {again.digest}" in message
+
+
+def filled_in(folder, lines, path):
+    """The marks.txt of a folder of sheets, with the lines that a person wrote."""
+    head = (folder / "marks.txt").read_text().partition("judge:")[0]
+    path.write_text(f"{head}judge: Kim\n{lines}\n")
+    return path
+
+
+@pytest.fixture
+def marked(place, drawn, tmp_path):
+    """Of the run's faces the 2nd, 4th and 5th are broken and the 1st doubtful, of the photos one is broken."""
+    _, sources = drawn
+    own, photos = sources[str(place / "run")].numbers, sources["photos"].numbers
+    lines = f"broken: {own[1]}, {own[3]}\ndoubtful: {own[0]}\nbroken: {own[4]} {photos[0]}"
+    return filled_in(place / "sheets", lines, tmp_path / "marks.txt")
+
+
+def test_the_shares_are_of_each_source_with_their_errors(place, marked, tmp_path):
+    output = marks.succeeds("--key", place / "sheets-key.json", "--marks", marked, "--out", tmp_path / "marks.json")
+    assert "marked by Kim" in output
+    rows = {line.split()[0]: " ".join(line.split()[1:]) for line in output.splitlines()}
+    assert rows[str(place / "run")] == "20 15.0% ± 8.0% 5.0% ± 4.9%"
+    assert rows["photos"] == "20 5.0% ± 4.9% 0.0%, at most 13.9%"
+    shares = json.loads((tmp_path / "marks.json").read_text())["shares"]
+    assert shares[str(place / "run")]["broken"] == 3
+    assert shares[str(place / "run")]["broken_error"] == pytest.approx((0.15 * 0.85 / 20) ** 0.5)
+    assert shares["photos"]["count"] == 20
+
+
+@pytest.mark.parametrize(("marked", "name", "side"), [(0, "at_most", "less"), (100, "at_least", "greater")])
+def test_none_and_all_have_the_exact_bound(marked, name, side):
+    interval = binomtest(marked, 100, alternative=side).proportion_ci(0.95, "exact")
+    expected = interval.high if side == "less" else interval.low
+    assert share(marked, 100) == {"share": marked / 100, name: pytest.approx(expected)}
+
+
+def test_the_json_is_read_again_and_the_marked_faces_are_drawn_from_their_seed(place, marked, tmp_path):
+    first = marks.succeeds("--key", place / "sheets-key.json", "--marks", marked, "--out", tmp_path / "marks.json")
+    run = ("--run", place / "run", "--picture", tmp_path / "marked.png")
+    again = marks.succeeds("--key", tmp_path / "marks.json", *run)
+    assert again.splitlines()[:5] == first.splitlines()[:5]
+    framed = cells(tmp_path / "marked.png", 16 + 6 * FRAME)
+    shades = []
+    for cell, face in zip(framed, faces_of(place, "run", 20, seed=3), strict=False):
+        np.testing.assert_array_equal(cell[3 * FRAME : -3 * FRAME, 3 * FRAME : -3 * FRAME], face)
+        ring = cell[FRAME : 2 * FRAME, FRAME:-FRAME]
+        assert len(np.unique(ring)) == 1
+        shades.append(int(ring[0, 0]))
+    assert shades == [128, 255, 0, 255, 255] + [0] * 15
+    message = marks.is_refused("--key", tmp_path / "marks.json", "--run", MODEL, *run[2:])
+    assert "no faces of it are on the sheets" in message
+
+
+def test_a_sheet_of_colour_and_of_a_last_row_that_is_not_full():
+    images = np.random.default_rng(0).integers(0, 256, (8, 128, 128, 3), dtype=np.uint8)
+    picture = sheet(images, 37, "")
+    assert picture.shape == (3 * GAP + FONT + 2 * (FONT + 256) + GAP, GAP + GRID * (256 + GAP), 3)
+    bottom, left = 3 * GAP + 3 * FONT + 2 * 256, 2 * GAP + 256
+    expected = np.asarray(Image.fromarray(images[7]).resize((256, 256), Image.Resampling.BICUBIC))
+    np.testing.assert_array_equal(picture[bottom - 256 : bottom, left : left + 256], expected)
+
+
+def test_sheets_that_cannot_be_drawn_are_refused_in_one_message(place, drawn, tmp_path):
+    run, data = ("--run", place / "run"), ("--shards", place / "data")
+    out = ("--out", tmp_path / "sheets")
+    assert "give --run, --faces" in sheets.is_refused(*data, *out)
+    assert "name each once" in sheets.is_refused(*run, *run, *data, *out)
+    assert "is not empty" in sheets.is_refused(*run, *data, "--out", place / "sheets")
+    key = ("--key", place / "sheets-key.json")
+    assert "is there already" in sheets.is_refused(*run, *data, *out, *key)
+    assert "would be seen" in sheets.is_refused(*run, *data, *out, "--key", tmp_path / "sheets/key.json")
+    assert "is not a run" in sheets.is_refused("--run", tmp_path, *data, *out)
+    train = place / "data/train-*.tfrecord"
+    assert "All photos of train shards" in sheets.is_refused(*run, "--shards", train, *out)
+    assert "All photos of train shards" in sheets.is_refused("--faces", place / "kept.png", "--shards", train, *out)
+    write_shards(tmp_path / "small", numbered_images(9, side=8), (9,), split="valid")
+    assert "16x16x1" in sheets.is_refused(*run, "--shards", tmp_path / "small", *out)
+    Image.new("L", (32, 40)).save(tmp_path / "high.png")
+    Image.new("RGB", (32, 32)).save(tmp_path / "rgb.png")
+    (tmp_path / "no.png").write_text("no picture")
+    for name in ("high.png", "rgb.png"):
+        assert "is no grid of faces of 16x16x1" in sheets.is_refused("--faces", tmp_path / name, *data, *out)
+    assert "cannot be read" in sheets.is_refused("--faces", tmp_path / "no.png", *data, *out)
+    assert not (tmp_path / "sheets").exists()
+    assert not (tmp_path / "sheets-key.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("broken: 68", "there is no 68 on the sheets, which end with 67"),
+        ("doubtful: 0", "there is no 0"),
+        ("broken: 3 4\ndoubtful: 4", "4 is both broken and doubtful"),
+        ("broken: 3 four", "'four' is not a number"),
+        ("brokn: 3", "line 7: 'brokn: 3' begins with none of sheets, judge, broken, doubtful"),
+    ],
+)
+def test_marks_that_make_no_sense_are_refused(place, drawn, tmp_path, lines, message):
+    path = filled_in(place / "sheets", lines, tmp_path / "marks.txt")
+    refused = marks.is_refused("--key", place / "sheets-key.json", "--marks", path, "--out", tmp_path / "marks.json")
+    assert message in " ".join(refused.split())
+    assert not (tmp_path / "marks.json").exists()
+
+
+def test_a_form_that_nobody_filled_in_and_a_key_without_marks_are_refused(place, drawn, tmp_path):
+    key = ("--key", place / "sheets-key.json")
+    assert "does not say who judged" in marks.is_refused(*key, "--marks", place / "sheets/marks.txt")
+    assert "has no marks in it" in marks.is_refused(*key)
+    assert "say both" in marks.is_refused(*key, "--picture", tmp_path / "marked.png")
+    assert "what training.sheets wrote" in marks.is_refused("--key", place / "sheets/marks.txt")
