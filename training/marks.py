@@ -80,15 +80,20 @@ def main(key_path: Path, marks_path: Path | None, out: Path | None, folder: Path
         if path:
             check_writable(path, f"choose another {option}")
 
+    framed = None
+    if folder:
+        with startup_messages_hidden():
+            framed = framed_faces(folder, key, marks)
+
     shares = {source.name: count(source, marks) for source in key.sources}
     print(table(shares, marks))
     if out:
         write_json(out, {**asdict(key), "marks": asdict(marks), "shares": shares})
         print(f"{out}: the same, with the key, as JSON.")
-    if folder and picture:
-        with startup_messages_hidden():
-            from training import draw
-        draw.write_png(picture, framed_faces(folder, key, marks))
+    if picture and framed is not None:
+        from training import draw
+
+        draw.write_png(picture, framed)
         print(f"{picture}: the faces of {folder}, the broken ones in white frames, the doubtful ones in grey ones.")
 
 
@@ -207,10 +212,10 @@ def framed_faces(folder: Path, key: Key, marks: Marks) -> np.ndarray:
     shades = [
         WHITE if number in marks.broken else GREY if number in marks.doubtful else BLACK for number in source.numbers
     ]
-    return draw.tile(np.stack([framed(face, shade) for face, shade in zip(faces, shades, strict=True)]))
+    return draw.tile(np.stack([in_frame(face, shade) for face, shade in zip(faces, shades, strict=True)]))
 
 
-def framed(face: np.ndarray, shade: int) -> np.ndarray:
+def in_frame(face: np.ndarray, shade: int) -> np.ndarray:
     """Return a face in a frame of this shade, with black within and around it."""
     for value in (BLACK, shade, BLACK):
         face = np.pad(face, ((FRAME, FRAME), (FRAME, FRAME), (0, 0)), constant_values=value)
