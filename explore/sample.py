@@ -17,7 +17,7 @@ from explore.directions.directions import Directions
 from system.command import LocalPath
 from training import config as configs
 from training.command import Command, startup_messages_hidden
-from training.options import SEED, NameList, check_writable, run_option
+from training.options import SEED, NameList, best_of_option, check_writable, run_option
 
 FACES, ROWS = 64, 8
 MAX_EACH = 6  # attributes of --each: 64 columns
@@ -36,6 +36,7 @@ FONT_WIDTH = 0.6
     help=f"Number of faces, with --each and --strip of rows.  [default: {FACES}, {ROWS}]",
 )
 @click.option("--seed", type=SEED, default=0, help="Seed of the faces.")
+@best_of_option
 @set_option
 @click.option(
     "--each",
@@ -62,6 +63,7 @@ def main(
     folder: Path,
     count: int | None,
     seed: int,
+    choices: int,
     answers: Mapping[str, bool],
     each: str,
     edit: Mapping[str, float],
@@ -79,6 +81,7 @@ def main(
     if names and strip:
         raise UsageError("--each and --strip both make the columns: choose one.")
     check_writable(out)
+    judge_path = configs.discriminator_of(folder) if choices > 1 else None
     moves = load_directions(folder, [*edit, *([strip] if strip else [])]) if edit or strip else None
 
     with startup_messages_hidden():
@@ -88,10 +91,12 @@ def main(
     directions.warn_if_outdated(folder, moves, draw.digest(path))
     distribution = config.method.latent_distribution
     count = count or (ROWS if names or strip else FACES)
-    z = draw.latents(generator, count, seed, distribution)
+    labels = draw.labels_of(folder, config, count, seed, answers)
+    z = draw.latents(generator, count * choices, seed, distribution)
+    if judge_path:  # before faces are moved or get other attributes: a row stays one face
+        z = draw.best_of(choices, z, generator, draw.load(judge_path), labels)
     if moves and edit:
         z = moves.edit(z, edit, distribution)
-    labels = draw.labels_of(folder, config, count, seed, answers)
     columns = {}  # faces by caption
     if labels is not None and names:
         for caption, asked in labels_of_columns(labels, names, config.conditions):
@@ -100,12 +105,13 @@ def main(
         for strength in STRENGTHS:
             moved = moves.edit(z, {strip: strength}, distribution)
             columns[f"{strength:+g}" if strength else "0"] = draw.render(generator, moved, labels)
+    chosen = f", each the best of {choices} by the discriminator" if judge_path else ""
     if columns:
         draw.write_png(out, captioned(np.stack(list(columns.values()), axis=1), list(columns)))
-        print(f"{out}: {count} rows, a face each, with {' and '.join(names) or strip} as captioned.")
+        print(f"{out}: {count} rows, a face each, with {' and '.join(names) or strip} as captioned{chosen}.")
     else:
         draw.write_png(out, draw.tile(draw.render(generator, z, labels)))
-        print(f"{out}: {count} faces.")
+        print(f"{out}: {count} faces{chosen}.")
 
 
 def load_directions(folder: Path, names: Sequence[str]) -> Directions:

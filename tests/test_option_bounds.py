@@ -37,6 +37,7 @@ def test_another_size_is_refused(size):
         (train, "--limit", ["0"]),
         (features, "--kimg", ["0"]),
         (sample, "--count", ["0"]),
+        (sample, "--best-of", ["0"]),
         (evaluate, "--count", ["0"]),
         (sheets, "--count", ["0"]),
         (sheets, "--photos", ["0"]),

@@ -18,7 +18,15 @@ from training.command import Command, startup_messages_hidden
 from training.config import Config
 from training.data.shards import ShardSet, find
 from training.metrics import HELD_OUT, METRICS, TRAIN, Sample
-from training.options import SEED, NameList, check_writable, feature_options, run_option, shards_options
+from training.options import (
+    SEED,
+    NameList,
+    best_of_option,
+    check_writable,
+    feature_options,
+    run_option,
+    shards_options,
+)
 from training.resolve import check_condition
 
 if TYPE_CHECKING:
@@ -37,6 +45,7 @@ PAIRS = 32  # faces that --neighbours shows, each with its nearest training phot
 @feature_options
 @click.option("--count", type=click.IntRange(min=1), default=5000, help="Faces, and photos of each split, at most.")
 @click.option("--seed", type=SEED, default=0, help="Seed of the faces.")
+@best_of_option
 @click.option("--metrics", type=NameList(METRICS), default=",".join(METRICS), help="Metrics, separated by commas.")
 @click.option(
     "--neighbours",
@@ -46,7 +55,7 @@ PAIRS = 32  # faces that --neighbours shows, each with its nearest training phot
 @click.option(
     "--out",
     type=LocalPath(path_type=Path, dir_okay=False),
-    help=f"The JSON to write.  [default: {FILE_NAME} in the run's folder]",
+    help=f"The JSON to write.  [default: {FILE_NAME} in the run's folder, with --best-of 4 evaluation-best-of-4.json]",
 )
 def main(
     folder: Path,
@@ -56,6 +65,7 @@ def main(
     features_dir: Path | None,
     count: int,
     seed: int,
+    choices: int,
     metrics: str,
     neighbours: Path | None,
     out: Path | None,
@@ -73,8 +83,9 @@ def main(
     """
     names = tuple(metrics.split(",") if metrics else METRICS)
     config, path = configs.load_with_generator(folder)
-    out = out or folder / FILE_NAME
+    out = out or folder / (FILE_NAME if choices == 1 else f"evaluation-best-of-{choices}.json")
     check_writable(out)
+    judge_path = configs.discriminator_of(folder) if choices > 1 else None
     if neighbours:
         check_writable(neighbours, "choose another path for --neighbours")
     train_shards, held_out = split_photos(find(shards, features_dir), config)
@@ -92,11 +103,13 @@ def main(
         space = open_space(features, train_shards, inception_file)
     answers = open_judge(train_shards, config) if config.conditions else None
     evaluator = Evaluator(train_shards, held_out, space, names, count, config.conditions)
-    print(describe(folder, evaluator, config), flush=True)
+    print(describe(folder, evaluator, config, choices), flush=True)
+    z = draw.latents(generator, evaluator.count * choices, seed, config.method.latent_distribution)
+    if judge_path:
+        with progress(len(z), "Choosing") as bar:
+            z = draw.best_of(choices, z, generator, draw.load(judge_path), evaluator.labels, bar.update)
     with progress(evaluator.count, "Faces") as bar:
-        faces = draw.faces(
-            generator, evaluator.count, seed, config.method.latent_distribution, evaluator.labels, bar.update
-        )
+        faces = draw.render(generator, z, evaluator.labels, bar.update)
     fake = evaluator.sample_of(faces)
     columns = score(evaluator, fake)
     print(table(columns, names))
@@ -110,6 +123,7 @@ def main(
         "photos": {split: {"count": part.count, "data": part.fingerprint} for split, part in evaluator.shards.items()},
         "count": evaluator.count,
         "seed": seed,
+        "best_of": choices,
         "scores": columns,
         **({"conditions": judged} if judged else {}),
     }
@@ -129,13 +143,14 @@ def split_photos(shards: ShardSet, config: Config) -> tuple[ShardSet, ShardSet]:
     return train_shards.first(config.photos), held_out
 
 
-def describe(folder: Path, evaluator: Evaluator, config: Config) -> str:
+def describe(folder: Path, evaluator: Evaluator, config: Config, choices: int) -> str:
     """Return what is measured against what."""
     from training.metrics.attributes import JUDGE
 
     photos, space = evaluator.shards, evaluator.space
     sizes = " and ".join(f"{part.count:,} {split.replace('_', '-')}" for split, part in photos.items())
-    lines = [f"{evaluator.count:,} faces of {folder}, against as many of the {sizes} photos."]
+    chosen = f", each the best of {choices} by the discriminator" if choices > 1 else ""
+    lines = [f"{evaluator.count:,} faces of {folder}{chosen}, against as many of the {sizes} photos."]
     if space:
         lines.append(f"Feature space {space.name}, {space.digest}: figures of another one are not comparable.")
     if space and space.name == JUDGE:

@@ -118,6 +118,17 @@ run_option = click.option(
     "--run", "folder", type=LocalPath(path_type=Path), required=True, help="A run's folder, finished or running."
 )
 
+best_of_option = click.option(
+    "--best-of",
+    "choices",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default="1: as drawn",
+    metavar="N",
+    help="Draw N faces for each and keep the one that the run's discriminator takes most for a photo: fewer broken "
+    "faces, and less variety.",
+)
+
 
 def check_writable(out: Path, instead: str = "choose another --out") -> None:
     """Raise UsageError where a file cannot be written, before there is something to write."""

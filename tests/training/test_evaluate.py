@@ -106,6 +106,28 @@ def test_neighbours_show_the_faces_that_sample_draws_beside_photos(place, tmp_pa
             assert any(np.array_equal(pair[:, 16:], photo) for photo in photos)
 
 
+def test_faces_that_the_discriminator_has_chosen_are_measured_apart_from_all(place, evaluated, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(place / "run", run)
+    before = (run / "evaluation.json").read_text()
+    command = ("--run", run, "--shards", place / "data", "--metrics", "swd", "--best-of", 4)
+    assert "leave --best-of out" in evaluate.is_refused(*command)
+    image = keras.Input((16, 16, 1))
+    pixels = keras.layers.Flatten()(image)
+    keras.Model(image, keras.layers.Dense(1, kernel_initializer="ones")(pixels)).save(run / "discriminator.keras")
+    output = evaluate.succeeds(*command, "--neighbours", tmp_path / "pairs.png")
+    assert f"20 faces of {run}, each the best of 4 by the discriminator" in output
+    report = json.loads((run / "evaluation-best-of-4.json").read_text())
+    assert (report["best_of"], report["count"]) == (4, 20)
+    assert (run / "evaluation.json").read_text() == before
+    assert json.loads(before)["best_of"] == 1
+    # Of a discriminator that likes bright faces, brighter ones are measured.
+    evaluate.succeeds(*command[:-2], "--neighbours", tmp_path / "all.png", "--out", tmp_path / "all.json")
+    chosen, drawn = (np.asarray(Image.open(tmp_path / f"{name}.png")).mean() for name in ("pairs", "all"))
+    assert chosen > drawn
+    assert report["scores"] != json.loads((tmp_path / "all.json").read_text())["scores"]
+
+
 def test_a_copied_photo_is_beside_its_original(place):
     space = FeatureSpace("pixels", "0", lambda images: images.reshape(len(images), -1).astype(np.float32))
     photos = find([str(place / "data")]).only({"train"})

@@ -6,13 +6,14 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
+import keras
 import numpy as np
 import tensorflow as tf
 from click import UsageError
 
 from system.files import publish, remove, replacing_by_zip, write_text
 from training import draw
-from training.models.gan import GAN, Progress
+from training.models.gan import GAN, Progress, for_inference
 
 MAX_KEPT = 3
 
@@ -91,22 +92,27 @@ class Checkpoints:
                     path.unlink(missing_ok=True)
 
 
-def save_generator(path: Path, gan: GAN) -> None:
-    """Write the generator that samples come from as a .keras file, which plain Keras loads.
+def networks_to_save(gan: GAN) -> dict[str, keras.Model]:
+    """Return the networks that a run leaves in its folder, by the stem of their file's name.
 
-    It computes in float32, which every processor does, and which exported files and the page are held against.
+    They compute in float32, which every processor does, and which exported files and the page are held against.
     """
+    return {"generator": gan.generator_ema, "discriminator": for_inference(gan.discriminator)}
+
+
+def save_network(path: Path, network: keras.Model) -> None:
+    """Write a network as a .keras file, which Keras loads."""
     with replacing_by_zip(path) as parts:
-        gan.generator_ema.save(parts, zipped=False)
+        network.save(parts, zipped=False)
 
 
-def holds_generator(path: Path, gan: GAN) -> bool:
-    """Whether this file holds the generator as it is now."""
+def holds_network(path: Path, network: keras.Model) -> bool:
+    """Whether this file holds the network as it is now."""
     try:
         saved = draw.load(path).get_weights()
     except UsageError:  # there is none, or it is damaged
         return False
-    return all(map(np.array_equal, saved, gan.generator_ema.get_weights()))
+    return all(map(np.array_equal, saved, network.get_weights()))
 
 
 def _newest_first(folder: Path) -> list[Path]:

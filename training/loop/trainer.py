@@ -18,7 +18,7 @@ from training.data.pipeline import damage_reported, read_images
 from training.data.shards import ShardSet, are_unchanged
 from training.draw import tile, write_png
 from training.loop import collapse
-from training.loop.checkpoints import Checkpoints, holds_generator, save_generator
+from training.loop.checkpoints import Checkpoints, holds_network, networks_to_save, save_network
 from training.loop.engine import NUM_VALUES, StepsResult, build_on, compile_steps, global_batches, means
 from training.loop.failures import errors_reported
 from training.loop.records import best
@@ -85,8 +85,9 @@ class Trainer:
         if self.saved:
             print(f"Continuing from {self.saved}: {self.step:,} of {timetable.total_steps:,} steps are done.")
             # The run may have died between its checkpoint and what is written of it.
-            if devices.any_host(not holds_generator(run_dir / "generator.keras", self.gan)):
-                save_generator(output_dir / "generator.keras", self.gan)
+            for name, network in networks_to_save(self.gan).items():
+                if devices.any_host(not holds_network(run_dir / f"{name}.keras", network)):
+                    save_network(output_dir / f"{name}.keras", network)
             self._mark_if_best()
         elif timetable.max_rollbacks:
             self.saved = self.checkpoints.save()  # something to return to
@@ -180,7 +181,7 @@ class Trainer:
         if self.evaluator and self.timetable.is_scored(self.step):
             self.reporter.report_scores(self.step, self._score(self.evaluator))
         self.saved, self.saved_at = self.checkpoints.save(), time.monotonic()
-        save_generator(self.output_dir / "generator.keras", self.gan)
+        self._save_networks()
         self._mark_if_best()
 
     def _score(self, evaluator: Evaluator) -> dict[str, float]:
@@ -199,11 +200,15 @@ class Trainer:
             self.progress.sums.assign(tf.zeros(NUM_VALUES, tf.float64))
             self.progress.epoch_seconds.assign(0.0)
 
+    def _save_networks(self, suffix: str = "") -> None:
+        for name, network in networks_to_save(self.gan).items():
+            save_network(self.output_dir / f"{name}{suffix}.keras", network)
+
     def _mark_if_best(self) -> None:
         """Keep what was just saved, or restored, where no scores are better than those of its step."""
         scores = best(self.reporter.records.scores, self.evaluator.names[0]) if self.evaluator else None
         if self.devices.any_host(scores is not None and scores.step == self.step) and self.saved:
-            save_generator(self.output_dir / "generator-best.keras", self.gan)
+            self._save_networks("-best")
             self.checkpoints.mark_best(self.saved)
 
     # What can go wrong.

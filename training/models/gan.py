@@ -6,12 +6,16 @@ import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 import training.models.bias_gradient  # noqa: F401  # it replaces a gradient
 from training.models.networks import FAMILIES
+from training.models.networks.conditioning import LABELS
+from training.models.networks.layers import Dropout
 from training.models.precision import computing_in, full_precision
 from training.presets import CosineSchedule, Preset
 
@@ -118,6 +122,31 @@ def cosine_decay(method: Preset, step: tf.Tensor) -> tf.Tensor:
         return tf.ones([], full_precision())
     done = tf.cast(step, full_precision()) * (method.batch_size / (1000.0 * method.ramp_kimg))
     return 0.5 * (1.0 + tf.cos(math.pi * tf.minimum(done, 1.0)))
+
+
+def for_inference(discriminator: keras.Model) -> keras.Model:
+    """Return what a discriminator is as a judge of faces: [images, *labels] to logits in float32, without dropout.
+
+    It has the discriminator's weights as they are now, until this is called again.
+    """
+    copy = _copy_for_inference(discriminator)
+    for layer in copy.layers:
+        layer.set_weights(discriminator.get_layer(layer.name).get_weights())
+    return copy
+
+
+@lru_cache(maxsize=1)  # a run calls it at every save, and `sngan` takes a second to copy
+def _copy_for_inference(discriminator: keras.Model) -> keras.Model:
+    def copied(layer: keras.layers.Layer) -> keras.layers.Layer:
+        return type(layer).from_config({**layer.get_config(), "dtype": full_precision()})
+
+    def called(layer: keras.layers.Layer, inputs: Any, **arguments: Any) -> keras.KerasTensor:
+        return inputs[0] if isinstance(layer, Dropout) else layer(inputs, **arguments)
+
+    copy = keras.models.clone_model(discriminator, clone_function=copied, call_function=called)
+    image, *others = copy.inputs
+    labels = [entry for entry in others if entry.name == LABELS]  # the others are dropout's noise
+    return keras.Model([image, *labels] if labels else image, copy.outputs[0], name=discriminator.name)
 
 
 def update_ema(strategy: tf.distribute.Strategy, gan: GAN, half_life: tf.Tensor, images: int) -> None:

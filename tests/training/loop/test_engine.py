@@ -2,23 +2,27 @@
 
 from dataclasses import replace
 
-import keras
 import numpy as np
 import pytest
 
 from tests.training.every_preset import OVER, config_of, method_of, take_two_rounds, variables
-from training.loop.checkpoints import save_generator
+from training import draw
+from training.loop.checkpoints import networks_to_save, save_network
 from training.loop.engine import StepsResult, build_on
 from training.presets import PRESETS
 
 
-def test_the_saved_generator_computes_in_float32_whatever_the_run_does(tmp_path):
-    gan, _ = build_on(OVER, config_of(replace(PRESETS["dcgan"], latent=4, width=0.125, precision="bfloat16"), side=16))
-    save_generator(tmp_path / "generator.keras", gan)
-    saved = keras.saving.load_model(tmp_path / "generator.keras", compile=False)
-    assert {layer.compute_dtype for layer in saved.layers} == {"float32"}
-    for weight, trained in zip(saved.weights, gan.generator.weights, strict=True):
-        np.testing.assert_array_equal(weight, trained)
+@pytest.mark.parametrize("name", ["dcgan", "lite", "sngan"])
+def test_saved_networks_compute_in_float32_whatever_the_run_does(tmp_path, name):
+    method = replace(PRESETS[name], latent=4, width=0.125, precision="bfloat16")
+    gan, _ = build_on(OVER, config_of(method, side=16))
+    for stem, network in networks_to_save(gan).items():
+        save_network(tmp_path / f"{stem}.keras", network)
+    for stem, trained in (("generator", gan.generator), ("discriminator", gan.discriminator)):
+        saved = draw.load(tmp_path / f"{stem}.keras")
+        assert {layer.compute_dtype for layer in saved.layers} == {"float32"}
+        for weight, expected in zip(saved.weights, trained.weights, strict=True):
+            np.testing.assert_array_equal(weight, expected)
 
 
 @pytest.mark.parametrize(("name", "condition"), [("wgan-gp", ""), ("sngan", "Male,Smiling"), ("lite", "Male,Smiling")])

@@ -143,13 +143,18 @@ def test_a_run_that_died_before_it_marked_the_best_marks_it_when_it_goes_on(trai
         trained(timetable=timetable, evaluator=evaluator)
         assert (tmp_path / "checkpoints" / "best").read_text() == "step-6\n"
         (tmp_path / "checkpoints" / "best").unlink()
-        (tmp_path / "generator-best.keras").unlink()
+        for name in ("generator", "discriminator"):
+            (tmp_path / f"{name}-best.keras").unlink()
     assert [scores.step for scores in Records(tmp_path, 6).scores] == [6]
 
 
-@pytest.mark.parametrize("is_left", [False, True], ids=["none", "that of step 6"])
-def test_a_run_that_died_before_it_wrote_its_generator_writes_it_when_it_goes_on(trained, tmp_path, is_left):
-    path = tmp_path / "generator.keras"
+@pytest.mark.parametrize(
+    ("name", "is_left"),
+    [("generator", False), ("generator", True), ("discriminator", True)],
+    ids=["no generator", "generator of step 6", "discriminator of step 6"],
+)
+def test_a_run_that_died_before_it_wrote_a_network_writes_it_when_it_goes_on(trained, tmp_path, name, is_left):
+    path = tmp_path / f"{name}.keras"
     trained(timetable=replace(TIMETABLE, total_steps=6))
     earlier = path.read_bytes()
     trained(timetable=replace(TIMETABLE, total_steps=12))

@@ -6,7 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from training.models.gan import Progress, build
+from training.models.gan import Progress, build, for_inference
+from training.models.networks.layers import Dropout
 from training.models.precision import computing_in
 from training.presets import PRESETS
 
@@ -39,3 +40,30 @@ def test_the_average_begins_as_the_generator():
     gan, _ = weights(3)
     for average, weight in zip(gan.generator_ema.weights, gan.generator.weights, strict=True):
         assert np.array_equal(average.numpy(), weight.numpy())
+
+
+@pytest.mark.parametrize(("name", "conditions"), [("classic", 0), ("classic", 2), ("lite", 2), ("r3gan", 0)])
+def test_a_judge_of_faces_is_the_discriminator_in_float32_without_dropout(name, conditions):
+    random = np.random.default_rng(0)
+    method = replace(PRESETS[name], width=0.125, precision="float32")
+    exact, rounded = (
+        build(replace(method, precision=precision), (16, 16, 1), 3, Progress(5), conditions).discriminator
+        for precision in ("float32", "bfloat16")
+    )
+    images, labels = (
+        random.random((4, 16, 16, 1), np.float32),
+        np.where(random.random((4, conditions)) < 0.5, -1.0, 1.0),
+    )
+    noise = [np.zeros((4, *entry.shape[1:])) for entry in exact.inputs[1:] if entry.name != "labels"]
+    for layer in exact.layers:
+        if isinstance(layer, Dropout):
+            layer.rate = 0.0
+    for _ in range(2):  # at a second save it has the weights of that time
+        weights = [weight + 0.1 * random.standard_normal(weight.shape) for weight in exact.get_weights()]
+        exact.set_weights(weights)
+        rounded.set_weights(weights)
+        judge = for_inference(rounded)
+        assert {layer.compute_dtype for layer in judge.layers} == {"float32"}
+        expected = exact([images, *noise, *([labels] if conditions else [])], training=False)
+        logits = judge([images, labels] if conditions else images, training=False)
+        np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-5)

@@ -59,6 +59,7 @@ def logit(
     return SlicedLogit(dtype=full_precision())([features, *labels]) if san else result
 
 
+@keras.saving.register_keras_serializable(package="training")
 class SlicedLogit(keras.layers.Layer):
     """SAN's last layer: [features, *labels], float [batch, width] and [batch, count] of -1 or 1, to [batch, 2].
 
