@@ -17,7 +17,7 @@ from training import config as configs
 from training.command import Command, startup_messages_hidden
 from training.config import Config
 from training.data.shards import ShardSet, find
-from training.metrics import HELD_OUT, METRICS, TRAIN, Sample
+from training.metrics import HELD_OUT, METRICS, TRAIN, TWO_SAMPLE, Sample
 from training.options import (
     SEED,
     NameList,
@@ -30,10 +30,13 @@ from training.options import (
 from training.resolve import check_condition
 
 if TYPE_CHECKING:
+    import keras
+
     from training.metrics.evaluator import Evaluator
     from training.metrics.space import FeatureSpace
 
 FILE_NAME = "evaluation.json"
+PATH_LENGTH = "path_length"
 # Columns without faces: held-out photos against training photos, and training photos against others of them.
 HELD_OUT_TRAIN, FLOOR = "held_out_train", "floor"
 PAIRS = 32  # faces that --neighbours shows, each with its nearest training photo
@@ -46,7 +49,13 @@ PAIRS = 32  # faces that --neighbours shows, each with its nearest training phot
 @click.option("--count", type=click.IntRange(min=1), default=5000, help="Faces, and photos of each split, at most.")
 @click.option("--seed", type=SEED, default=0, help="Seed of the faces.")
 @best_of_option
-@click.option("--metrics", type=NameList(METRICS), default=",".join(METRICS), help="Metrics, separated by commas.")
+@click.option(
+    "--metrics",
+    type=NameList([*METRICS, PATH_LENGTH]),
+    default="",
+    show_default="all",
+    help=f"Metrics, separated by commas: {', '.join([*METRICS, PATH_LENGTH])}.",
+)
 @click.option(
     "--neighbours",
     type=LocalPath(path_type=Path, dir_okay=False),
@@ -80,8 +89,10 @@ def main(
 
     All figures use equal numbers of faces, held-out photos, and training photos of each half: the smallest decides.
     Except for KID, figures of different counts are not comparable.
+
+    c2st, c2st_24 and path_length are measured by a network that never saw labels of faces. They are for reports: what
+    is chosen or tuned by them they no longer judge.
     """
-    names = tuple(metrics.split(",") if metrics else METRICS)
     config, path = configs.load_with_generator(folder)
     out = out or folder / (FILE_NAME if choices == 1 else f"evaluation-best-of-{choices}.json")
     check_writable(out)
@@ -98,11 +109,13 @@ def main(
         from training.metrics.space import progress
 
         generator = draw.load(path)
+        names = choose(metrics)
+    of_samples = tuple(name for name in names if name in METRICS)
     space = None
-    if needs_features(names) or neighbours:
+    if needs_features(of_samples) or neighbours:
         space = open_space(features, train_shards, inception_file)
     answers = open_judge(train_shards, config) if config.conditions else None
-    evaluator = Evaluator(train_shards, held_out, space, names, count, config.conditions)
+    evaluator = Evaluator(train_shards, held_out, space, of_samples, count, config.conditions)
     print(describe(folder, evaluator, config, choices), flush=True)
     z = draw.latents(generator, evaluator.count * choices, seed, config.method.latent_distribution)
     if judge_path:
@@ -112,7 +125,11 @@ def main(
         faces = draw.render(generator, z, evaluator.labels, bar.update)
     fake = evaluator.sample_of(faces)
     columns = score(evaluator, fake)
-    print(table(columns, names))
+    print(table(columns, evaluator.names))
+    length = None
+    if PATH_LENGTH in names:
+        length = path_length(generator, evaluator, seed, config.method.latent_distribution)
+        print(f"path_length {_cell(length, PATH_LENGTH)}: how far EfficientNet sees a face move on its way to another.")
     judged = None
     if answers:
         judged = judge(config.conditions, fake, evaluator.real[TRAIN], evaluator.floor_photos, answers)
@@ -125,6 +142,7 @@ def main(
         "seed": seed,
         "best_of": choices,
         "scores": columns,
+        **(length or {}),
         **({"conditions": judged} if judged else {}),
     }
     write_text(out, json.dumps(report, indent=2) + "\n")
@@ -132,6 +150,42 @@ def main(
     if neighbours and space:
         draw.write_png(neighbours, pairs(faces[:PAIRS], train_shards, space))
         print(f"{neighbours}: {min(PAIRS, len(faces))} faces, each with its nearest training photo at its right.")
+
+
+def choose(metrics: str) -> tuple[str, ...]:
+    """Return the metrics that were asked for; where none was, all that can be computed, and say how to get the others.
+
+    Raises UsageError where the network of one that was asked for is not installed.
+    """
+    from training.metrics import efficientnet
+
+    reported = (*TWO_SAMPLE, PATH_LENGTH)
+    names = tuple(metrics.split(",")) if metrics else (*METRICS, PATH_LENGTH)
+    try:
+        if set(names) & set(reported):
+            efficientnet.load()
+    except UsageError as error:
+        if metrics:
+            raise
+        print(f"{', '.join(reported)} are not measured. {error.message}")
+        return tuple(name for name in names if name not in reported)
+    return names
+
+
+def path_length(generator: keras.Model, evaluator: Evaluator, seed: int, distribution: str) -> dict[str, float]:
+    """Return the perceptual path length over as many paths as faces are scored, and its standard error."""
+    from training import draw
+    from training.metrics import efficientnet, path_length
+    from training.metrics.space import progress
+
+    ends = draw.latents(generator, 2 * evaluator.count, seed, distribution)
+    points, velocities = path_length.paths(ends.reshape(2, evaluator.count, -1), distribution)
+    with progress(evaluator.count, "Paths") as bar:
+        lengths = path_length.lengths(
+            generator, efficientnet.perceptual, points, velocities, evaluator.labels, bar.update
+        )
+    mean, error = path_length.mean_and_error(lengths)
+    return {PATH_LENGTH: mean, f"{PATH_LENGTH}_error": error}
 
 
 def split_photos(shards: ShardSet, config: Config) -> tuple[ShardSet, ShardSet]:

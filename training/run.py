@@ -20,7 +20,7 @@ from training.config import Config
 from training.data.shards import ShardSet, find
 from training.loop.lock import locked_run_folder, next_folder
 from training.loop.timetable import Timetable
-from training.metrics import METRICS
+from training.metrics import MAY_CHOOSE
 from training.options import (
     SEED,
     GroupedCommand,
@@ -79,11 +79,11 @@ RUNS = Path("runs")
 )
 @click.option(
     "--metrics",
-    type=NameList(METRICS),
+    type=NameList(MAY_CHOOSE),
     default="",
     show_default="none",
     help=f"Metrics to compute during training, separated by commas; the first one chooses the best generator, "
-    f"by held-out photos where there are any: {', '.join(METRICS)}.",
+    f"by held-out photos where there are any: {', '.join(MAY_CHOOSE)}.",
 )
 @click.option("--metrics-kimg", type=Number(0, min_open=True), default=50.0, help="Thousands of photos between scores.")
 @feature_options

@@ -19,6 +19,7 @@ from training import config as configs
 from training.config import Config
 from training.data.shards import find
 from training.evaluate import main, pairs
+from training.metrics import efficientnet
 from training.metrics.space import FeatureSpace
 from training.presets import PRESETS
 
@@ -59,14 +60,16 @@ def test_the_table_has_every_metric_of_faces_and_of_photos_and_what_is_above_the
     lines = evaluated.splitlines()
     head = next(line for line in lines if "faces:train" in line)
     assert head.split() == ["better", "faces:train", "faces:held-out", "held-out:train", "train:train"]
-    rows = {line.split()[0]: line for line in lines[lines.index(head) + 1 :][:9]}
-    names = "swd frechet frechet_above_floor kid kid_above_floor precision recall density coverage"
+    rows = {line.split()[0]: line for line in lines[lines.index(head) + 1 :][:11]}
+    names = "swd frechet frechet_above_floor kid kid_above_floor precision recall density coverage c2st c2st_24"
     assert list(rows) == names.split()
-    assert rows["kid"].count("±") == 4
+    assert all(rows[name].count("±") == 4 for name in ("kid", "c2st", "c2st_24"))
     assert len({len(line) for line in (head, *rows.values())}) == 1, "aligned"
     assert "20 faces of" in evaluated
     assert "40 train and 20 held-out photos" in evaluated
-    scores = json.loads((place / "run/evaluation.json").read_text())["scores"]
+    report = json.loads((place / "run/evaluation.json").read_text())
+    assert f"path_length {report['path_length']:.4g} ± {report['path_length_error']:.1g}" in evaluated
+    scores = report["scores"]
     assert list(scores) == ["train", "held_out", "held_out_train", "floor"]
     assert rows["frechet"].split()[2:] == [f"{figures['frechet']:.4g}" for figures in scores.values()]
     for column in ("train", "held_out", "held_out_train"):
@@ -147,6 +150,26 @@ def test_swd_alone_needs_no_network_of_attributes(place, tmp_path):
     assert list(json.loads((tmp_path / "scores.json").read_text())["scores"]) == ["train", "floor"]
     message = evaluate.is_refused("--run", place / "run", "--shards", tmp_path / "data", "--metrics", "kid")
     assert f"python -m training.features --shards {tmp_path / 'data'}" in message
+
+
+def test_without_the_weights_of_imagenet_their_metrics_are_left_out_and_refused_by_name(place, tmp_path, monkeypatch):
+    monkeypatch.setattr(efficientnet, "find_spec", lambda name: None)
+    efficientnet.load.cache_clear()
+    command = ("--run", place / "run", "--shards", place / "data", "--out", tmp_path / "scores.json")
+    output = evaluate.succeeds(*command)
+    assert "c2st, c2st_24, path_length are not measured" in output
+    assert "pip install -r requirements-evaluate.txt" in output
+    report = json.loads((tmp_path / "scores.json").read_text())
+    assert list(report["scores"]["train"])[-1] == "kid_above_floor"
+    assert "path_length" not in report
+    for name in ("c2st", "path_length"):
+        message = evaluate.is_refused(*command, "--metrics", name)
+        assert "pip install -r requirements-evaluate.txt" in message
+
+
+def test_no_generator_is_chosen_by_what_only_reports(place):
+    message = train.is_refused("--shards", place / "data", "--metrics", "c2st")
+    assert "'c2st' is none of swd, frechet" in message
 
 
 def test_other_photos_than_the_runs_are_said_to_be_so(place, tmp_path):

@@ -1,18 +1,19 @@
 """Distances between generated and real faces: every metric in one table.
 
 A metric compares two samples, images and their features, of equal size. Features come from a feature space (`space.py`;
-`attributes.py` and `inception.py` are the two). `evaluator.py` reads the real photos once and scores generated faces.
+`attributes.py` and `inception.py` are the two to choose from, `efficientnet.py` is that of the two-sample tests).
+`evaluator.py` reads the real photos once and scores generated faces.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 
 import numpy as np
 
-from training.metrics import frechet, kid, prdc, swd
+from training.metrics import frechet, kid, prdc, swd, two_sample
 from training.metrics.distances import neighbour_distances
 
 
@@ -26,6 +27,8 @@ class Sample:
     """float32 [count, width]; the width is 0 where only metrics of the images are asked for."""
     labels: np.ndarray | None = None
     """Of photos: float32 [count, conditions], -1 or 1; None where there are no conditions."""
+    imagenet: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """Features of EfficientNet, float32 [count, 112], by the metric of TWO_SAMPLE that they are for."""
 
     @cached_property
     def gaussian(self) -> frechet.Gaussian:
@@ -90,6 +93,15 @@ def _coverage(real: Sample, fake: Sample) -> dict[str, float]:
     return {"coverage": prdc.coverage(real.features, real.radii(prdc.DENSITY_K), fake.features)}
 
 
+def _two_sample(name: str, real: Sample, fake: Sample) -> dict[str, float]:
+    accuracy, error = two_sample.accuracy(real.imagenet[name], fake.imagenet[name])
+    return {name: accuracy, f"{name}_error": error}
+
+
+TWO_SAMPLE = {"c2st": None, "c2st_24": 24}
+"""Two-sample tests on features of EfficientNet, by the side in pixels to which both samples are reduced first: at 24
+the texture is gone, and shape is left."""
+
 METRICS = {
     "swd": Metric(_swd, lower_is_better=True, needs_features=False),
     "frechet": Metric(_frechet, lower_is_better=True, adds_up=True),
@@ -98,4 +110,8 @@ METRICS = {
     "recall": Metric(_recall, lower_is_better=False),
     "density": Metric(_density, lower_is_better=False),
     "coverage": Metric(_coverage, lower_is_better=False),
+    **{name: Metric(partial(_two_sample, name), lower_is_better=True, needs_features=False) for name in TWO_SAMPLE},
 }
+
+MAY_CHOOSE = tuple(name for name in METRICS if name not in TWO_SAMPLE)
+"""Metrics by which `training.run` may choose a generator: what is chosen by the others they would no longer judge."""

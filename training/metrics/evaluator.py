@@ -11,7 +11,18 @@ from click import UsageError
 
 from training.data.pipeline import read_attributes
 from training.data.shards import ShardSet
-from training.metrics import HELD_OUT, METRICS, MIN_IMAGES, TRAIN, Sample, attributes, inception
+from training.metrics import (
+    HELD_OUT,
+    MAY_CHOOSE,
+    METRICS,
+    MIN_IMAGES,
+    TRAIN,
+    TWO_SAMPLE,
+    Sample,
+    attributes,
+    efficientnet,
+    inception,
+)
 from training.metrics.space import FeatureSpace, features_of_photos, read_rows
 
 
@@ -44,16 +55,20 @@ class Evaluator:
         train_shards: ShardSet,
         held_out: ShardSet,
         space: FeatureSpace | None,
-        names: Sequence[str] = tuple(METRICS),
+        names: Sequence[str] = MAY_CHOOSE,
         count: int = 5_000,
         conditions: Sequence[str] = (),
     ):
         """Read the photos, and compute their features in `space`, which is None where no metric needs one.
 
         `names` are entries of METRICS, `conditions` the labels of the generator. At most `count` photos of each split
-        are used; the smallest split decides, or half of the training photos. Raises UsageError where that is too few.
+        are used; the smallest split decides, or half of the training photos. Raises UsageError where that is too few,
+        and where the weights of a metric's network are not installed.
         """
         self.space, self.names, self._conditions = space, tuple(names), conditions
+        self._imagenet = {
+            name: efficientnet.space(train_shards.image_shape, TWO_SAMPLE[name]) for name in names if name in TWO_SAMPLE
+        }
         self.shards = {TRAIN: train_shards, **({HELD_OUT: held_out} if held_out.count else {})}
         """The real photos, by the name of their split in the scores."""
         self.count = min(count, train_shards.count // 2, *(shards.count for shards in self.shards.values()))
@@ -83,7 +98,8 @@ class Evaluator:
         """Return faces, uint8 [self.count, height, width, channels], and their features where there is a space."""
         if len(faces) != self.count:
             raise ValueError(f"{self.count} faces are scored at a time, not {len(faces)}")
-        return Sample(faces, self.space.features(faces) if self.space else np.empty((len(faces), 0), np.float32))
+        features = self.space.features(faces) if self.space else np.empty((len(faces), 0), np.float32)
+        return Sample(faces, features, imagenet={name: space.features(faces) for name, space in self._imagenet.items()})
 
     def score(self, fake: Sample, log: Callable[[str], object] = lambda line: None) -> dict[str, dict[str, float]]:
         """Return every figure of a `sample_of` faces against every split: {split: {figure: value}}.
@@ -109,4 +125,5 @@ class Evaluator:
         features = features_of_photos(shards, rows, self.space) if self.space else np.empty((len(rows), 0), np.float32)
         is_labelled = self._conditions and shards is self.shards[TRAIN]
         labels = 2.0 * read_attributes(shards, self._conditions)[rows] - 1.0 if is_labelled else None
-        return Sample(read_rows(shards, rows), features, labels)
+        imagenet = {name: features_of_photos(shards, rows, space) for name, space in self._imagenet.items()}
+        return Sample(read_rows(shards, rows), features, labels, imagenet)
