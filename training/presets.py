@@ -114,6 +114,12 @@ class Preset:
     )
 
     flip: bool = setting(AUGMENTATION, "Flip photos horizontally, at random.", False)
+    torn: float = setting(
+        AUGMENTATION,
+        "Weight of torn photos as additional fakes for the discriminator, one for each four photos.",
+        0.0,
+        at_least=0,
+    )
     augment: str = setting(
         AUGMENTATION,
         f"Augmentations of every discriminator input, separated by commas: {', '.join(get_args(Augmentation))}. ada is "

@@ -27,6 +27,8 @@ class Purpose(IntEnum):
     GENERATOR_REAL = 6
     INTERPOLATION = 7
     DISCRIMINATOR_BETWEEN = 8
+    TEAR = 9
+    DISCRIMINATOR_TORN = 10
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from training.models.networks.conditioning import LABELS
 from training.models.networks.layers import mixes_examples
 from training.models.noise import Noise, Purpose
 from training.models.precision import full_precision
+from training.models.torn import GROUP, UNIFORMS, tear
 from training.presets import CosineSchedule, Preset
 
 # ---- Losses
@@ -149,6 +150,8 @@ class MicroBatch(NamedTuple):
     labels: tf.Tensor | None
     """Of photos and of fakes."""
     noise: Noise
+    torn: MicroBatch | None = None
+    """For D, a `GROUP`th as many."""
 
 
 def replica_step(
@@ -191,13 +194,19 @@ def replica_step(
                     return images
                 return tf.where(noise.uniform(Purpose.FLIP, (1, 1, 1), update) < 0.5, images, tf.reverse(images, [2]))
 
-            labels = batches[0].labels
-            return MicroBatch(
+            labels = None if batches[0].labels is None else tf.cast(batches[0].labels[rows], full_precision())
+            part = MicroBatch(
                 photos(batches[0], 0),
                 photos(batches[-1], 1) if loss.generator_sees_photos and phase.updates_generator else None,
-                None if labels is None else tf.cast(labels[rows], full_precision()),
+                labels,
                 noise,
             )
+            if not method.torn:
+                return part
+            of_groups = Noise(seed, number, (first + start) // GROUP, size // GROUP)
+            torn = tear(part.photos, of_groups.uniform(Purpose.TEAR, (UNIFORMS,)))
+            of_torn = MicroBatch(torn, None, None if labels is None else labels[::GROUP], of_groups)
+            return part._replace(torn=of_torn)
 
         def generate(part: MicroBatch) -> tuple[tf.Tensor, tf.GradientTape]:
             with tf.GradientTape() as tape:
@@ -257,6 +266,11 @@ def replica_step(
         def share_of_mean(per_example: tf.Tensor) -> tf.Tensor:
             return tf.reduce_sum(per_example) / (local_batch * replicas)
 
+        def discriminator_loss(real_out: tf.Tensor, fake_out: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            """Return D's adversarial loss, and the same with SAN's loss of the direction, both [batch]."""
+            adversarial = loss.discriminator(real_out[:, 0], fake_out[:, 0])
+            return adversarial, adversarial + (fake_out[:, 1] - real_out[:, 1] if method.san else 0.0)
+
         parts = [micro_batch_from(start) for start in range(0, local_batch, size)]
         # One pass of G serves both updates: its tape is kept and entered again in g_loss_and_gradients. Micro-batches
         # run G again, to save the memory of keeping it.
@@ -266,9 +280,11 @@ def replica_step(
             fake, _ = shared or generate(part)
             with tf.GradientTape() as tape:
                 real_out, fake_out, penalty = outputs_and_penalty(part, fake)
-                adversarial = loss.discriminator(real_out[:, 0], fake_out[:, 0])
-                direction = fake_out[:, 1] - real_out[:, 1] if method.san else 0.0
-                total = share_of_mean(adversarial + penalty + direction)
+                adversarial, with_direction = discriminator_loss(real_out, fake_out)
+                total = share_of_mean(with_direction + penalty)
+                if part.torn is not None:
+                    torn_out = discriminator_for(part.torn, Purpose.DISCRIMINATOR_TORN)(part.torn.photos)
+                    total += method.torn * GROUP * share_of_mean(discriminator_loss(real_out[::GROUP], torn_out)[1])
             return [share_of_mean(adversarial), *tape.gradient(total, gan.discriminator.trainable_variables)]
 
         def g_loss_and_gradients(part: MicroBatch) -> list[tf.Tensor]:
