@@ -17,7 +17,7 @@ from training import config as configs
 from training.config import Config, SavedRun
 from training.data.shards import ShardSet
 from training.loop.timetable import Timetable
-from training.presets import CosineSchedule, Precision, Preset
+from training.presets import PHOTOS_PER_TORN, CosineSchedule, Precision, Preset
 
 if TYPE_CHECKING:
     from training.loop.strategy import Devices
@@ -137,6 +137,16 @@ def check_micro_batch(images_per_device: int, micro_batch: int | None) -> None:
         raise UsageError(
             f"--micro-batch {micro_batch} does not divide the {images_per_device} photos per device. "
             f"Use --micro-batch {divisor}."
+        )
+
+
+def check_torn(images_at_once: int, torn: float) -> None:
+    """Raise UsageError where the photos that a device computes at once are not whole groups of torn photos."""
+    if torn and images_at_once % PHOTOS_PER_TORN:
+        raise UsageError(
+            f"--torn makes a torn photo of {PHOTOS_PER_TORN} photos, which do not divide the {images_at_once} that a "
+            f"device computes at once. Use --batch-size (per device) or --micro-batch of a multiple of "
+            f"{PHOTOS_PER_TORN}, or --torn 0."
         )
 
 

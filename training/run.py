@@ -191,7 +191,9 @@ def main(
         )
         if saved and (folder / "checkpoints").exists():  # a run that has saved nothing may begin with other settings
             resolve.check_unchanged(folder, saved.config, config)
-        resolve.check_micro_batch(method.batch_size // devices.replicas, config.micro_batch)
+        images_per_device = method.batch_size // devices.replicas
+        resolve.check_micro_batch(images_per_device, config.micro_batch)
+        resolve.check_torn(config.micro_batch or images_per_device, method.torn)
         timetable = resolve.timetable_of(config, options, bool(metric_names), trainer.MAX_ROLLBACKS)
         resolve.check_agreement(devices, config, timetable)
         strategies.check_batch_size(devices, method.batch_size)

@@ -36,6 +36,13 @@ def test_wrong_input_is_one_message(finished, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_torn_photos_are_refused_where_a_device_does_not_compute_whole_groups_of_photos():
+    with pytest.raises(UsageError, match=r"--torn makes a torn photo of 4 photos.* 10 .*multiple of 4, or --torn 0\."):
+        resolve.check_torn(10, 0.5)
+    resolve.check_torn(10, 0.0)
+    resolve.check_torn(12, 0.5)
+
+
 @pytest.mark.parametrize(("photos", "micro_batch", "advised"), [(10, 4, 2), (12, 8, 6), (7, 5, 1), (6, 20, 6)])
 def test_a_micro_batch_that_does_not_divide_is_refused_with_the_largest_that_does(photos, micro_batch, advised):
     with pytest.raises(UsageError, match=rf"--micro-batch {micro_batch} does not .* Use --micro-batch {advised}\."):

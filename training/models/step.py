@@ -22,8 +22,8 @@ from training.models.networks.conditioning import LABELS
 from training.models.networks.layers import mixes_examples
 from training.models.noise import Noise, Purpose
 from training.models.precision import full_precision
-from training.models.torn import GROUP, UNIFORMS, tear
-from training.presets import CosineSchedule, Preset
+from training.models.torn import UNIFORMS, tear
+from training.presets import PHOTOS_PER_TORN, CosineSchedule, Preset
 
 # ---- Losses
 
@@ -151,7 +151,7 @@ class MicroBatch(NamedTuple):
     """Of photos and of fakes."""
     noise: Noise
     torn: MicroBatch | None = None
-    """For D, a `GROUP`th as many."""
+    """For D, one for `PHOTOS_PER_TORN` photos."""
 
 
 def replica_step(
@@ -203,9 +203,9 @@ def replica_step(
             )
             if not method.torn:
                 return part
-            of_groups = Noise(seed, number, (first + start) // GROUP, size // GROUP)
+            of_groups = Noise(seed, number, (first + start) // PHOTOS_PER_TORN, size // PHOTOS_PER_TORN)
             torn = tear(part.photos, of_groups.uniform(Purpose.TEAR, (UNIFORMS,)))
-            of_torn = MicroBatch(torn, None, None if labels is None else labels[::GROUP], of_groups)
+            of_torn = MicroBatch(torn, None, None if labels is None else labels[::PHOTOS_PER_TORN], of_groups)
             return part._replace(torn=of_torn)
 
         def generate(part: MicroBatch) -> tuple[tf.Tensor, tf.GradientTape]:
@@ -284,7 +284,8 @@ def replica_step(
                 total = share_of_mean(with_direction + penalty)
                 if part.torn is not None:
                     torn_out = discriminator_for(part.torn, Purpose.DISCRIMINATOR_TORN)(part.torn.photos)
-                    total += method.torn * GROUP * share_of_mean(discriminator_loss(real_out[::GROUP], torn_out)[1])
+                    _, torn_loss = discriminator_loss(real_out[::PHOTOS_PER_TORN], torn_out)
+                    total += method.torn * PHOTOS_PER_TORN * share_of_mean(torn_loss)
             return [share_of_mean(adversarial), *tape.gradient(total, gan.discriminator.trainable_variables)]
 
         def g_loss_and_gradients(part: MicroBatch) -> list[tf.Tensor]:

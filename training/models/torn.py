@@ -10,17 +10,18 @@ import math
 
 import tensorflow as tf
 
-GROUP = 4  # photos of which one torn photo is made: a discriminator that also sees these is an eighth dearer
+from training.presets import PHOTOS_PER_TORN
+
 UNIFORMS = 9  # random numbers for each torn photo
 
 
 def tear(photos: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
-    """Return a torn photo for each `GROUP` of neighbours in the batch: its first, with a part of another image.
+    """Return a torn photo for each `PHOTOS_PER_TORN` neighbours in the batch: the first, with a part of another image.
 
-    The part lies beyond a line through the middle, or within an ellipse, each as often. It is of the group's second
-    photo, or of the first one out of place, each as often. `uniform` is [batch / GROUP, UNIFORMS].
+    The part lies beyond a line through the middle, or within an ellipse, each as often. It is of the second
+    photo, or of the first one out of place, each as often. `uniform` is [batch / PHOTOS_PER_TORN, UNIFORMS].
     """
-    whole, other = photos[::GROUP], photos[1::GROUP]
+    whole, other = photos[::PHOTOS_PER_TORN], photos[1::PHOTOS_PER_TORN]
     columns = tf.split(uniform, UNIFORMS, axis=1)
     halves, of_other = (column[:, :, None, None] < 0.5 for column in columns[:2])
     part = tf.where(of_other, other, _moved(whole, tf.concat(columns[2:4], 1)))
@@ -48,15 +49,18 @@ def _beyond_a_line(images: tf.Tensor, angle: tf.Tensor, distance: tf.Tensor) -> 
     return columns * tf.cos(radians) + rows * tf.sin(radians) - offset
 
 
-def _within_an_ellipse(
-    images: tf.Tensor, row: tf.Tensor, column: tf.Tensor, height: tf.Tensor, width: tf.Tensor
-) -> tf.Tensor:
-    """Return how far within an ellipse each pixel is, about in pixels: centre in the middle half, radii 1/10 to 3/10."""
-    ends = []
-    for pixels, centre, radius in zip(_from_centre(images), (row, column), (height, width), strict=True):
-        side = images.shape[1]
-        ends.append((pixels - (centre[:, :, None, None] - 0.5) * side / 2, side * (0.1 + 0.2 * radius[:, :, None, None])))
-    (down, tall), (right, wide) = ends
+def _within_an_ellipse(images: tf.Tensor, *uniform: tf.Tensor) -> tf.Tensor:
+    """Return how far within an ellipse each pixel is, about in pixels.
+
+    `uniform` is the row and column of its centre, in the middle half, then its radii, a tenth to three tenths of the
+    side.
+    """
+    side = images.shape[1]
+    row, column, *radii = (number[:, :, None, None] for number in uniform)
+    tall, wide = (side * (0.1 + 0.2 * radius) for radius in radii)
+    down, right = (
+        pixels - (centre - 0.5) * side / 2 for pixels, centre in zip(_from_centre(images), (row, column), strict=True)
+    )
     return (1.0 - tf.sqrt(tf.square(down / tall) + tf.square(right / wide))) * tf.minimum(tall, wide)
 
 

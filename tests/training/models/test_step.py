@@ -23,6 +23,7 @@ from training.models.gan import Progress, build
 from training.models.networks import FAMILIES
 from training.models.noise import Noise, Purpose
 from training.models.step import Phase, batches_per_step, gradient_penalty, phases, replica_step
+from training.models.torn import UNIFORMS, tear
 from training.presets import CosineSchedule
 
 
@@ -80,6 +81,31 @@ def check_one_step(method, conditions):
     moved = [v - g for v, g in zip(before[1], tape.gradient(g_loss, generator.trainable_variables), strict=True)]
     np.testing.assert_allclose(losses[1], g_loss, rtol=1e-5, atol=2e-7)  # Keras clips probabilities at 1e-7
     np.testing.assert_allclose(flat(after[1]), flat(moved), atol=1e-5)
+
+
+def test_torn_photos_are_fakes_beside_every_fourth_photo(monkeypatch):
+    """Against Sinha et al. 2021: the loss of the fakes once more at its weight, for torn photos and their photos."""
+    monkeypatch.setitem(FAMILIES, "classic", dense_family())
+    method = replace(METHOD, torn=0.7)
+    before, after, losses = one_descent(method)
+    gan = build(method, SHAPE, 5, Progress(5))
+    noise, of_torn = (Noise(5, tf.constant(0, tf.int64), 0, count) for count in (8, 2))
+    real = tf.constant(photos()[0] / np.float32(255))
+    fake = gan.generator(noise.latent(METHOD.latent, "uniform"))
+    torn = tear(real, of_torn.uniform(Purpose.TEAR, (UNIFORMS,)))
+
+    def logits(images, noise, purpose):
+        return gan.discriminator([images, noise.uniform(purpose, (16,))], training=True)[:, 0]
+
+    with tf.GradientTape() as tape:
+        photos_out = logits(real, noise, Purpose.DISCRIMINATOR_REAL)
+        fakes_out = logits(fake, noise, Purpose.DISCRIMINATOR_FAKE)
+        torn_out = logits(torn, of_torn, Purpose.DISCRIMINATOR_TORN)
+        loss = tf.reduce_mean(tf.nn.softplus(-photos_out) + tf.nn.softplus(fakes_out))
+        total = loss + 0.7 * tf.reduce_mean(tf.nn.softplus(-tf.gather(photos_out, [0, 4])) + tf.nn.softplus(torn_out))
+    gradient = tape.gradient(total, gan.discriminator.trainable_variables)
+    np.testing.assert_allclose(losses[0], loss, rtol=1e-5)
+    np.testing.assert_allclose(flat(after[0]), flat(before[0]) - flat(gradient), atol=1e-5)
 
 
 PENALISED = replace(
