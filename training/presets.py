@@ -213,6 +213,7 @@ PRESETS = {
         ramp_kimg=600.0,
         ema_kimg=CosineSchedule(0.5, 15.0),
         flip=True,
+        torn=0.5,
         precision="bfloat16",
     ),
 }
