@@ -81,11 +81,10 @@ def main(
     if names and strip:
         raise UsageError("--each and --strip both make the columns: choose one.")
     check_writable(out)
-    judge_path = configs.discriminator_of(folder) if choices > 1 else None
     moves = load_directions(folder, [*edit, *([strip] if strip else [])]) if edit or strip else None
 
     with startup_messages_hidden():
-        from training import draw
+        from training import choosing, draw
 
         generator = draw.load(path)
     directions.warn_if_outdated(folder, moves, draw.digest(path))
@@ -93,8 +92,8 @@ def main(
     count = count or (ROWS if names or strip else FACES)
     labels = draw.labels_of(folder, config, count, seed, answers)
     z = draw.latents(generator, count * choices, seed, distribution)
-    if judge_path:  # before faces are moved or get other attributes: a row stays one face
-        z = draw.best_of(choices, z, generator, draw.load(judge_path), labels)
+    if choices > 1:  # before faces are moved or get other attributes: a row stays one face
+        z = choosing.best_of(choices, z, generator, distribution, labels)
     if moves and edit:
         z = moves.edit(z, edit, distribution)
     columns = {}  # faces by caption
@@ -105,7 +104,7 @@ def main(
         for strength in STRENGTHS:
             moved = moves.edit(z, {strip: strength}, distribution)
             columns[f"{strength:+g}" if strength else "0"] = draw.render(generator, moved, labels)
-    chosen = f", each the best of {choices} by the discriminator" if judge_path else ""
+    chosen = f", each the least odd of {choices}" if choices > 1 else ""
     if columns:
         draw.write_png(out, captioned(np.stack(list(columns.values()), axis=1), list(columns)))
         print(f"{out}: {count} rows, a face each, with {' and '.join(names) or strip} as captioned{chosen}.")

@@ -121,17 +121,6 @@ def load_with_generator(folder: Path) -> tuple[Config, Path]:
     return saved.config, path
 
 
-def discriminator_of(folder: Path) -> Path:
-    """Return the path of a run's discriminator; raise UsageError where it is not there."""
-    path = folder / "discriminator.keras"
-    if not path.exists():
-        raise UsageError(
-            f"{path} is not there, which --best-of chooses faces by: the command that trained the run writes it, also "
-            "of a finished one if its checkpoints are there; otherwise train anew, or leave --best-of out."
-        )
-    return path
-
-
 def check_image_shape(config: Config, image_shape: tuple[int, int, int]) -> None:
     """Raise UsageError where shards of this shape hold other images than the run draws."""
     if image_shape != config.image_shape:

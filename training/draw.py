@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,7 +15,6 @@ import tensorflow as tf
 from click import UsageError
 from PIL import Image
 
-import training.models.networks  # noqa: F401  # it registers the layers of discriminators
 from system.files import replacing
 from training.config import Config
 from training.data import labels as frequencies
@@ -100,49 +99,11 @@ def render(
     """Return the faces of these z: uint8 [len(z), height, width, channels]. For the other arguments see `faces`."""
     generate = _compiled(generator)
     parts = []
-    for inputs in _batches(z, labels):
+    for first in range(0, len(z), BATCH):
+        inputs = [rows[first : first + BATCH].astype(full_precision()) for rows in (z, labels) if rows is not None]
         parts.append(to_pixels(generate(*inputs).numpy()))
         on_progress(len(parts[-1]))
     return np.concatenate(parts)
-
-
-def best_of(
-    choices: int,
-    z: np.ndarray,
-    generator: keras.Model,
-    discriminator: keras.Model,
-    labels: np.ndarray | None = None,
-    on_progress: Callable[[int], object] = lambda rows: None,
-) -> np.ndarray:
-    """Return of every `choices` z the one whose face the discriminator takes most for a photo.
-
-    Of each group and not of all together: then a face at quantile q of the logits is drawn n q^(n - 1) times as often
-    as before, n being `choices`, and no kind of face is left out, as all those below a threshold would be; and a face
-    depends on its own group alone. Azadi et al. 2019, "Discriminator Rejection Sampling", accept faces by the
-    discriminator's odds, which must be calibrated; the order of logits need not be.
-
-    Args:
-        choices: z in a group.
-        z: float32 [count * choices, length of z].
-        generator: of z, or z and labels.
-        discriminator: of images and labels, as `training.models.gan.for_inference` makes it.
-        labels: of each group, float32 [count, conditions], -1 or 1, where the generator takes any.
-        on_progress: called with the number of z after each batch.
-    """
-    generate, judge = _compiled(generator), _compiled(discriminator)
-    logits = []
-    for inputs in _batches(z, None if labels is None else np.repeat(labels, choices, axis=0)):
-        logits.append(judge(generate(*inputs), *inputs[1:]).numpy()[:, 0])  # SAN has a second column
-        on_progress(len(logits[-1]))
-    best = np.concatenate(logits).reshape(-1, choices).argmax(1)
-    return z[choices * np.arange(len(best)) + best]
-
-
-def _batches(z: np.ndarray, labels: np.ndarray | None) -> Iterator[list[np.ndarray]]:
-    """Yield the inputs of a generator in batches."""
-    given = [rows.astype(full_precision()) for rows in (z, labels) if rows is not None]
-    for first in range(0, len(z), BATCH):
-        yield [rows[first : first + BATCH] for rows in given]
 
 
 def to_pixels(images: np.ndarray) -> np.ndarray:

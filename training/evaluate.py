@@ -17,7 +17,7 @@ from training import config as configs
 from training.command import Command, startup_messages_hidden
 from training.config import Config
 from training.data.shards import ShardSet, find
-from training.metrics import HELD_OUT, METRICS, TRAIN, TWO_SAMPLE, Sample
+from training.metrics import HELD_OUT, METRICS, OF_EFFICIENTNET, TRAIN, Sample
 from training.options import (
     SEED,
     NameList,
@@ -90,20 +90,20 @@ def main(
     All figures use equal numbers of faces, held-out photos, and training photos of each half: the smallest decides.
     Except for KID, figures of different counts are not comparable.
 
-    c2st, c2st_24 and path_length are measured by a network that never saw labels of faces. They are for reports: what
-    is chosen or tuned by them they no longer judge.
+    c2st, c2st_24, path_length and broken are measured by a network that never saw labels of faces. The first three are
+    for reports: what is chosen or tuned by them they no longer judge. broken compares generators; of photos, which are
+    not broken, it is about 0.2.
     """
     config, path = configs.load_with_generator(folder)
     out = out or folder / (FILE_NAME if choices == 1 else f"evaluation-best-of-{choices}.json")
     check_writable(out)
-    judge_path = configs.discriminator_of(folder) if choices > 1 else None
     if neighbours:
         check_writable(neighbours, "choose another path for --neighbours")
     train_shards, held_out = split_photos(find(shards, features_dir), config)
     check_condition(train_shards, config.condition)
 
     with startup_messages_hidden():
-        from training import draw
+        from training import choosing, draw
         from training.metrics.conditions import judge
         from training.metrics.evaluator import Evaluator, needs_features, open_space
         from training.metrics.space import progress
@@ -117,10 +117,11 @@ def main(
     answers = open_judge(train_shards, config) if config.conditions else None
     evaluator = Evaluator(train_shards, held_out, space, of_samples, count, config.conditions)
     print(describe(folder, evaluator, config, choices), flush=True)
-    z = draw.latents(generator, evaluator.count * choices, seed, config.method.latent_distribution)
-    if judge_path:
+    distribution = config.method.latent_distribution
+    z = draw.latents(generator, evaluator.count * choices, seed, distribution)
+    if choices > 1:
         with progress(len(z), "Choosing") as bar:
-            z = draw.best_of(choices, z, generator, draw.load(judge_path), evaluator.labels, bar.update)
+            z = choosing.best_of(choices, z, generator, distribution, evaluator.labels, bar.update)
     with progress(evaluator.count, "Faces") as bar:
         faces = draw.render(generator, z, evaluator.labels, bar.update)
     fake = evaluator.sample_of(faces)
@@ -128,7 +129,7 @@ def main(
     print(table(columns, evaluator.names))
     length = None
     if PATH_LENGTH in names:
-        length = path_length(generator, evaluator, seed, config.method.latent_distribution)
+        length = path_length(generator, evaluator, seed, distribution)
         print(f"path_length {_cell(length, PATH_LENGTH)}: how far EfficientNet sees a face move on its way to another.")
     judged = None
     if answers:
@@ -159,16 +160,16 @@ def choose(metrics: str) -> tuple[str, ...]:
     """
     from training.metrics import efficientnet
 
-    reported = (*TWO_SAMPLE, PATH_LENGTH)
+    of_efficientnet = (*OF_EFFICIENTNET, PATH_LENGTH)
     names = tuple(metrics.split(",")) if metrics else (*METRICS, PATH_LENGTH)
     try:
-        if set(names) & set(reported):
+        if set(names) & set(of_efficientnet):
             efficientnet.load()
     except UsageError as error:
         if metrics:
             raise
-        print(f"{', '.join(reported)} are not measured. {error.message}")
-        return tuple(name for name in names if name not in reported)
+        print(f"{', '.join(of_efficientnet)} are not measured. {error.message}")
+        return tuple(name for name in names if name not in of_efficientnet)
     return names
 
 
@@ -203,7 +204,7 @@ def describe(folder: Path, evaluator: Evaluator, config: Config, choices: int) -
 
     photos, space = evaluator.shards, evaluator.space
     sizes = " and ".join(f"{part.count:,} {split.replace('_', '-')}" for split, part in photos.items())
-    chosen = f", each the best of {choices} by the discriminator" if choices > 1 else ""
+    chosen = f", each the least odd of {choices}" if choices > 1 else ""
     lines = [f"{evaluator.count:,} faces of {folder}{chosen}, against as many of the {sizes} photos."]
     if space:
         lines.append(f"Feature space {space.name}, {space.digest}: figures of another one are not comparable.")

@@ -125,8 +125,8 @@ best_of_option = click.option(
     default=1,
     show_default="1: as drawn",
     metavar="N",
-    help="Draw N faces for each and keep the one that the run's discriminator takes most for a photo: fewer broken "
-    "faces, and less variety.",
+    help="Draw N faces for each and keep the least odd one, as EfficientNet sees it: fewer broken faces, and less "
+    "variety.",
 )
 
 

@@ -30,25 +30,6 @@ def test_the_faces_of_a_seed_are_those_of_its_z(generator):
     assert np.abs(draw.latents(generator, 70, 3, "uniform")).max() <= 1
 
 
-@pytest.mark.parametrize("is_conditional", [False, True])
-def test_of_each_group_the_face_with_the_highest_logit_is_kept(is_conditional):
-    """A discriminator, with SAN's two columns, that likes bright faces; by a label it likes dark ones."""
-    z, image, label = keras.Input((4,)), keras.Input((1, 1, 4)), keras.Input((1,))
-    generator = keras.Model([z, label] if is_conditional else z, keras.layers.Reshape((1, 1, 4))(z))
-    brightness = keras.layers.Lambda(lambda x: keras.ops.sum(x, axis=(1, 2, 3))[:, None])(image)
-    liked = keras.layers.Multiply()([brightness, label]) if is_conditional else brightness
-    columns = keras.layers.Concatenate()([liked, keras.layers.Rescaling(-1.0)(liked)])
-    discriminator = keras.Model([image, label] if is_conditional else image, columns)
-    drawn = draw.latents(generator, 60, 3, "normal")
-    labels = np.float32(10 * [[1], [-1]]) if is_conditional else None
-    counts = []
-    best = draw.best_of(3, drawn, generator, discriminator, labels, counts.append)
-    wanted = np.ones(20) if labels is None else labels[:, 0]
-    for place, group in enumerate(drawn.reshape(20, 3, 4)):
-        np.testing.assert_array_equal(best[place], max(group, key=lambda z: z.sum() * wanted[place]))
-    assert counts == [32, 28]
-
-
 def test_pixels_are_rounded_and_clipped():
     values = np.array([-0.1, 0.0, 0.499 / 255, 0.501 / 255, 1.0, 1.5])
     assert draw.to_pixels(values).tolist() == [0, 0, 0, 1, 255, 255]

@@ -7,20 +7,15 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pytest
-from click import UsageError
 from PIL import Image
 
 from explore.sample import main as sample_command
 from tests.command import Command
-from tests.training.runs import SMALL
-from tests.training.runs import run as train
 from tests.training.shards_by_tensorflow import numbered_images, write_shards
 from training import config as configs
 from training.config import Config
 from training.data.shards import find
-from training.evaluate import main, pairs
-from training.metrics import efficientnet
-from training.metrics.space import FeatureSpace
+from training.evaluate import main
 from training.presets import PRESETS
 
 evaluate, sample = Command(main), Command(sample_command)
@@ -109,133 +104,14 @@ def test_neighbours_show_the_faces_that_sample_draws_beside_photos(place, tmp_pa
             assert any(np.array_equal(pair[:, 16:], photo) for photo in photos)
 
 
-def test_faces_that_the_discriminator_has_chosen_are_measured_apart_from_all(place, evaluated, tmp_path):
+def test_chosen_faces_are_measured_apart_from_all(place, evaluated, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(place / "run", run)
     before = (run / "evaluation.json").read_text()
-    command = ("--run", run, "--shards", place / "data", "--metrics", "swd", "--best-of", 4)
-    assert "leave --best-of out" in evaluate.is_refused(*command)
-    image = keras.Input((16, 16, 1))
-    pixels = keras.layers.Flatten()(image)
-    keras.Model(image, keras.layers.Dense(1, kernel_initializer="ones")(pixels)).save(run / "discriminator.keras")
-    output = evaluate.succeeds(*command, "--neighbours", tmp_path / "pairs.png")
-    assert f"20 faces of {run}, each the best of 4 by the discriminator" in output
+    output = evaluate.succeeds("--run", run, "--shards", place / "data", "--metrics", "swd", "--best-of", 4)
+    assert f"20 faces of {run}, each the least odd of 4" in output
     report = json.loads((run / "evaluation-best-of-4.json").read_text())
     assert (report["best_of"], report["count"]) == (4, 20)
     assert (run / "evaluation.json").read_text() == before
     assert json.loads(before)["best_of"] == 1
-    # Of a discriminator that likes bright faces, brighter ones are measured.
-    evaluate.succeeds(*command[:-2], "--neighbours", tmp_path / "all.png", "--out", tmp_path / "all.json")
-    chosen, drawn = (np.asarray(Image.open(tmp_path / f"{name}.png")).mean() for name in ("pairs", "all"))
-    assert chosen > drawn
-    assert report["scores"] != json.loads((tmp_path / "all.json").read_text())["scores"]
-
-
-def test_a_copied_photo_is_beside_its_original(place):
-    space = FeatureSpace("pixels", "0", lambda images: images.reshape(len(images), -1).astype(np.float32))
-    photos = find([str(place / "data")]).only({"train"})
-    copied = numbered_images(40)[[7, 33, 24, 25]] ^ 1
-    grid = pairs(copied, photos, space)
-    assert np.array_equal(grid[2:18, 18:34], copied[0] ^ 1)
-    assert np.array_equal(grid[22:38, 54:70], copied[3] ^ 1)
-
-
-def test_swd_alone_needs_no_network_of_attributes(place, tmp_path):
-    write_shards(tmp_path / "data", numbered_images(40), (25, 15))
-    output = evaluate.succeeds(
-        *("--run", place / "run", "--shards", tmp_path / "data", "--metrics", "swd"),
-        *("--out", tmp_path / "scores.json"),
-    )
-    assert "No photos were held out" in output
-    assert list(json.loads((tmp_path / "scores.json").read_text())["scores"]) == ["train", "floor"]
-    message = evaluate.is_refused("--run", place / "run", "--shards", tmp_path / "data", "--metrics", "kid")
-    assert f"python -m training.features --shards {tmp_path / 'data'}" in message
-
-
-def test_without_the_weights_of_imagenet_their_metrics_are_left_out_and_refused_by_name(place, tmp_path, monkeypatch):
-    monkeypatch.setattr(efficientnet, "find_spec", lambda name: None)
-    efficientnet.load.cache_clear()
-    command = ("--run", place / "run", "--shards", place / "data", "--out", tmp_path / "scores.json")
-    output = evaluate.succeeds(*command)
-    assert "c2st, c2st_24, path_length are not measured" in output
-    assert "pip install -r requirements-evaluate.txt" in output
-    report = json.loads((tmp_path / "scores.json").read_text())
-    assert list(report["scores"]["train"])[-1] == "kid_above_floor"
-    assert "path_length" not in report
-    for name in ("c2st", "path_length"):
-        message = evaluate.is_refused(*command, "--metrics", name)
-        assert "pip install -r requirements-evaluate.txt" in message
-
-
-def test_no_generator_is_chosen_by_what_only_reports(place):
-    message = train.is_refused("--shards", place / "data", "--metrics", "c2st")
-    assert "'c2st' is none of swd, frechet" in message
-
-
-def test_other_photos_than_the_runs_are_said_to_be_so(place, tmp_path):
-    write_shards(tmp_path / "data", numbered_images(40)[::-1], (40,))
-    output = evaluate.succeeds(
-        *("--run", place / "run", "--shards", tmp_path / "data", "--metrics", "swd"),
-        *("--out", tmp_path / "scores.json"),
-    )
-    assert "The run was trained on other shards" in output
-
-
-def test_the_judge_is_another_feature_space(place, evaluated, tmp_path):
-    from training.metrics import attributes
-
-    shutil.copytree(place / "data", tmp_path / "data")
-    command = ("--run", place / "run", "--shards", tmp_path / "data", "--features", "judge")
-    message = evaluate.is_refused(*command, "--out", tmp_path / "scores.json")
-    assert f"python -m training.features --judge --shards {tmp_path / 'data'}" in message
-    photos = find([str(tmp_path / "data")])
-    _, card = attributes.load_network(photos.only({"train"}))
-    judge = attributes.network(photos.image_shape, 3)  # with other weights
-    card = replace(card, digest=attributes.digest(judge))
-    attributes.save(tmp_path / "data/features", judge, card, attributes.JUDGE)
-    output = evaluate.succeeds(*command, "--metrics", "frechet", "--out", tmp_path / "scores.json")
-    assert f"Feature space judge, {card.digest}" in output
-    assert "faces:train is the one column to compare" in output
-    scores = json.loads((tmp_path / "scores.json").read_text())["scores"]
-    before = json.loads((place / "run/evaluation.json").read_text())["scores"]
-    assert scores["train"]["frechet"] != pytest.approx(before["train"]["frechet"], rel=1e-3)
-    with pytest.raises(UsageError, match="knows the photos"):
-        attributes.load(photos.only({"valid"}), attributes.JUDGE)
-
-
-def test_every_command_opens_the_feature_space_in_the_folder_that_is_named(place, tmp_path):
-    shutil.copytree(place / "data", tmp_path / "data", ignore=shutil.ignore_patterns("features"))
-    shutil.copytree(place / "data/features", tmp_path / "kept", ignore=shutil.ignore_patterns("*.npz"))
-    named = ("--shards", tmp_path / "data", "--features-dir", tmp_path / "kept")
-    evaluate.succeeds("--run", place / "run", *named, "--metrics", "frechet", "--out", tmp_path / "scores.json")
-    train.succeeds(*named, *SMALL, "--kimg", 0.01, "--metrics", "frechet", "--out", tmp_path / "run")
-    assert len(list((tmp_path / "kept").glob("*.npz"))) == 3  # of train photos, of others of them, of valid photos
-    assert not (tmp_path / "data/features").exists()
-
-
-def test_a_damaged_network_of_attributes_is_one_message(place, tmp_path):
-    shutil.copytree(place / "data", tmp_path / "data")
-    path = tmp_path / "data/features/attributes.keras"
-    whole = path.read_bytes()
-    flipped = bytearray(whole)
-    flipped[len(whole) // 2] ^= 1
-    for content in (whole[:-100], bytes(flipped), b"rubbish"):
-        path.write_bytes(content)
-        message = evaluate.is_refused("--run", place / "run", "--shards", tmp_path / "data", "--metrics", "frechet")
-        assert "cannot be read" in message or "is not the network" in message
-        assert "python -m training.features" in message
-
-
-def test_what_is_wrong_is_said_in_one_message(place, tmp_path):
-    data = ("--shards", place / "data")
-    assert "is not a run" in evaluate.is_refused("--run", tmp_path, *data)
-    assert "'fid' is none of swd, frechet" in evaluate.is_refused("--run", place / "run", *data, "--metrics", "fid")
-    assert "is not a folder" in evaluate.is_refused("--run", place / "run", *data, "--out", tmp_path / "no" / "x.json")
-    assert "cannot be read" in evaluate.is_refused(
-        *("--run", place / "run", *data, "--features", "inception", "--inception", tmp_path / "missing.pb")
-    )
-    assert "is for --features inception: say both" in evaluate.is_refused(
-        *("--run", place / "run", *data, "--inception", tmp_path / "graph.pb")
-    )
-    write_shards(tmp_path / "small", numbered_images(9, side=8), (9,))
-    assert "16x16x1" in evaluate.is_refused("--run", place / "run", "--shards", tmp_path / "small")
+    assert report["scores"]["train"]["swd"] != json.loads(before)["scores"]["train"]["swd"]

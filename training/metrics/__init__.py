@@ -13,7 +13,7 @@ from functools import cached_property, partial
 
 import numpy as np
 
-from training.metrics import frechet, kid, prdc, swd, two_sample
+from training.metrics import frechet, kid, prdc, swd, two_sample, wholeness
 from training.metrics.distances import neighbour_distances
 
 
@@ -28,7 +28,7 @@ class Sample:
     labels: np.ndarray | None = None
     """Of photos: float32 [count, conditions], -1 or 1; None where there are no conditions."""
     imagenet: Mapping[str, np.ndarray] = field(default_factory=dict)
-    """Features of EfficientNet, float32 [count, 112], by the metric of TWO_SAMPLE that they are for."""
+    """Features of EfficientNet by the metric that they are for, an entry of TWO_SAMPLE or BROKEN."""
 
     @cached_property
     def gaussian(self) -> frechet.Gaussian:
@@ -98,6 +98,11 @@ def _two_sample(name: str, real: Sample, fake: Sample) -> dict[str, float]:
     return {name: accuracy, f"{name}_error": error}
 
 
+def _broken(real: Sample, fake: Sample) -> dict[str, float]:
+    return {BROKEN: wholeness.broken_share(real.imagenet[BROKEN], fake.imagenet[BROKEN])}
+
+
+BROKEN = "broken"
 TWO_SAMPLE = {"c2st": None, "c2st_24": 24}
 """Two-sample tests on features of EfficientNet, by the side in pixels to which both samples are reduced first: at 24
 the texture is gone, and shape is left."""
@@ -111,7 +116,11 @@ METRICS = {
     "density": Metric(_density, lower_is_better=False),
     "coverage": Metric(_coverage, lower_is_better=False),
     **{name: Metric(partial(_two_sample, name), lower_is_better=True, needs_features=False) for name in TWO_SAMPLE},
+    BROKEN: Metric(_broken, lower_is_better=True, needs_features=False),
 }
 
-MAY_CHOOSE = tuple(name for name in METRICS if name not in TWO_SAMPLE)
+OF_EFFICIENTNET = (*TWO_SAMPLE, BROKEN)
+"""Metrics that need the weights of requirements-evaluate.txt."""
+OF_NO_WEIGHTS = tuple(name for name in METRICS if name not in OF_EFFICIENTNET)
+MAY_CHOOSE = (*OF_NO_WEIGHTS, BROKEN)
 """Metrics by which `training.run` may choose a generator: what is chosen by the others they would no longer judge."""

@@ -12,10 +12,11 @@ from click import UsageError
 from training.data.pipeline import read_attributes
 from training.data.shards import ShardSet
 from training.metrics import (
+    BROKEN,
     HELD_OUT,
-    MAY_CHOOSE,
     METRICS,
     MIN_IMAGES,
+    OF_NO_WEIGHTS,
     TRAIN,
     TWO_SAMPLE,
     Sample,
@@ -55,7 +56,7 @@ class Evaluator:
         train_shards: ShardSet,
         held_out: ShardSet,
         space: FeatureSpace | None,
-        names: Sequence[str] = MAY_CHOOSE,
+        names: Sequence[str] = OF_NO_WEIGHTS,
         count: int = 5_000,
         conditions: Sequence[str] = (),
     ):
@@ -66,9 +67,10 @@ class Evaluator:
         and where the weights of a metric's network are not installed.
         """
         self.space, self.names, self._conditions = space, tuple(names), conditions
-        self._imagenet = {
-            name: efficientnet.space(train_shards.image_shape, TWO_SAMPLE[name]) for name in names if name in TWO_SAMPLE
-        }
+        shape = train_shards.image_shape
+        self._imagenet = {name: efficientnet.space(shape, TWO_SAMPLE[name]) for name in names if name in TWO_SAMPLE}
+        if BROKEN in names:
+            self._imagenet[BROKEN] = efficientnet.face_space(shape)
         self.shards = {TRAIN: train_shards, **({HELD_OUT: held_out} if held_out.count else {})}
         """The real photos, by the name of their split in the scores."""
         self.count = min(count, train_shards.count // 2, *(shards.count for shards in self.shards.values()))

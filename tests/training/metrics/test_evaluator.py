@@ -4,7 +4,7 @@ from click import UsageError
 
 from tests.training.shards_by_tensorflow import write_shards
 from training.data.shards import find
-from training.metrics import MAY_CHOOSE, METRICS
+from training.metrics import METRICS, OF_NO_WEIGHTS
 from training.metrics.evaluator import Evaluator
 from training.metrics.space import FeatureSpace
 
@@ -62,7 +62,7 @@ def test_every_metric_prefers_good_faces_to_bad_ones(photos):
     evaluator = Evaluator(*photos, SPACE)
     good, bad = (evaluator.score(evaluator.sample_of(faces(60, 3, spread))) for spread in (20, 60))
     for split in ("train", "held_out"):
-        for name in MAY_CHOOSE:
+        for name in OF_NO_WEIGHTS:
             metric = METRICS[name]
             of_good, of_bad = good[split][name], bad[split][name]
             assert (of_good < of_bad) if metric.lower_is_better else (of_good > of_bad), name
