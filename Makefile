@@ -16,15 +16,14 @@ VENV ?= .venv
 # Make knows no spaces within a name: only the shell handles a setting, as one word, whatever is in it. ~/ is the home.
 quoted = $(subst '~/,~/','$(subst ','\'',$1)')
 
-STAND_INS := $(DATA)/sample_photos
+DRAWN_FACES := docs/drawn_faces/drawn_faces.zip
 # Shards that are there stay, where no photos are named: MADE_FROM is what they were made from.
 MANIFEST := $(call quoted,$(DATA)/manifest.json)
 FIRST_SOURCE := import json, os, sys; os.write(1, os.fsencode(json.load(open(sys.argv[1]))["source"]["paths"][0]))
 MADE_FROM := $(if $(CELEBA),,$(shell test ! -e $(MANIFEST) || \
   $(call quoted,$(PYTHON)) -c '$(FIRST_SOURCE)' $(MANIFEST) 2>/dev/null || echo photos))
-SOURCE := $(or $(CELEBA),$(MADE_FROM),$(STAND_INS)/img_align_celeba)
-SOURCE_NAME = $(if $(findstring $(STAND_INS),$(SOURCE)),sample_photos,$(shell \
-  name=$$(basename $(call quoted,$(SOURCE))); printf '%s' "$${name%.*}"))
+SOURCE := $(or $(CELEBA),$(MADE_FROM),$(DRAWN_FACES))
+SOURCE_NAME = $(shell name=$$(basename $(call quoted,$(SOURCE))); printf '%s' "$${name%.*}")
 
 RUNNER := $(call quoted,$(if $(VENV),$(VENV)/bin/python,$(PYTHON)))
 
@@ -34,15 +33,14 @@ RUNNER := $(call quoted,$(if $(VENV),$(VENV)/bin/python,$(PYTHON)))
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
 
-shards: ready ## Crop the photos of CELEBA=photos.zip|folder to shards in data/ (drawn stand-ins where there are none)
+shards: ready ## Crop the photos of CELEBA=photos.zip|folder to shards in data/ (drawn faces where there are none)
 ifneq ($(MADE_FROM),)
 	@: $(info The shards in $(DATA) are used, made from $(MADE_FROM). \
 	  Others: make $(or $(MAKECMDGOALS),shards) CELEBA=photos.zip|folder)
 else
 ifeq ($(CELEBA),)
-	@: $(info No CelebA found: stand-in photos are drawn. \
+	@: $(info No CelebA found: the faces of $(DRAWN_FACES) take its place. \
 	  Your own: make $(or $(MAKECMDGOALS),shards) CELEBA=photos.zip|folder)
-	@$(RUNNER) -m preprocess.sample_photos --out $(call quoted,$(STAND_INS)) --count 3000
 endif
 	@$(RUNNER) -m preprocess.run --source $(call quoted,$(SOURCE)) --out $(call quoted,$(DATA)) --overwrite \
 	  --attributes auto --partitions auto $(SHARD_ARGS)
@@ -80,8 +78,8 @@ bench: test-ready ## Measure both stages on CELEBA=photos.zip: tables of speed a
 gpu-check: test-ready ## Hold everything that GPUs could do otherwise against the CPU: a report, in ten minutes
 	@$(RUNNER) tests/benchmarks/gpu_check.py
 
-clean: ## Remove .venv, the shards, what was learned from them, the stand-ins; photos and runs stay
-	test ! -d $(call quoted,$(DATA)) || (cd $(call quoted,$(DATA)) && rm -rf sample_photos .unfinished .lock .lock.holder \
+clean: ## Remove .venv, the shards, what was learned from them; photos and runs stay
+	test ! -d $(call quoted,$(DATA)) || (cd $(call quoted,$(DATA)) && rm -rf .unfinished .lock .lock.holder \
 	  *-?????-of-?????.tfrecord manifest.json dataset_info.json features.json rejected.jsonl \
 	  features/attributes.keras features/attributes.json features/judge.keras features/judge.json features/*.npz)
 	rm -rf .venv .coverage .hypothesis .pytest_cache .ruff_cache .mypy_cache

@@ -6,10 +6,12 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 MODEL = DOCS / "models/lite"
+DRAWN_FACES = DOCS / "drawn_faces"
 ENGLISH = [
     ROOT / "README.md",
     *sorted(path for path in DOCS.glob("*.md") if not path.name.endswith(".ko.md")),
     MODEL / "README.md",
+    DRAWN_FACES / "README.md",
 ]
 
 

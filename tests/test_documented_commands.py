@@ -18,16 +18,16 @@ import numpy as np
 import pytest
 
 from explore.directions import directions
-from preprocess.sample_photos import main as sample_photos
 from tests.command import Command
-from tests.documents import DOCS, ENGLISH, ROOT, blocks, commands, name_of
+from tests.documents import DOCS, DRAWN_FACES, ENGLISH, ROOT, blocks, commands, name_of
 
 SHORT = {
-    "preprocess.run": "--size 16 --max-rejected 0.5",
+    "preprocess.run": "--size 16 --limit 60 --max-rejected 0.5",
     "training.run": "--kimg 0.04 --batch-size 8 --width 0.1",
     "training.features": "--kimg 0.02",
     "explore.directions": "--count 1000",
     "explore.walk": "--fps 1",
+    "explore.dataset": "--count 20",
 }
 # What does not run here: it sets up another environment or needs other machines; `make` is tested in test_makefile.py.
 ELSEWHERE = ("pip install", "python3 -m venv", "python -m dask", "export TF_CONFIG", "make ")
@@ -40,19 +40,14 @@ def place(tmp_path_factory, quick_directions):
     """A clone with a download of CelebA, photos of one's own with labels, and what the README's commands leave."""
     place = tmp_path_factory.mktemp("documents")
     (place / "docs").symlink_to(DOCS)
-    Command(sample_photos).succeeds("--out", place / "drawn", "--count", 60)
-    downloads = place / "Downloads"
-    downloads.mkdir()
-    for path in (place / "drawn").glob("*.txt"):
-        shutil.copy(path, downloads)
-    photos = sorted((place / "drawn/img_align_celeba").iterdir())
-    with zipfile.ZipFile(downloads / "img_align_celeba.zip", "w") as archive:
-        for photo in photos:
-            archive.write(photo, f"img_align_celeba/{photo.name}")
+    downloads = shutil.copytree(DRAWN_FACES, place / "Downloads")
+    (downloads / "drawn_faces.zip").rename(downloads / "img_align_celeba.zip")
     shutil.copy(downloads / "img_align_celeba.zip", place)
+    with zipfile.ZipFile(place / "img_align_celeba.zip") as archive:
+        photo = archive.read("img_align_celeba/000001.jpg")
     for animal in ("cat", "dog"):
         (place / "photos" / animal).mkdir(parents=True)
-        shutil.copy(photos[0], place / "photos" / animal / "0.jpg")
+        (place / "photos" / animal / "0.jpg").write_bytes(photo)
     (place / "photos/labels.csv").write_text("photo,Tame\ncat/0.jpg,0\ndog/0.jpg,1\n")
     shutil.move(place / "photos/labels.csv", place)
     with pytest.MonkeyPatch.context() as patch:

@@ -26,7 +26,7 @@ def place(tmp_path):
     shutil.copy(ROOT / "Makefile", place)
     for name in REQUIREMENTS:
         (place / name).touch()
-    for module in ("preprocess.sample_photos", "preprocess.run", "training.run"):
+    for module in ("preprocess.run", "training.run"):
         path = place / f"{module.replace('.', '/')}.py"
         path.parent.mkdir(exist_ok=True)
         path.write_text(f"import json, sys; print(json.dumps([sys.prefix, {module!r}, *sys.argv[1:]]))")
@@ -66,14 +66,16 @@ def shards_from(place, photos, data="data"):
     (place / data / "manifest.json").write_text(json.dumps({"source": {"paths": [photos]}}))
 
 
-def test_without_photos_and_shards_stand_ins_are_drawn(place):
+def test_without_photos_and_shards_the_drawn_faces_are_taken(place):
     output = would_do(place, "train")
-    assert "preprocess.sample_photos --out 'data/sample_photos'" in output
-    assert "--source 'data/sample_photos/img_align_celeba' --out 'data'" in output
-    assert "--out 'runs/classic-sample_photos'" in output
+    assert "No CelebA found" in output
+    photos = value(options(output), "--source")
+    assert (ROOT / photos).is_file()
+    assert f"--source '{photos}' --out 'data'" in output
+    assert "--out 'runs/classic-drawn_faces'" in output
 
 
-def test_shards_that_are_there_are_never_replaced_by_stand_ins(place):
+def test_shards_that_are_there_are_never_replaced_by_those_of_the_drawn_faces(place):
     shards_from(place, "/photos/img_align_celeba.zip")
     output = would_do(place, "train", "PRESET=lite")
     assert "preprocess" not in output
@@ -87,11 +89,11 @@ def test_shards_whose_manifest_does_not_tell_their_photos_stay_too(place, manife
     assert [module for _, module, *_ in stages(place, "train", "VENV=", f"PYTHON={sys.executable}")] == ["training.run"]
 
 
-def test_a_run_on_stand_ins_is_continued_where_it_was(place):
-    shards_from(place, "data/sample_photos/img_align_celeba")
+def test_a_run_on_the_drawn_faces_is_continued_where_it_was(place):
+    shards_from(place, "/clone/docs/drawn_faces/drawn_faces.zip")
     output = would_do(place, "train")
     assert "preprocess" not in output
-    assert "--out 'runs/classic-sample_photos'" in output
+    assert "--out 'runs/classic-drawn_faces'" in output
 
 
 def test_options_of_stage_1_are_handed_on(place):
@@ -101,7 +103,7 @@ def test_options_of_stage_1_are_handed_on(place):
 
 @pytest.mark.parametrize("named", [True, False])
 def test_photos_that_are_named_or_in_their_place_are_taken_whatever_shards_there_are(place, named):
-    shards_from(place, "data/sample_photos/img_align_celeba")
+    shards_from(place, "docs/drawn_faces/drawn_faces.zip")
     (place / "data/img_align_celeba.zip").touch()
     output = would_do(place, "train", *(["CELEBA=data/img_align_celeba.zip"] if named else []))
     assert "--source 'data/img_align_celeba.zip' --out 'data' --overwrite" in output
@@ -142,7 +144,7 @@ def test_clean_removes_from_a_folder_with_a_space_what_the_stages_wrote_there(pl
     kept = ["my/photo.jpg", "data/manifest.json", "my data/labels.json", "my data/own.zip", "my data/features/own.json"]
     removed = [f"my data/{name}" for name in (
         "manifest.json", "features.json", "dataset_info.json", "rejected.jsonl", "train-00000-of-00001.tfrecord",
-        ".unfinished/settings.json", "sample_photos/1.jpg", "features/attributes.keras", "features/a-10-of-0.npz",
+        ".unfinished/settings.json", "features/attributes.keras", "features/a-10-of-0.npz",
     )]  # fmt: skip
     for name in kept + removed:
         (place / name).parent.mkdir(parents=True, exist_ok=True)

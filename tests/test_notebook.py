@@ -1,4 +1,4 @@
-"""The notebook, executed on stand-in photos."""
+"""The notebook, executed on the drawn faces."""
 
 import os
 import re
@@ -26,7 +26,7 @@ def test_it_is_kept_without_output_and_says_everything_in_both_languages():
 @pytest.fixture
 def place(tmp_path, monkeypatch):
     """A clone. The commands of the notebook are those of this Python."""
-    for name in ("system", "preprocess", "training", "explore"):
+    for name in ("system", "preprocess", "training", "explore", "docs"):
         (tmp_path / name).symlink_to(ROOT / name)
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.delenv("PYTHONPATH", raising=False)
@@ -40,8 +40,8 @@ def executed(place, kimg, until=None):
         [last, *_] = [index for index, cell in enumerate(notebook.cells) if until in cell.source]
         del notebook.cells[last + 1 :]
     [settings] = [index for index, cell in enumerate(notebook.cells) if "parameters" in cell.metadata.get("tags", ())]
-    photos = "data/sample_photos/img_align_celeba"  # whatever /content holds here
-    ours = f"PHOTOS, STAND_INS, KIMG, RUNS = {photos!r}, 80, {kimg}, {str(place / 'drive')!r}"
+    photos = "docs/drawn_faces/drawn_faces.zip"  # whatever /content holds here
+    ours = f"PHOTOS, KIMG, RUNS = {photos!r}, {kimg}, {str(place / 'drive')!r}"
     notebook.cells.insert(settings + 1, nbformat.v4.new_code_cell(ours))
     client = NotebookClient(notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(place)}})
     return client.execute()
@@ -52,7 +52,7 @@ def test_it_trains_and_shows_and_continues(place):
     images = [output for cell in notebook.cells for output in cell.get("outputs", []) if "image/" in str(output)]
     assert len(images) == 3
     assert (place / "faces.html").stat().st_size > 1_000_000
-    assert (place / "drive/lite-stand-ins/final.png").exists()
+    assert (place / "drive/lite-drawn_faces/final.png").exists()
     again = executed(place, 0.192, until="-m training.run")  # after a session that ended, with more to do
     text = "".join(output.get("text", "") for cell in again.cells for output in cell.get("outputs", []))
     assert "4 of 6 steps are done" in text

@@ -122,7 +122,12 @@ def tile(images: np.ndarray) -> np.ndarray:
     return grid.reshape(rows * height, columns * width, channels)
 
 
+def to_image(pixels: np.ndarray) -> Image.Image:
+    """Return uint8 [height, width, 1 or 3] as Pillow's image, grey or RGB."""
+    return Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels)
+
+
 def write_png(path: Path, picture: np.ndarray) -> None:
     """Write uint8 [height, width, 1 or 3] as a PNG."""
     with replacing(path) as partial:
-        Image.fromarray(picture.squeeze(-1) if picture.shape[-1] == 1 else picture).save(partial, format="PNG")
+        to_image(picture).save(partial, format="PNG")

@@ -1,4 +1,4 @@
-"""Learning the feature space as a user does, on shards that stage 1 made of drawn photos."""
+"""Learning the feature space as a user does, on shards that stage 1 made of drawn faces."""
 
 import json
 import shutil
@@ -9,8 +9,8 @@ import pytest
 from click import UsageError
 
 from preprocess.run import main as preprocess
-from preprocess.sample_photos import main as sample_photos
 from tests.command import Command
+from tests.documents import DRAWN_FACES
 from tests.training.shards_by_tensorflow import write_shards
 from training.data.pipeline import read_attributes, read_images
 from training.data.shards import find
@@ -23,15 +23,13 @@ learn = Command(main)
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory):
-    """Shards of 100 drawn photos with attributes: 80 train, 10 valid, 10 test."""
-    place = tmp_path_factory.mktemp("drawn")
-    Command(sample_photos).succeeds("--out", place / "photos", "--count", 100)
+    """Shards of 100 drawn faces with attributes: 80 train, 10 valid, 10 test."""
+    data = tmp_path_factory.mktemp("drawn") / "data"
     Command(preprocess).succeeds(
-        "--source", place / "photos/img_align_celeba", "--out", place / "data", "--workers", 1,
-        "--attributes", place / "photos/list_attr_celeba.txt",
-        "--partitions", place / "photos/list_eval_partition.txt",
+        "--source", DRAWN_FACES / "drawn_faces.zip", "--out", data, "--workers", 1, "--limit", 100,
+        "--attributes", "auto", "--partitions", "auto",
     )  # fmt: skip
-    return place / "data"
+    return data
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +158,7 @@ def test_shards_without_attributes_are_refused_with_the_command_that_makes_them(
 
 @pytest.mark.parametrize("part", ["source", "crop", "image_shape"])
 def test_a_network_of_other_photos_is_refused_with_the_command_that_learns_it_anew(learnt, tmp_path, part):
-    """Learned on drawn stand-ins it would lie beside the shards of CelebA, and measure in a space of drawn faces."""
+    """Learned on drawn faces it would lie beside the shards of CelebA, and measure in a space of drawn faces."""
     shutil.copytree(learnt[0], tmp_path / "data")
     path = tmp_path / "data" / "manifest.json"
     manifest = json.loads(path.read_text())
