@@ -3,10 +3,10 @@
 import csv
 import re
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from functools import cache
-from itertools import chain, islice
+from functools import cache, partial
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 from unicodedata import normalize
@@ -26,7 +26,8 @@ _DIFFERENCES = ("the folder", "leading zeros", "upper and lower case", "the suff
 # Western European text is often valid CP949, too, but then mostly becomes Hanja.
 _NOT_KOREAN = re.compile("[^\\W\\d_A-Za-zㄱ-ㅣ가-힣]|\ufffd")
 
-Row = tuple[int, str, list[str]]  # number of the line, id, cells after it
+# Number of the line, id, and what splits the row into id and cells: most rows are of photos that are not there.
+Row = tuple[int, str, Callable[[], list[str]]]
 
 
 class Attributes(NamedTuple):
@@ -42,7 +43,8 @@ class _Table(NamedTuple):
     """Number of the line of the header; 0 without one."""
     names: list[str]
     """The names of the columns after the ids."""
-    rows: Iterator[Row]
+    rows: Callable[[], Iterator[Row]]
+    """Begins anew at each call."""
 
 
 def find_list(name: str, sources: Iterable[Path]) -> Path | None:
@@ -67,30 +69,28 @@ def read_attributes(path: Path, ids: Iterable[str]) -> Attributes:
     except ValueError:
         table, promised = _csv_table(path, lines), None
     else:
-        table = _Table(path, 2, "".join(lines[1:2]).split(), _celeba_rows(lines, 2))
+        table = _Table(path, 2, "".join(lines[1:2]).split(), partial(_celeba_rows, lines, 2))
     _check_names(table)
     advice = "Values are 1 and 0, or 1 and -1: correct the table, or leave out the column or such rows."
     rows: dict[str, bytes] = {}
     bits: dict[str, bool] = {}  # of each text that a cell has had: of 8 million cells few differ
-    minus, zero = None, None  # where the list has its first -1, and these photos their first 0
+    zero = None  # where these photos have their first 0
     for line, photo_id, cells in _matched(table, ids, promised):
-        if minus is None and -1 in map(_number, set(cells)):
-            minus = line
-        if photo_id is None:
-            continue
-        for cell in dict.fromkeys(cells):
-            if cell not in bits:
-                number, name = _number(cell), table.names[cells.index(cell)]
-                fault = f"{photo_id} has {cell!r} in the column {name}"
-                if number not in (1, 0, -1):
-                    raise _malformed(path, line, fault, advice)
-                if number == 0 and zero is None:
-                    zero = line, fault
-                bits[cell] = number == 1
+        for cell in sorted(set(cells) - bits.keys(), key=cells.index):
+            number, name = _number(cell), table.names[cells.index(cell)]
+            fault = f"{photo_id} has {cell!r} in the column {name}"
+            if number not in (1, 0, -1):
+                raise _malformed(path, line, fault, advice)
+            if number == 0 and zero is None:
+                zero = line, fault
+            bits[cell] = number == 1
         rows[photo_id] = bytes([bits[cell] for cell in cells])
-    if minus and zero:  # 0 beside -1 may mean "not known"
+    if zero:  # 0 beside -1, in any row, may mean "not known"
         line, fault = zero
-        raise _malformed(path, line, f"{fault}, but line {minus} has -1: only one of 0 and -1 can mean 'no'", advice)
+        for minus, _, split in table.rows():
+            if -1 in map(_number, set(split()[1:])):
+                fault += f", but line {minus} has -1: only one of 0 and -1 can mean 'no'"
+                raise _malformed(path, line, fault, advice)
     return Attributes(tuple(table.names), rows)
 
 
@@ -102,7 +102,7 @@ def read_partitions(path: Path, ids: Iterable[str]) -> dict[str, str]:
     lines = _lines(path)
     fields = lines[0].split()
     if len(fields) == 2 and _split(fields[1]):
-        table = _Table(path, 0, ["partition"], _celeba_rows(lines, 0))
+        table = _Table(path, 0, ["partition"], partial(_celeba_rows, lines, 0))
     else:
         table = _csv_table(path, lines)
     names = [name.lower() for name in table.names]
@@ -111,8 +111,6 @@ def read_partitions(path: Path, ids: Iterable[str]) -> dict[str, str]:
     column = names.index("partition")
     splits: dict[str, str] = {}
     for line, photo_id, cells in _matched(table, ids):
-        if photo_id is None:
-            continue
         split = _split(cells[column])
         if split is None:
             fault = f"{photo_id} has {cells[column]!r} in the column partition, not 0 (train), 1 (valid) or 2 (test)"
@@ -140,8 +138,8 @@ def _lines(path: Path) -> list[str]:
 
 def _celeba_rows(lines: list[str], header: int) -> Iterator[Row]:
     for number, line in enumerate(islice(lines, header, None), header + 1):
-        if cells := line.split():
-            yield number, cells[0], cells[1:]
+        if cells := line.split(None, 1):
+            yield number, cells[0], line.split
 
 
 def _csv_table(path: Path, lines: list[str]) -> _Table:
@@ -150,7 +148,7 @@ def _csv_table(path: Path, lines: list[str]) -> _Table:
     separator = max(",;\t " if is_quoted else ",;\t", key=lambda separator: _width(lines, separator))
     rows = _csv_rows(path, lines, separator)
     line, header = next(rows, (1, []))
-    first_line, first = next(rows, (1, []))
+    _, first = next(rows, (1, []))
     if is_quoted and len(first) == len(header) + 1:
         header = ["", *header]  # R's write.table has no name for its row names
     header = [name.strip() for name in header]
@@ -165,11 +163,12 @@ def _csv_table(path: Path, lines: list[str]) -> _Table:
     names = _trimmed(header[ids + 1 :])
     if "image_id" in names:
         raise _malformed(path, line, "image_id has to be the first column", "Delete those before it, or move it.")
-    cut = (
-        (number, cells[ids], _trimmed(cells[ids + 1 :], len(names)))
-        for number, cells in chain([(first_line, first)], rows)
-        if len(cells) > ids
-    )
+
+    def cut() -> Iterator[Row]:
+        for number, cells in islice(_csv_rows(path, lines, separator), 1, None):
+            if len(cells) > ids:
+                yield number, cells[ids], partial(_trimmed, cells[ids:], 1 + len(names))
+
     return _Table(path, line, names, cut)
 
 
@@ -210,40 +209,41 @@ def _check_names(table: _Table) -> None:
             raise _malformed(table.path, table.header, f"two attributes are called {name}")
 
 
-def _matched(
-    table: _Table, ids: Iterable[str], promised: int | None = None
-) -> Iterator[tuple[int, str | None, list[str]]]:
-    """Yield line, photo id and cells of each row, None for an id that is not among `ids`; then check what is missing.
+def _matched(table: _Table, ids: Iterable[str], promised: int | None = None) -> Iterator[tuple[int, str, list[str]]]:
+    """Yield line, photo id and cells of each row of `ids`; then check what is missing.
 
     Accents are compared in their composed form: a Mac's file names have them decomposed.
     """
     ids = list(ids)
     composed = {normalize("NFC", photo_id): photo_id for photo_id in ids if not photo_id.isascii()}
     photo_ids = composed | dict(zip(ids, ids, strict=True))
-    seen: set[str] = set()
-    unused: dict[str, int] = {}  # line by id
+    used: dict[str, str] = {}  # id in the list by photo id
     line, count = table.header, 0
-    for line, listed, cells in table.rows:
+    for line, listed, split in table.rows():
         count += 1
         photo_id = photo_ids.get(listed) or (None if listed.isascii() else photo_ids.get(normalize("NFC", listed)))
         if photo_id is None:
-            unused.setdefault(listed, line)
-        elif photo_id in seen:
+            continue
+        if photo_id in used:
             raise _malformed(table.path, line, f"{photo_id} has a row before this one")
-        elif len(cells) != len(table.names):
+        cells = split()[1:]
+        if len(cells) != len(table.names):
             raise _malformed(table.path, line, f"{photo_id} has {len(cells)} values in place of {len(table.names)}")
-        else:
-            seen.add(photo_id)
+        used[photo_id] = listed
         yield line, photo_id, cells
     if promised is not None and count != promised:
         raise _malformed(table.path, line, f"the first line promises {promised} rows, but {count} follow")
-    missing = [photo_id for photo_id in ids if photo_id not in seen]
-    if unused and len(missing) > _FEW * len(ids):
-        _check_ids(table.path, ids, missing, unused)
+    missing = [photo_id for photo_id in ids if photo_id not in used]
+    if len(missing) > _FEW * len(ids):
+        _check_ids(table, ids, missing, set(used.values()))
 
 
-def _check_ids(path: Path, ids: list[str], missing: list[str], unused: dict[str, int]) -> None:
+def _check_ids(table: _Table, ids: list[str], missing: list[str], used: set[str]) -> None:
     """Raise click.UsageError where photos seem to have no row because their ids are written differently in the list."""
+    unused: dict[str, int] = {}  # line by id
+    for line, listed, _ in table.rows():
+        if listed not in used:
+            unused.setdefault(listed, line)
     by_stem = {_parts(photo_id)[2].lower(): photo_id for photo_id in missing}
     pairs = [(listed, by_stem[stem]) for listed in unused if (stem := _parts(listed)[2].lower()) in by_stem]
     advice = "Ids in the list have to be those of the photos: correct them"
@@ -253,11 +253,11 @@ def _check_ids(path: Path, ids: list[str], missing: list[str], unused: dict[str,
         differing = [difference for difference, part, expected in parts if part != expected]
         fault = f"the id {listed!r} and that of the photo, {photo_id!r}, differ in {' and '.join(differing)}"
         advice += ", or choose the other --ids" * (_DIFFERENCES[0] in differing)
-        raise _malformed(path, unused[listed], fault, f"{advice}.")
-    if len(missing) == len(ids):
+        raise _malformed(table.path, unused[listed], fault, f"{advice}.")
+    if unused and len(missing) == len(ids):
         listed, line = next(iter(unused.items()))
         fault = f"no photo has the id {listed!r} or another of this list; the first photo is {ids[0]!r}"
-        raise _malformed(path, line, fault, f"{advice}, or choose the list of these photos.")
+        raise _malformed(table.path, line, fault, f"{advice}, or choose the list of these photos.")
 
 
 def _parts(photo_id: str) -> tuple[str, ...]:
