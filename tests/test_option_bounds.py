@@ -28,7 +28,11 @@ def test_another_size_is_refused(size):
     [
         (train, "--status-seconds", ["-1", "nan", "inf"]),
         (train, "--save-minutes", ["-1"]),
-        (train, "--kimg", ["0", "-1", "nan"]),
+        (train, "--kimg", ["0", "-1", "nan", "inf"]),
+        (train, "--save-kimg", ["nan"]),
+        (train, "--clip-norm", ["nan"]),
+        (train, "--lr-g", ["inf"]),
+        (train, "--beta-2", ["1"]),
         (train, "--epochs", ["0"]),
         (train, "--seed", ["-1", str(2**31), "1.5"]),
         (train, "--sample-every", ["0"]),
