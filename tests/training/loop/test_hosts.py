@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import random
+import shutil
 import socket
 import subprocess
 import sys
@@ -14,8 +15,10 @@ import keras
 import numpy as np
 import pytest
 
+from tests.training.runs import run
 from tests.training.shards_by_tensorflow import numbered_images, write_shards
 
+NARROW = ["--batch-size", 10, "--width", 0.25]
 ANY = random.SystemRandom()  # other tests seed Python's own
 
 
@@ -28,15 +31,14 @@ def free_port():
             return port
 
 
-def start(data, out, *options, hosts=2):
-    """Start a process for each host; with one host, without TF_CONFIG."""
-    addresses = [f"localhost:{free_port()}" for _ in range(hosts)]
+def start(data, out, *options):
+    """Start a process for each host, with shards of its own each."""
+    addresses = [f"localhost:{free_port()}" for _ in data]
     processes = []
-    for index in range(hosts):
+    for index, shards in enumerate(data):
         task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
-        cluster = {"TF_CONFIG": json.dumps(task)} if hosts > 1 else {}
-        given = ["--shards", data[index], "--batch-size", 10, "--out", out, *options]
-        processes.append(python(cluster, "-m", "training.run", *given))
+        given = ["--shards", shards, *NARROW, "--out", out, *options]
+        processes.append(python({"TF_CONFIG": json.dumps(task)}, "-m", "training.run", *given))
     return processes
 
 
@@ -72,17 +74,25 @@ def data(tmp_path_factory):
     return folder
 
 
-def test_two_hosts_make_the_run_that_one_makes(data, tmp_path):
-    (first, code), (second, code_of_second) = finish(start([data, data], tmp_path / "two", "--epochs", 2))
-    assert (code, code_of_second) == (0, 0), first + second
+@pytest.fixture(scope="module")
+def two(data):
+    """The folder of a run of two hosts over two epochs, and what each printed."""
+    out = data.parent / "two"
+    ended = finish(start([data, data], out, "--epochs", 2))
+    assert [code for _, code in ended] == [0, 0], ended
+    return out, *(output for output, _ in ended)
+
+
+def test_two_hosts_make_the_run_that_one_makes(data, two, tmp_path):
+    out, first, second = two
     assert "Strategy multi-worker over CPU:0 of each of 2 hosts; batch 10, 5 per device." in first
     assert "epoch" not in second
-    [(output, code)] = finish(start([data], tmp_path / "one", "--epochs", 2, hosts=1))
-    assert code == 0, output
-    np.testing.assert_allclose(losses(tmp_path / "two"), losses(tmp_path / "one"), rtol=1e-4)
-    assert len(losses(tmp_path / "two")) == 2
-    assert not list((tmp_path / "two").glob(".partial*"))
-    generators = [keras.saving.load_model(tmp_path / n / "generator.keras", compile=False) for n in ("one", "two")]
+    run.succeeds("--shards", data, *NARROW, "--strategy", "one", "--epochs", 2, "--out", tmp_path / "one")
+    np.testing.assert_allclose(losses(out), losses(tmp_path / "one"), rtol=1e-4)
+    assert len(losses(out)) == 2
+    assert not list(out.glob(".partial*"))
+    folders = (tmp_path / "one", out)
+    generators = [keras.saving.load_model(folder / "generator.keras", compile=False) for folder in folders]
     for here, there in zip(*(generator.weights for generator in generators), strict=True):
         np.testing.assert_allclose(here, there, atol=2e-4)
 
@@ -95,23 +105,24 @@ def test_hosts_that_see_different_shards_are_refused(data, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_host_that_dies_ends_the_others_with_a_message_and_the_run_continues(data, tmp_path):
-    survivor, victim = start([data, data], tmp_path / "run", "--epochs", 100_000)
+def test_two_hosts_continue_a_run_and_one_that_dies_ends_the_other_with_a_message(data, two, tmp_path):
+    out = shutil.copytree(two[0], tmp_path / "run")
+    survivor, victim = start([data, data], out, "--epochs", 100_000)
     deadline = time.monotonic() + 480
-    while not (tmp_path / "run" / "samples" / "epoch-00002.png").exists():
+    while not (out / "samples" / "epoch-00004.png").exists():
         assert survivor.poll() is None, survivor.stdout.read()
         assert time.monotonic() < deadline
         time.sleep(0.05)
     victim.kill()
     [(output, code), _] = finish([survivor, victim])
     assert code == 1
+    assert "12 of 600,000 steps are done" in output
     assert "Another host" in output
     assert "Traceback" not in output
-    epochs = len(losses(tmp_path / "run"))
-    [(output, code), _] = finish(start([data, data], tmp_path / "run", "--epochs", epochs + 2))
-    assert code == 0, output
-    assert "Continuing from" in output
-    assert len(losses(tmp_path / "run")) == epochs + 2
+    epochs = len(losses(out)) + 1
+    alone = ("--shards", data, *NARROW, "--strategy", "one", "--epochs", epochs, "--out", out)
+    assert "Continuing from" in run.succeeds(*alone)
+    assert len(losses(out)) == epochs
 
 
 def test_hosts_go_back_together_and_give_up_together(data, tmp_path):
