@@ -14,7 +14,7 @@ from training.presets import PRESETS
 
 SHAPE = (16, 16, 1)
 
-METHOD = replace(PRESETS["classic"], batch_size=8, latent=10)
+METHOD = replace(PRESETS["classic"], batch_size=8, latent=10, width=0.25)
 
 
 def photos(steps=1, shape=SHAPE):
