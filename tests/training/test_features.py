@@ -23,10 +23,10 @@ learn = Command(main)
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory):
-    """Shards of 100 drawn faces with attributes: 80 train, 10 valid, 10 test."""
+    """Shards of 100 drawn faces of 16x16 with attributes: 80 train, 10 valid, 10 test."""
     data = tmp_path_factory.mktemp("drawn") / "data"
     Command(preprocess).succeeds(
-        "--source", DRAWN_FACES / "drawn_faces.zip", "--out", data, "--workers", 1, "--limit", 100,
+        "--source", DRAWN_FACES / "drawn_faces.zip", "--out", data, "--workers", 1, "--limit", 100, "--size", 16,
         "--attributes", "auto", "--partitions", "auto",
     )  # fmt: skip
     return data
@@ -34,7 +34,7 @@ def drawn(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def learnt(drawn):
-    return drawn, learn.succeeds("--shards", drawn, "--kimg", 1.6)
+    return drawn, learn.succeeds("--shards", drawn, "--kimg", 0.4)
 
 
 def test_it_learns_and_says_how_well(learnt):
@@ -90,11 +90,11 @@ def test_features_are_the_penultimate_layer_and_the_same_after_loading(learnt):
     np.testing.assert_allclose(features @ kernel + bias, network(images, training=False), rtol=1e-3, atol=1e-4)
 
 
-def test_the_same_seed_learns_the_same_weights(drawn):
-    shards = find([str(drawn)])
+def test_the_same_seed_learns_the_same_weights(learnt):
+    shards = find([str(learnt[0])])
     train, valid = shards.only({"train"}), shards.only({"valid"})
-    digests = [attributes.train(train, valid, "valid", 0.4, seed, lambda line: None)[1].digest for seed in (3, 3, 4)]
-    assert digests[0] == digests[1] != digests[2]
+    digests = [attributes.train(train, valid, "valid", 0.4, seed, lambda line: None)[1].digest for seed in (0, 1)]
+    assert digests[0] == attributes.load_network(shards)[1].digest != digests[1]
 
 
 def test_more_than_the_commoner_answer_is_learnt(tmp_path):
