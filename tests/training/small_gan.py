@@ -17,8 +17,8 @@ SHAPE = (16, 16, 1)
 METHOD = replace(PRESETS["classic"], batch_size=8, latent=10, width=0.25)
 
 
-def photos(steps=1, shape=SHAPE):
-    return np.random.default_rng(1).integers(0, 256, (steps, METHOD.batch_size, *shape), dtype=np.uint8)
+def photos(steps=1):
+    return np.random.default_rng(1).integers(0, 256, (steps, METHOD.batch_size, *SHAPE), dtype=np.uint8)
 
 
 def labels_of(images):

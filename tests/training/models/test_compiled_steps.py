@@ -1,7 +1,6 @@
 """Steps come to the same however they are computed: compiled, by XLA, over devices, in parts, in bfloat16."""
 
 from dataclasses import replace
-from functools import cache
 
 import keras
 import numpy as np
@@ -30,24 +29,19 @@ from training.models.step import replica_step
 from training.presets import CosineSchedule
 
 
-@cache
-def run(method, steps, devices=1, shape=SHAPE, floats="float32", **how):
+def run(method, steps, devices=1, floats="float32", **how):
     """Losses of each step and the final weights, over so many logical devices."""
-    with unrounded_parts_in(floats):
-        return _run(method, steps, devices, shape, **how)
-
-
-def _run(method, steps, devices, shape, **how):
     names = [device.name for device in tf.config.list_logical_devices("CPU")[:devices]]
     strategy = mirrored(names) if devices > 1 else tf.distribute.OneDeviceStrategy(names[0])
     over = Devices("any", strategy)
-    config = Config("any", method, 5, "train", 1000, "abc", shape, cache=True, **how)
-    gan, progress = build_on(over, config)
-    run_steps = compile_steps(gan, progress, config, over)
-    labels = labels_of(photos(2 * steps, shape)) if config.condition else None
-    batches = over.batches(tf.data.Dataset.from_tensor_slices(Batch(photos(2 * steps, shape), labels)).repeat())
-    losses = [means(run_steps(batches, tf.constant(1, tf.int64)), 1) for _ in range(steps)]
-    return np.array(losses), weights(gan)
+    config = Config("any", method, 5, "train", 1000, "abc", SHAPE, cache=True, **how)
+    labels = labels_of(photos(2 * steps)) if config.condition else None
+    with unrounded_parts_in(floats):
+        gan, progress = build_on(over, config)
+        run_steps = compile_steps(gan, progress, config, over)
+        batches = over.batches(tf.data.Dataset.from_tensor_slices(Batch(photos(2 * steps), labels)).repeat())
+        losses = [means(run_steps(batches, tf.constant(1, tf.int64)), 1) for _ in range(steps)]
+        return np.array(losses), weights(gan)
 
 
 def weights(gan):
@@ -83,9 +77,13 @@ EVERYTHING = replace(
     [(METHOD, 4, ""), (EVERYTHING, 2, "Male,Smiling")],
     ids=["classic", "everything, conditional"],
 )
-def test_a_run_is_the_same_run_on_any_number_of_devices(method, devices, condition):
+def test_compiled_over_any_number_of_devices_a_run_is_what_python_computes_on_one(method, devices, condition):
     # In float32 rounding tips a LeakyReLU now and then, and Adam makes a step of that: 1e-2 of a loss after 20 steps.
-    losses, final = run(method, 4, floats="float64", condition=condition)
+    tf.config.run_functions_eagerly(True)
+    try:
+        losses, final = run(method, 4, floats="float64", condition=condition)
+    finally:
+        tf.config.run_functions_eagerly(False)
     losses_there, final_there = run(method, 4, devices, floats="float64", condition=condition)
     np.testing.assert_allclose(losses_there, losses, rtol=1e-12)
     for there, here in zip(final_there, final, strict=True):
@@ -107,7 +105,7 @@ def test_micro_batches_add_up_to_the_batch(monkeypatch):
 
 
 def test_xla_compiles_the_same_step():
-    method = replace(METHOD, r1_gamma=CosineSchedule(1.0), r2_gamma=CosineSchedule(1.0), san=True)
+    method = replace(METHOD, r1_gamma=CosineSchedule(1.0), san=True)
     losses, final = run(method, 2)
     losses_there, final_there = run(method, 2, jit=True)
     np.testing.assert_allclose(losses_there, losses, rtol=1e-4)
@@ -129,20 +127,9 @@ def test_bfloat16_keeps_weights_and_outputs_in_float32_and_learns_nearly_the_sam
         assert {str(weight.dtype) for weight in network.weights} == {"float32"}
         assert network.output.dtype == "float32"
         assert any(layer.compute_dtype == "bfloat16" for layer in network.layers)
-    losses, _ = run(replace(METHOD, precision="bfloat16"), 3)
-    np.testing.assert_allclose(losses, run(METHOD, 3)[0], rtol=0.05)
+    losses, _ = run(replace(METHOD, precision="bfloat16"), 2)
+    np.testing.assert_allclose(losses, run(METHOD, 2)[0], rtol=0.05)
     assert keras.config.dtype_policy().name == "float32"
-
-
-@pytest.mark.parametrize("method", [METHOD, replace(EVERYTHING, critic_steps=1)], ids=["classic", "everything"])
-def test_what_is_compiled_is_what_python_computes_line_by_line(method):
-    expected = run(method, 2)[0]
-    tf.config.run_functions_eagerly(True)
-    try:
-        losses, _ = _run(method, 2, 1, SHAPE)
-    finally:
-        tf.config.run_functions_eagerly(False)
-    np.testing.assert_allclose(losses, expected, rtol=1e-4)
 
 
 def test_the_steps_of_a_run_take_the_turns_and_average_at_the_half_life_of_the_step(monkeypatch):
