@@ -1,11 +1,12 @@
 """The check that is made for GPUs, on devices of a CPU: it works, and what does not hold is a line that says so."""
 
 import importlib
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.command import Command
 
 PROGRAM = Path(__file__).parents[1] / "benchmarks" / "gpu_check.py"
 
@@ -17,25 +18,18 @@ def gpu_check():
     sys.path.remove(str(PROGRAM.parent))
 
 
-def run(*arguments, cwd):
-    return subprocess.run(
-        [sys.executable, PROGRAM, "--small", *arguments], capture_output=True, text=True, timeout=300, cwd=cwd
-    )
-
-
-def test_it_compares_and_reports(tmp_path):
-    done = run("--device", "cpu", "--only", "strategies", cwd=tmp_path)
-    assert done.returncode == 0, done.stdout + done.stderr
+def test_it_compares_and_reports(gpu_check, tmp_path):
+    asked = ("--small", "--device", "cpu", "--only", "strategies")
+    Command(gpu_check.main).succeeds(*asked, "--out", tmp_path / "gpu-check.md")
     report = (tmp_path / "gpu-check.md").read_text()
     assert "TensorFlow 2." in report.splitlines()[0]
     assert "| one device divided in two, losses of the first step | yes |" in report
     assert "| no |" not in report
 
 
-def test_without_a_gpu_it_says_what_to_install(tmp_path):
-    done = run(cwd=tmp_path)
-    assert done.returncode == 2
-    assert "tensorflow[and-cuda]" in done.stderr
+def test_without_a_gpu_it_says_what_to_install(gpu_check, tmp_path):
+    refused = Command(gpu_check.main).is_refused("--small", "--out", tmp_path / "gpu-check.md")
+    assert "tensorflow[and-cuda]" in refused
     assert not (tmp_path / "gpu-check.md").exists()
 
 
