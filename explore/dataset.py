@@ -69,20 +69,16 @@ def main(
     layout = layout_of(photos.origin["crop"])
     if not (out / ARCHIVE).exists() and ((out / ATTRIBUTES).exists() or (out / PARTITIONS).exists()):
         raise UsageError(f"{out} holds the lists of other photos, which would be replaced: choose another --out.")
-    judge_path = configs.discriminator_of(folder) if choices > 1 else None
     check_writable(out)
     with startup_messages_hidden():
-        from training import draw
+        from training import choosing, draw
         from training.metrics import attributes
         from training.metrics.space import progress
 
         generator = draw.load(path)
     classifier, card = attributes.load_network(photos)
     labels = draw.labels_of(folder, config, count, seed)
-    z = draw.latents(generator, count * choices, seed, config.method.latent_distribution)
-    if judge_path:
-        with progress(len(z), "Choosing") as bar:
-            z = draw.best_of(choices, z, generator, draw.load(judge_path), labels, bar.update)
+    z = choosing.latents(generator, count, seed, config.method.latent_distribution, choices, labels)
     with progress(count, "Faces") as bar:
         faces = draw.render(generator, z, labels, bar.update)
     answers = attributes.logits(classifier, faces) > 0
@@ -92,7 +88,7 @@ def main(
     with replacing(out / ARCHIVE) as partial, ZipFile(partial, "w") as archive:
         for photo_id, photo in zip(ids, photos_of(faces, layout), strict=True):
             archive.writestr(ZipInfo(f"img_align_celeba/{photo_id}"), photo)  # of a fixed date
-    print(f"{out}: {count:,} faces in {ARCHIVE}, with {ATTRIBUTES} and {PARTITIONS}.")
+    print(f"{out}: {count:,} faces in {ARCHIVE}{choosing.described(choices)}; with {ATTRIBUTES} and {PARTITIONS}.")
 
 
 def layout_of(crop: Mapping[str, Any]) -> Layout:

@@ -91,9 +91,8 @@ def main(
     distribution = config.method.latent_distribution
     count = count or (ROWS if names or strip else FACES)
     labels = draw.labels_of(folder, config, count, seed, answers)
-    z = draw.latents(generator, count * choices, seed, distribution)
-    if choices > 1:  # before faces are moved or get other attributes: a row stays one face
-        z = choosing.best_of(choices, z, generator, distribution, labels)
+    # Chosen before they are moved or get other attributes: a row stays one face.
+    z = choosing.latents(generator, count, seed, distribution, choices, labels)
     if moves and edit:
         z = moves.edit(z, edit, distribution)
     columns = {}  # faces by caption
@@ -104,7 +103,7 @@ def main(
         for strength in STRENGTHS:
             moved = moves.edit(z, {strip: strength}, distribution)
             columns[f"{strength:+g}" if strength else "0"] = draw.render(generator, moved, labels)
-    chosen = f", each the least odd of {choices}" if choices > 1 else ""
+    chosen = choosing.described(choices)
     if columns:
         draw.write_png(out, captioned(np.stack(list(columns.values()), axis=1), list(columns)))
         print(f"{out}: {count} rows, a face each, with {' and '.join(names) or strip} as captioned{chosen}.")

@@ -2,43 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import keras
 import numpy as np
 
 from training import draw
 from training.metrics import efficientnet
-from training.metrics.space import BATCH
+from training.metrics.space import BATCH, progress
 from training.metrics.wholeness import Normal
 
 REFERENCE = 1_000  # faces of the generator that say what is usual; photos in their place choose no better
 
 
-def best_of(
-    choices: int,
-    z: np.ndarray,
+def latents(
     generator: keras.Model,
+    count: int,
+    seed: int,
     distribution: str,
+    choices: int = 1,
     labels: np.ndarray | None = None,
-    on_progress: Callable[[int], object] = lambda rows: None,
 ) -> np.ndarray:
-    """Return of every `choices` z the one whose face is the least odd among the generator's faces.
+    """Return z of a seed, float32 [count, length of z]: of each `choices` the one whose face is the least odd.
 
     Of each group and not of all together: so a face depends on its own group alone, and no kind of face is left out,
     as all those beyond a threshold would be.
 
     Args:
-        choices: z in a group.
-        z: float32 [count * choices, length of z].
         generator: of z, or z and labels.
+        count: how many z are returned.
+        seed: of `draw.latents`.
         distribution: of z, "uniform" or "normal".
+        choices: z in a group.
         labels: of each group, float32 [count, conditions], -1 or 1, where the generator takes any.
-        on_progress: called with the number of z after each batch.
 
     Raises:
-        UsageError: the weights of EfficientNet are missing.
+        UsageError: the weights of EfficientNet are missing, and there is something to choose.
     """
+    z = draw.latents(generator, count * choices, seed, distribution)
+    if choices == 1:
+        return z
     space = efficientnet.face_space(generator.output_shape[1:])
 
     def maps(z: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
@@ -48,9 +49,15 @@ def best_of(
     normal = Normal.of(maps(usual, None if labels is None else np.resize(labels, (REFERENCE, labels.shape[1]))))
     each_label = None if labels is None else np.repeat(labels, choices, axis=0)
     oddness = []
-    for first in range(0, len(z), BATCH):
-        rows = slice(first, first + BATCH)
-        oddness.append(normal.oddness(maps(z[rows], None if each_label is None else each_label[rows])))
-        on_progress(len(oddness[-1]))
+    with progress(len(z), "Choosing") as bar:
+        for first in range(0, len(z), BATCH):
+            rows = slice(first, first + BATCH)
+            oddness.append(normal.oddness(maps(z[rows], None if each_label is None else each_label[rows])))
+            bar.update(len(oddness[-1]))
     least = np.concatenate(oddness).reshape(-1, choices).argmin(1)
-    return z[choices * np.arange(len(least)) + least]
+    return z[choices * np.arange(count) + least]
+
+
+def described(choices: int) -> str:
+    """Return how faces were chosen, to be said wherever they are shown; an empty string where they were not."""
+    return f", each the least odd of {choices}" if choices > 1 else ""

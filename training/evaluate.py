@@ -118,10 +118,7 @@ def main(
     evaluator = Evaluator(train_shards, held_out, space, of_samples, count, config.conditions)
     print(describe(folder, evaluator, config, choices), flush=True)
     distribution = config.method.latent_distribution
-    z = draw.latents(generator, evaluator.count * choices, seed, distribution)
-    if choices > 1:
-        with progress(len(z), "Choosing") as bar:
-            z = choosing.best_of(choices, z, generator, distribution, evaluator.labels, bar.update)
+    z = choosing.latents(generator, evaluator.count, seed, distribution, choices, evaluator.labels)
     with progress(evaluator.count, "Faces") as bar:
         faces = draw.render(generator, z, evaluator.labels, bar.update)
     fake = evaluator.sample_of(faces)
@@ -200,12 +197,14 @@ def split_photos(shards: ShardSet, config: Config) -> tuple[ShardSet, ShardSet]:
 
 def describe(folder: Path, evaluator: Evaluator, config: Config, choices: int) -> str:
     """Return what is measured against what."""
+    from training import choosing
     from training.metrics.attributes import JUDGE
 
     photos, space = evaluator.shards, evaluator.space
     sizes = " and ".join(f"{part.count:,} {split.replace('_', '-')}" for split, part in photos.items())
-    chosen = f", each the least odd of {choices}" if choices > 1 else ""
-    lines = [f"{evaluator.count:,} faces of {folder}{chosen}, against as many of the {sizes} photos."]
+    lines = [
+        f"{evaluator.count:,} faces of {folder}{choosing.described(choices)}, against as many of the {sizes} photos."
+    ]
     if space:
         lines.append(f"Feature space {space.name}, {space.digest}: figures of another one are not comparable.")
     if space and space.name == JUDGE:

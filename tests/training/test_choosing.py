@@ -23,9 +23,7 @@ def generator():
 def test_of_each_group_the_least_odd_is_kept_and_broken_ones_go(generator, monkeypatch):
     monkeypatch.setattr(choosing, "REFERENCE", 200)
     z = draw.latents(generator, 120, 3, "normal")
-    counts = []
-    chosen = choosing.best_of(4, z, generator, "normal", on_progress=counts.append)
-    assert sum(counts) == len(z)
+    chosen = choosing.latents(generator, 30, 3, "normal", 4)
     assert len(chosen) == 30
     for one, group in zip(chosen, z.reshape(30, 4, 6), strict=True):
         assert any(np.array_equal(one, other) for other in group)
@@ -48,7 +46,7 @@ def test_a_group_has_one_label(monkeypatch):
         draw, "render", lambda model, z, labels, render=draw.render: asked.append(labels) or render(model, z, labels)
     )
     labels = np.float32([[1], [-1], [1]])
-    choosing.best_of(2, draw.latents(generator, 6, 0, "normal"), generator, "normal", labels)
+    choosing.latents(generator, 3, 0, "normal", 2, labels)
     reference, groups = asked
     assert reference.ravel()[:6].tolist() == [1, -1, 1, 1, -1, 1]
     assert groups.ravel().tolist() == [1, 1, -1, -1, 1, 1]
