@@ -2,8 +2,8 @@
 
 Defard et al. 2021, "PaDiM: a Patch Distribution Modeling Framework for Anomaly Detection and Localization",
 https://arxiv.org/abs/2011.08785, on the face's part of EfficientNet's maps, with the mean over places in place of the
-maximum. Of faces that people marked as broken and as whole it orders 87 to 93 percent of the pairs rightly. Photos are
-as odd as generated faces: it ranks faces and compares generators, and does not tell faces from photos.
+maximum. Of faces that were marked blind it orders 87 to 93 percent of the pairs of a broken and a whole one rightly.
+Photos are as odd as generated faces: it ranks faces and compares generators, and does not tell faces from photos.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 SHRINKAGE = 0.1  # share of the mean variance that is added to each: few images have no inverse covariance
-# Logistic regression of the marks of two judges on each of 394 faces of `lite`: docs/presets.md#broken-faces.
+# Fitted by tests/benchmarks/broken_share.py to the marks in docs/marks.
 BIAS, SLOPE = -1.75, 1.47
 
 
