@@ -1,21 +1,27 @@
 """Every command of the pages runs, in one folder and in the order of the pages, and every example of code.
 
-The example for PyTorch runs where PyTorch is installed. What is trained is small, and the shards of 16x16 pixels: the
-options in `SHORT` are added to the commands.
+The example for PyTorch runs where PyTorch is installed; in those for trackers and the Hugging Face Hub, which need
+packages and accounts of their own, something that keeps what it is given stands in their place. What is trained is
+small, and the shards of 16x16 pixels: the options in `SHORT` are added to the commands.
 """
 
+import csv
 import importlib
 import importlib.util
+import json
 import re
 import shlex
 import shutil
 import subprocess
 import sys
 import zipfile
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from keras.src.saving import saving_lib
 
 from explore.directions import directions
 from tests.command import Command
@@ -170,3 +176,57 @@ def test_every_command_of_exploring_and_the_examples_of_export_draw_the_same_fac
     names = executed(moving)
     by_python = directions.load(Path()).edit(names["z"], {"Smiling": 2.0}, "normal")
     np.testing.assert_allclose(names["moved"], by_python, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def elsewhere():
+    return dict(zip(("wandb", "mlflow", "upload", "download"), blocks(DOCS / "elsewhere.md", "python"), strict=True))
+
+
+@pytest.mark.parametrize("package", ["wandb", "mlflow"])
+def test_a_tracker_gets_settings_losses_and_samples(place, elsewhere, monkeypatch, package):
+    got, logged = SimpleNamespace(settings={}, pictures=[]), {}
+
+    def log(figures, step):
+        assert step >= max(logged, default=0), "W&B ignores steps that go back"
+        logged.setdefault(step, {}).update(figures)
+
+    wandb = SimpleNamespace(
+        init=lambda project, name, config: got.settings.update(config),
+        Image=lambda path: got.pictures.append(Path(path)),
+        log=log,
+        finish=lambda: None,
+    )
+    mlflow = SimpleNamespace(
+        set_experiment=lambda name: None,
+        start_run=lambda run_name: nullcontext(),
+        log_params=got.settings.update,
+        log_metrics=log,
+        log_artifacts=lambda folder, name: got.pictures.extend(Path(folder).iterdir()),
+        log_artifact=lambda path: got.pictures.append(Path(path)),
+    )
+    monkeypatch.setitem(sys.modules, package, {"wandb": wandb, "mlflow": mlflow}[package])
+    executed(elsewhere[package])
+    assert got.settings == json.loads(Path("runs/lite/config.json").read_text())
+    assert Path("runs/lite/samples/epoch-00001.png") in got.pictures
+    assert all(path.exists() for path in got.pictures)
+    [*_, epoch] = csv.DictReader(Path("runs/lite/history.csv").read_text().splitlines())
+    for name in ("d_loss", "g_loss"):
+        assert logged[int(epoch["step"])][f"epoch/{name}"] == float(epoch[name])
+    assert "status/images_per_second" in {name for figures in logged.values() for name in figures}
+
+
+def test_a_generator_comes_back_from_the_hub(place, elsewhere, monkeypatch):
+    """By Keras's own code for hf://; the hub is a folder."""
+    hub = Path("hub").absolute()
+    api = SimpleNamespace(
+        create_repo=lambda name, exist_ok: SimpleNamespace(repo_id=name),
+        upload_folder=lambda repo_id, folder_path, commit_message: shutil.copytree(folder_path, hub / repo_id),
+    )
+    stand_in = SimpleNamespace(HfApi=lambda **about: api, snapshot_download=lambda repo_id, **about: hub / repo_id)
+    monkeypatch.setattr(saving_lib, "huggingface_hub", stand_in)
+    generator = executed(elsewhere["upload"])["generator"]
+    for name in ("config.json", "metadata.json", "model.weights.h5", "README.md"):
+        assert (hub / "YOU/faces" / name).exists()
+    z = np.random.default_rng(0).standard_normal((16, 64)).astype("float32")
+    np.testing.assert_array_equal(executed(elsewhere["download"])["faces"], generator.predict(z))

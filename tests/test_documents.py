@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.documents import ENGLISH, ROOT, blocks, commands, korean, name_of, text_of
+from tests.documents import DOCS, ENGLISH, MODEL, ROOT, blocks, commands, korean, name_of, text_of
 
 pages = pytest.mark.parametrize("path", ENGLISH, ids=name_of)
 GENERATED = "../../actions/"  # what only the site of a repository has: the badge of its tests
@@ -70,6 +70,19 @@ def test_the_targets_of_make_are_there(path):
     makefile = text_of(ROOT / "Makefile")
     for target in re.findall(r"\bmake ([a-z-]+)\b", " ".join(re.findall(r"`[^`]+`", prose(path)) + commands(path))):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+@pytest.mark.parametrize("path", [DOCS / "licences.md", korean(DOCS / "licences.md")], ids=name_of)
+def test_the_page_of_licences_names_all_that_comes_of_celeba(path):
+    """Whatever lies in docs/ and is no text, by its own name or that of a folder."""
+    named = {ROOT / name for name in re.findall("`(docs/[^`]*)`", text_of(path))}
+    for file in DOCS.rglob("*"):
+        if file.is_file() and file.suffix not in (".md", ".ipynb"):
+            assert named & {file, *file.parents}, file
+
+
+def test_the_card_says_to_the_hub_that_the_model_is_not_mit():
+    assert text_of(MODEL / "README.md").startswith("---\nlicense: other\nlicense_name: celeba-")
 
 
 def test_the_readme_is_short():
