@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -18,6 +18,9 @@ FILE_NAME = "config.json"
 # whose statistics are those of what is computed at once. Weights are float32 in any precision, and a processor may lack
 # bfloat16.
 RESUMABLE = {"micro_batch", "jit", "precision"}
+
+# Settings on which it depends what the weights of both networks are, and what they mean.
+OF_NETWORKS = ("image_shape", "condition", "network", "width", "latent", "latent_distribution", "san")
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,10 @@ class Config:
     """Networks compiled with XLA."""
     condition: str = ""
     """Attributes that the networks get as labels, separated by commas."""
+    init: str | None = None
+    """The folder of the run with whose networks this one began, as it was given; None for weights of the seed."""
+    init_generator: str | None = None
+    """`draw.digest` of that run's generator."""
 
     @property
     def conditions(self) -> tuple[str, ...]:
@@ -137,13 +144,16 @@ def save(folder: Path, config: Config, machine: Mapping[str, object]) -> None:
     write_text(folder / FILE_NAME, json.dumps(values, indent=2) + "\n")
 
 
-def differences(saved: Config, config: Config) -> list[str]:
-    """Return a line for each setting that would change if the saved run were continued with this config."""
+def differences(saved: Config, config: Config, names: Collection[str] | None = None) -> list[str]:
+    """Return a line for each of these settings of a saved run that this config has otherwise.
+
+    By default they are all that would have to stay if the run were continued.
+    """
     before, wanted = rows(saved), rows(config)
     return [
         f"{name}: {before[name]} in the run, {wanted[name]} asked for"
         for name in before
-        if name not in RESUMABLE and before[name] != wanted[name]
+        if (name in names if names else name not in RESUMABLE) and before[name] != wanted[name]
     ]
 
 

@@ -51,6 +51,22 @@ def steps_of(config: Config, kimg: float | None) -> int | None:
     return math.ceil(kimg * 1000 / config.method.batch_size) if kimg else None
 
 
+def origin(init: Path | None, continued: Config | None) -> tuple[str | None, str | None]:
+    """Return `Config.init` and `Config.init_generator`; raise UsageError where `init` is not a run.
+
+    A run that is continued, whose settings are `continued`, keeps its own where no other is asked for: whatever has
+    become of the run that it began with, it can go on.
+    """
+    from training import draw
+
+    if continued and str(init or continued.init) == str(continued.init):
+        return continued.init, continued.init_generator
+    if not init:
+        return None, None
+    _, path = configs.load_with_generator(init)
+    return str(init), draw.digest(path)
+
+
 # What all hosts decide together. Each reads the same folder, but their memory and processors may differ.
 
 
@@ -77,7 +93,10 @@ def check_agreement(devices: Devices, config: Config, timetable: Timetable) -> N
     """Raise UsageError where the hosts are about to do different things."""
     plan = json.dumps([configs.rows(config), asdict(timetable)])
     if not devices.same_on_all(int(sha256(plan.encode()).hexdigest()[:12], 16)):
-        raise UsageError("The hosts see different shards or were given different options. Give all of them the same.")
+        raise UsageError(
+            "The hosts see different shards or another run in --init, or were given different options. Give all of "
+            "them the same."
+        )
 
 
 # What is refused, before anything is written.
@@ -148,6 +167,13 @@ def check_torn(images_at_once: int, torn: float) -> None:
             f"device computes at once. Use --batch-size (per device) or --micro-batch of a multiple of "
             f"{PHOTOS_PER_TORN}, or --torn 0."
         )
+
+
+def check_init(init: Path, config: Config) -> None:
+    """Raise UsageError where the networks of the run in `init` are others than those of this config."""
+    run, _ = configs.load_with_generator(init)
+    if others := "\n  ".join(configs.differences(run, config, configs.OF_NETWORKS)):
+        raise UsageError(f"--init {init}: its networks are others; name another run, or ask for the same:\n  {others}")
 
 
 def check_unchanged(folder: Path, saved: Config, config: Config) -> None:

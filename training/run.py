@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, fields, replace
 from pathlib import Path
@@ -63,6 +63,12 @@ RUNS = Path("runs")
     "--out",
     type=LocalPath(path_type=Path, file_okay=False),
     help="Run folder; the same command continues the run in it.  [default: the next number under runs/]",
+)
+@click.option(
+    "--init",
+    type=LocalPath(path_type=Path),
+    metavar="RUN",
+    help="Folder of a trained run with the same networks: begin with its weights, at step 0 and with new optimizers.",
 )
 @click.option("--epochs", type=click.IntRange(min=1), default=20, help="Passes over the training photos.")
 @click.option("--kimg", type=Number(0, min_open=True), help="Length in thousands of photos, instead of --epochs.")
@@ -124,6 +130,7 @@ def main(
     train_on: str,
     limit: int | None,
     out: Path | None,
+    init: Path | None,
     features: str,
     inception_file: Path | None,
     features_dir: Path | None,
@@ -155,6 +162,7 @@ def main(
     with startup_messages_hidden():
         from training.loop import strategy as strategies
         from training.loop import trainer
+        from training.loop.checkpoints import load_networks
         from training.loop.failures import errors_reported, lost_hosts_reported
         from training.loop.forecast import forecast
         from training.loop.machine import onednn_advice, this_machine
@@ -175,6 +183,8 @@ def main(
         else:
             folder = out or next_folder(RUNS, preset)
         saved = configs.load(folder)
+        # A run that has saved nothing may begin with other settings.
+        continued = saved.config if saved and any((folder / "checkpoints").glob("step-*.index")) else None
         precision, remark = resolve.agree_on_precision(devices, method, saved, is_given="precision" in overrides)
         config = Config(
             preset,
@@ -188,9 +198,14 @@ def main(
             options["micro_batch"],
             options["jit"],
             options["condition"],
+            *resolve.origin(init, continued),
         )
-        if saved and (folder / "checkpoints").exists():  # a run that has saved nothing may begin with other settings
-            resolve.check_unchanged(folder, saved.config, config)
+        begins_with = None
+        if continued:
+            resolve.check_unchanged(folder, continued, config)
+        elif init:
+            resolve.check_init(init, config)
+            begins_with = load_networks(init)
         images_per_device = method.batch_size // devices.replicas
         resolve.check_micro_batch(images_per_device, config.micro_batch)
         resolve.check_torn(config.micro_batch or images_per_device, method.torn)
@@ -203,6 +218,8 @@ def main(
         print(describe_photos(train_shards, held_out, config))
         print(f"Computed on {machine}.")
         print(strategies.describe(devices, method.batch_size))
+        if begins_with:
+            print(describe_init(config, begins_with))
         advice = "" if machine.gpus else onednn_advice()
         for line in (advice, remark, configs.machine_changes(saved.machine, asdict(machine)) if saved else ""):
             if line:
@@ -222,7 +239,7 @@ def main(
                         space = open_space(features, train_shards, inception_file)
                     evaluator = Evaluator(train_shards, held_out, space, metric_names, conditions=config.conditions)
             configs.save(folder, config, asdict(machine))
-        stopped_by = trainer.train(config, train_shards, devices, timetable, folder, evaluator)
+        stopped_by = trainer.train(config, train_shards, devices, timetable, folder, evaluator, begins_with)
         if stopped_by:
             print(f"Stopped and saved. The same command with --out {folder} continues.")
             sys.exit(128 + stopped_by)
@@ -244,6 +261,13 @@ def describe_photos(train_shards: ShardSet, held_out: ShardSet, config: Config) 
         f"Training on {train_shards.count:,} photos ({config.train_on}); kept for evaluation: {evaluation}.\n"
         f"Decoded photos are {memory if config.cache else 'not kept: they are streamed from the shards'}."
     )
+
+
+def describe_init(config: Config, networks: Collection[str]) -> str:
+    """Return which networks of another run this one begins with."""
+    if "discriminator" in networks:
+        return f"Begins with both networks of {config.init}."
+    return f"Begins with the generator of {config.init}; it has no discriminator.keras: the discriminator begins anew."
 
 
 def describe_results(folder: Path, metric_names: Sequence[str], has_held_out: bool) -> str:

@@ -100,6 +100,12 @@ def networks_to_save(gan: GAN) -> dict[str, keras.Model]:
     return {"generator": gan.generator_ema, "discriminator": for_inference(gan.discriminator)}
 
 
+def load_networks(folder: Path) -> dict[str, keras.Model]:
+    """Return those of `networks_to_save` that are in a run's folder; raise UsageError where one cannot be read."""
+    paths = [folder / f"{stem}.keras" for stem in ("generator", "discriminator")]
+    return {path.stem: draw.load(path) for path in paths if path.exists()}
+
+
 def save_network(path: Path, network: keras.Model) -> None:
     """Write a network as a .keras file, which Keras loads."""
     with replacing_by_zip(path) as parts:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import keras
 import numpy as np
 import tensorflow as tf
 from click import UsageError
@@ -16,7 +17,7 @@ from training.config import Config
 from training.data.pipeline import batches
 from training.data.shards import ShardSet
 from training.loop.strategy import Devices
-from training.models.gan import GAN, Progress, build, cosine_decay, update_ema
+from training.models.gan import GAN, Progress, begin_with, build, cosine_decay, update_ema
 from training.models.networks.layers import mixes_examples
 from training.models.step import Phase, StepValues, batches_per_step, has_penalty, phases, replica_step
 
@@ -65,11 +66,19 @@ def means(sums: np.ndarray, steps: int) -> StepMeans:
     )
 
 
-def build_on(devices: Devices, config: Config) -> tuple[GAN, Progress]:
-    """Build the networks, optimizers and counters of a new run on these devices."""
+def build_on(devices: Devices, config: Config, saved: Mapping[str, keras.Model] | None = None) -> tuple[GAN, Progress]:
+    """Build the networks, optimizers and counters of a new run on these devices.
+
+    It begins with the weights of `saved`, of `load_networks`. Raises UsageError where they do not fit.
+    """
     with devices.strategy.scope():
         progress = Progress(NUM_VALUES)
-        return build(config.method, config.image_shape, config.seed, progress, len(config.conditions)), progress
+        gan = build(config.method, config.image_shape, config.seed, progress, len(config.conditions))
+        try:
+            begin_with(gan, saved or {})
+        except ValueError as error:
+            raise UsageError(f"The networks in {config.init} are not those of its config.json ({error}).") from None
+    return gan, progress
 
 
 def compile_steps(gan: GAN, progress: Progress, config: Config, devices: Devices) -> RunSteps:

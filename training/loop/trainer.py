@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
+import keras
 import numpy as np
 import tensorflow as tf
 from click import ClickException
@@ -42,18 +44,21 @@ def train(
     timetable: Timetable,
     run_dir: Path,
     evaluator: Evaluator | None = None,
+    begins_with: Mapping[str, keras.Model] | None = None,
 ) -> int:
     """Run from the newest checkpoint in `run_dir`, which all hosts read, to the end.
 
     Returns the signal that stopped the run early, with everything saved, or 0. `evaluator` scores the generator; it is
-    None without metrics, and on all hosts but the first. Raises ClickException where a loss, gradient or weight is not
-    finite, a shard is damaged, memory is short, the devices do not add up, or another host is gone.
+    None without metrics, and on all hosts but the first. A new run begins with the networks `begins_with`, of
+    `load_networks`. Raises ClickException where a loss, gradient or weight is not finite, a shard is damaged, memory is
+    short, the devices do not add up, or another host is gone.
     """
     with errors_reported(devices, config), damage_reported(shards):
         if devices.replicas > 1:
             self_test(devices)
         with devices.writable(run_dir) as output_dir, stop_on_signal() as stop:
-            return Trainer(config, shards, devices, timetable, run_dir, output_dir, evaluator).run(stop)
+            trainer = Trainer(config, shards, devices, timetable, run_dir, output_dir, evaluator, begins_with)
+            return trainer.run(stop)
 
 
 class Trainer:
@@ -68,12 +73,13 @@ class Trainer:
         run_dir: Path,
         output_dir: Path,
         evaluator: Evaluator | None,
+        begins_with: Mapping[str, keras.Model] | None,
     ):
         """Build everything and restore the newest checkpoint; `output_dir` is where this host writes."""
         self.config, self.shards, self.devices, self.timetable = config, shards, devices, timetable
         self.output_dir, self.evaluator = output_dir, evaluator
         self.shards_replaced = False  # whether other shards have taken the place of the run's
-        self.gan, self.progress = build_on(devices, config)
+        self.gan, self.progress = build_on(devices, config, begins_with)
         self.run_steps = compile_steps(self.gan, self.progress, config, devices)
         photos = read_images(shards.first(PHOTOS_TO_COMPARE))
         self.sample_labels = self._keep_labels() if config.conditions else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -147,6 +147,22 @@ def _copy_for_inference(discriminator: keras.Model) -> keras.Model:
     image, *others = copy.inputs
     labels = [entry for entry in others if entry.name == LABELS]  # the others are dropout's noise
     return keras.Model([image, *labels] if labels else image, copy.outputs[0], name=discriminator.name)
+
+
+def begin_with(gan: GAN, saved: Mapping[str, keras.Model]) -> None:
+    """Give new networks the weights of saved ones; call it within the strategy's scope.
+
+    Args:
+        gan: the networks.
+        saved: "generator", a moving average, whose weights the generator and its average get; "discriminator", as
+            `for_inference` returns it. Without one of them its weights stay as they are.
+
+    Raises:
+        ValueError: a saved network has other weights.
+    """
+    for network in (gan.generator, gan.generator_ema, gan.discriminator):
+        if network.name in saved:
+            network.set_weights(saved[network.name].get_weights())
 
 
 def update_ema(strategy: tf.distribute.Strategy, gan: GAN, half_life: tf.Tensor, images: int) -> None:

@@ -4,11 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import tensorflow as tf
+from click import UsageError
 
-from tests.training.every_preset import OVER, config_of, method_of, take_two_rounds, variables
+from tests.training.every_preset import OVER, WIDTHS, config_of, method_of, take_two_rounds, variables
 from training import draw
-from training.loop.checkpoints import networks_to_save, save_network
+from training.loop.checkpoints import load_networks, networks_to_save, save_network
 from training.loop.engine import StepsResult, build_on
+from training.loop.strategy import Devices, mirrored
 from training.presets import PRESETS
 
 
@@ -23,6 +26,41 @@ def test_saved_networks_compute_in_float32_whatever_the_run_does(tmp_path, name)
         assert {layer.compute_dtype for layer in saved.layers} == {"float32"}
         for weight, expected in zip(saved.weights, trained.weights, strict=True):
             np.testing.assert_array_equal(weight, expected)
+
+
+@pytest.mark.parametrize(("name", "condition"), [("classic", "Male"), ("lite", "Male,Smiling")])
+def test_a_run_begins_with_what_another_has_saved_on_every_device(tmp_path, name, condition):
+    config = config_of(replace(PRESETS[name], width=WIDTHS[name], precision="bfloat16"), 16, condition=condition)
+    earlier, _ = build_on(OVER, config)
+    random = np.random.default_rng(0)
+    for network in (earlier.generator, earlier.generator_ema, earlier.discriminator):
+        network.set_weights([random.normal(size=weight.shape) for weight in network.weights])
+    for stem, network in networks_to_save(earlier).items():
+        save_network(tmp_path / f"{stem}.keras", network)
+    two = Devices("mirrored", mirrored([device.name for device in tf.config.list_logical_devices("CPU")[:2]]))
+    begun, _ = build_on(two, replace(config, seed=4), load_networks(tmp_path))
+    for network, expected in (
+        (begun.generator, earlier.generator_ema),
+        (begun.generator_ema, earlier.generator_ema),
+        (begun.discriminator, earlier.discriminator),
+    ):
+        for weight, value in zip(network.weights, expected.get_weights(), strict=True):
+            for on_device in two.strategy.experimental_local_results(weight.value):
+                np.testing.assert_array_equal(on_device, value)
+    for optimizer in (begun.g_optimizer, begun.d_optimizer):
+        assert not any(np.any(variable) for variable in optimizer.variables[2:]), "moments"
+
+
+def test_without_a_saved_discriminator_it_begins_with_the_seed_and_networks_that_do_not_fit_are_refused():
+    config = config_of(method_of("classic"))
+    other, _ = build_on(OVER, replace(config, seed=4))
+    begun, _ = build_on(OVER, config, {"generator": other.generator_ema})
+    plain, _ = build_on(OVER, config)
+    for network, expected in ((begun.generator, other.generator), (begun.discriminator, plain.discriminator)):
+        assert all(map(np.array_equal, network.get_weights(), expected.get_weights()))
+    wider = replace(config, method=replace(config.method, width=0.5), init="runs/narrow")
+    with pytest.raises(UsageError, match="The networks in runs/narrow are not those of its config"):
+        build_on(OVER, wider, {"generator": other.generator_ema})
 
 
 @pytest.mark.parametrize(("name", "condition"), [("wgan-gp", ""), ("sngan", "Male,Smiling"), ("lite", "Male,Smiling")])

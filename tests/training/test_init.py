@@ -1,0 +1,55 @@
+"""--init: a run that begins with the networks of another."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from tests.training.runs import SMALL, run
+from training import config as configs
+from training import draw, resolve
+
+
+def test_a_run_begins_with_the_networks_of_another_and_goes_on_without_it(finished, tmp_path):
+    place, _ = finished
+    origin, out = shutil.copytree(place / "run", tmp_path / "origin"), tmp_path / "run"
+    still = ("--shards", place / "data", *SMALL, "--lr-g", 0, "--lr-d", 0, "--out", out)
+    output = run.succeeds(*still, "--epochs", 1, "--init", origin)
+    assert "6 steps, 1 epochs" in output
+    assert f"Begins with both networks of {origin}." in output
+    settings = json.loads((out / "config.json").read_text())
+    assert (settings["init"], settings["init_generator"]) == (str(origin), draw.digest(origin / "generator.keras"))
+    for name in ("generator", "discriminator"):
+        here, there = (draw.load(folder / f"{name}.keras").trainable_variables for folder in (out, origin))
+        assert all(np.array_equal(*pair) for pair in zip(here, there, strict=True)), name
+
+    message = run.is_refused(*still, "--epochs", 2, "--init", place / "run")
+    assert f"init: {origin} in the run, {place / 'run'} asked for" in message
+    shutil.rmtree(origin)
+    assert "6 of 12 steps are done" in run.succeeds(*still, "--epochs", 2, "--init", origin)
+    settings = json.loads((out / "config.json").read_text())
+    continued = configs.load(out).config
+    assert resolve.origin(None, continued) == (str(origin), settings["init_generator"]), "it may be left out"
+
+
+def test_a_run_of_other_networks_is_refused_by_what_differs(finished, tmp_path):
+    options = ("--shards", finished[0] / "data", "--out", tmp_path / "run", "--batch-size", 12)
+    message = run.is_refused(*options, "--width", 0.5, "--san", "--init", finished[0] / "run")
+    assert message.splitlines()[-2:] == [
+        "  width: 1.0 in the run, 0.5 asked for",
+        "  san: False in the run, True asked for",
+    ]
+    assert f"--init {finished[0] / 'run'}: its networks are others" in message
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("config.json", "is not the config of a run"), ("generator.keras", "cannot be read")]
+)
+def test_a_run_that_cannot_be_read_is_refused(finished, tmp_path, name, message):
+    shutil.copytree(finished[0] / "run", tmp_path / "origin")
+    (tmp_path / "origin" / name).write_text("[]")
+    options = ("--shards", finished[0] / "data", *SMALL, "--out", tmp_path / "run")
+    assert message in run.is_refused(*options, "--init", tmp_path / "origin")
+    assert not (tmp_path / "run").exists()
