@@ -1,4 +1,4 @@
-"""Export the generator of a run for other programs: python -m explore.export."""
+"""Export a network of a run for other programs: python -m explore.export."""
 
 from __future__ import annotations
 
@@ -35,6 +35,12 @@ MOVED = {
 @click.command(cls=Command)
 @run_option
 @click.option(
+    "--network",
+    type=click.Choice(["generator", "discriminator"]),
+    default="generator",
+    help="The one that draws faces, or the one that learned to tell them from photos.",
+)
+@click.option(
     "--format",
     "form",
     type=click.Choice(list(SUFFIXES)),
@@ -44,28 +50,41 @@ MOVED = {
 @click.option(
     "--out",
     type=LocalPath(path_type=Path),
-    help="The file to write, for saved_model a folder.  [default: generator.onnx, .tflite or generator in the run]",
+    help="The file to write, for saved_model a folder.  [default: in the run, generator.onnx, .tflite or generator; or "
+    "discriminator]",
 )
-def main(folder: Path, form: str, out: Path | None) -> None:
-    """Write the generator of a run as ONNX, LiteRT or SavedModel, with a JSON beside it that says how to use it.
+def main(folder: Path, network: str, form: str, out: Path | None) -> None:
+    """Write a network of a run as ONNX, LiteRT or SavedModel, with a JSON beside it that says how to use it.
 
     The JSON names the inputs, how z is distributed, the range of the output, and the directions of explore.directions.
     """
     config, path = configs.load_with_generator(folder)
-    out = out or folder / f"generator{SUFFIXES[form]}"
+    if is_discriminator := network == "discriminator":
+        path = discriminator_of(folder)
+    out = out or folder / f"{network}{SUFFIXES[form]}"
     check(form, out)
     card_path = out.with_name(out.name + ".json")
     check_writable(card_path)
-    moves = directions.load(folder)
+    moves = None if is_discriminator else directions.load(folder)
     with startup_messages_hidden(), os_errors_reported():
         from training import draw
 
         directions.warn_if_outdated(folder, moves, draw.digest(path))
-        generator = draw.load(path)
-        card = json.dumps(card_of(generator, config, moves))
-        write(portable(generator), form, out, card)
+        card = json.dumps(discriminator_card(config) if is_discriminator else generator_card(config, moves))
+        write(portable(draw.load(path)), form, out, card)
     write_text(card_path, card + "\n")
-    print(f"{out}: the generator; {card_path}: its inputs and its output.")
+    print(f"{out}: the {network}; {card_path}: its inputs and its output.")
+
+
+def discriminator_of(folder: Path) -> Path:
+    """Return the path of a run's discriminator; raise UsageError where it is not there."""
+    path = folder / "discriminator.keras"
+    if not path.exists():
+        raise UsageError(
+            f"{path} is not there: the command that trained the run writes it, also of a finished one if its "
+            "checkpoints are there."
+        )
+    return path
 
 
 def check(form: str, out: Path) -> None:
@@ -79,25 +98,39 @@ def check(form: str, out: Path) -> None:
         raise UsageError(f"{out}: the name of such a file ends in {SUFFIXES[form]}.")
 
 
-def card_of(generator: keras.Model, config: Config, moves: directions.Directions | None) -> dict[str, Any]:
-    """Return what a program must know to use the file, as JSON has it."""
-    distribution, conditions = config.method.latent_distribution, list(config.conditions)
-    z = {"name": "z", "shape": ["batch", config.method.latent], "dtype": "float32", "distribution": DRAWN[distribution]}
-    labels = {"name": "labels", "shape": ["batch", len(conditions)], "dtype": "float32", "conditions": conditions}
+def generator_card(config: Config, moves: directions.Directions | None) -> dict[str, Any]:
+    """Return what a program must know to use a generator's file, as JSON has it."""
+    distribution = config.method.latent_distribution
     return {
-        "inputs": [z, labels | {"values": [-1, 1]}] if conditions else [z],
-        "output": {
-            "shape": ["batch", *generator.output_shape[1:]],
-            "dtype": "float32",
-            "range": "0 black to 1 white; clip what is outside",
-        },
+        "inputs": [
+            {"name": "z", **_values(config.method.latent), "distribution": DRAWN[distribution]},
+            *_labels(config),
+        ],
+        "output": {**_values(*config.image_shape), "range": "0 black to 1 white; clip what is outside"},
         "directions": dict(zip(moves.names, moves.vectors.round(6).tolist(), strict=True)) if moves else {},
         "use_of_directions": MOVED[distribution],
     }
 
 
-def portable(generator: keras.Model) -> keras.Model:
-    """Return the same generator in layers that every format has.
+def discriminator_card(config: Config) -> dict[str, Any]:
+    """Return what a program must know to use a discriminator's file, as JSON has it."""
+    return {
+        "inputs": [{"name": "image", **_values(*config.image_shape), "range": "0 black to 1 white"}, *_labels(config)],
+        "output": {**_values(1), "range": "a logit: the higher, the more like a photo than like a drawn face"},
+    }
+
+
+def _values(*shape: int) -> dict[str, Any]:
+    return {"shape": ["batch", *shape], "dtype": "float32"}
+
+
+def _labels(config: Config) -> list[dict[str, Any]]:
+    names = list(config.conditions)
+    return [{"name": "labels", **_values(len(names)), "conditions": names, "values": [-1, 1]}] if names else []
+
+
+def portable(network: keras.Model) -> keras.Model:
+    """Return the same network in layers that every format has, a discriminator with one logit for each image.
 
     LiteRT has no einsum, and no convolution of images of unknown height and width, as `UpSampling2D` leaves them.
     """
@@ -110,23 +143,28 @@ def portable(generator: keras.Model) -> keras.Model:
         if isinstance(layer, keras.layers.UpSampling2D):
             sides = layer.output.shape[1:3]
             return keras.layers.Lambda(lambda x: tf.image.resize(x, sides, "nearest"), name=layer.name)
-        if isinstance(layer, keras.layers.EinsumDense):  # bc,hwc->bhwc
+        if isinstance(layer, keras.layers.EinsumDense):
             kernel = layer.kernel.numpy()
+            if layer.equation == "bhwc,hwc->bc":
+                return keras.layers.Lambda(lambda x: tf.reduce_sum(x * kernel, (1, 2)), name=layer.name)
+            # bc,hwc->bhwc
             return keras.layers.Lambda(lambda x: x[:, None, None, :] * kernel, name=layer.name)
         new = type(layer).from_config(layer.get_config())
         return native_groups(new) if getattr(layer, "groups", 1) > 1 else new
 
-    copy = keras.models.clone_model(generator, clone_function=replaced)
+    copy = keras.models.clone_model(network, clone_function=replaced)
     for layer in copy.layers:
         if layer.weights:
-            layer.set_weights(generator.get_layer(layer.name).get_weights())
-    inputs = [tf.zeros((1, entry.shape[-1])) for entry in copy.inputs]
+            layer.set_weights(network.get_layer(layer.name).get_weights())
+    if len(copy.output_shape) == 2:  # logits; SAN's two columns are the same
+        copy = keras.Model(copy.inputs, copy.outputs[0][:, :1])
+    inputs = [tf.zeros((1, *entry.shape[1:])) for entry in copy.inputs]
     copy(inputs if len(inputs) > 1 else inputs[0])  # Keras exports what has been called
     return copy
 
 
 def write(model: keras.Model, form: str, out: Path, card: str) -> None:
-    """Write a generator, whole or not at all."""
+    """Write a network, whole or not at all."""
     import tensorflow as tf
 
     if form == "onnx":
@@ -149,7 +187,7 @@ def _write_saved_model(model: keras.Model, folder: Path, card: str) -> None:
     import keras
     import tensorflow as tf
 
-    inputs = [keras.InputSpec("float32", (None, entry.shape[-1]), name=entry.name) for entry in model.inputs]
+    inputs = [keras.InputSpec("float32", (None, *entry.shape[1:]), name=entry.name) for entry in model.inputs]
     archive = keras.export.ExportArchive()
     archive.track(model)
     archive.add_endpoint("serve", model.__call__, [inputs] if len(inputs) > 1 else inputs)

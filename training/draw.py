@@ -15,6 +15,7 @@ import tensorflow as tf
 from click import UsageError
 from PIL import Image
 
+import training.models.networks  # noqa: F401  # it registers the layers of discriminators
 from system.files import replacing
 from training.config import Config
 from training.data import labels as frequencies

@@ -12,7 +12,7 @@ from explore.directions import directions
 from explore.directions.directions import Directions
 from explore.export import main
 from tests.command import Command
-from tests.training.every_preset import uneven_generator
+from tests.training.every_preset import uneven_discriminator, uneven_generator
 from training import config as configs
 from training import draw
 from training.config import Config
@@ -33,10 +33,11 @@ def run_of(folder, preset, conditions=0):
     return draw.load(folder / "generator.keras")
 
 
-def inputs_of(generator, count):
+def inputs_of(network, count):
     random = np.random.default_rng(1)
-    values = {"z": random.standard_normal((count, generator.inputs[0].shape[-1])).astype(np.float32)}
-    if len(generator.inputs) > 1:
+    [first, *labels] = network.inputs
+    values = {first.name: random.standard_normal((count, *first.shape[1:])).astype(np.float32)}
+    if labels:
         values["labels"] = np.where(random.random((count, 2)) < 0.5, -1, 1).astype(np.float32)
     return values
 
@@ -53,13 +54,16 @@ def by_litert(path, values):
 
     interpreter = Interpreter(str(path))
     for entry in interpreter.get_input_details():
-        interpreter.resize_tensor_input(entry["index"], [len(values["z"]), entry["shape"][-1]])
+        interpreter.resize_tensor_input(entry["index"], values[name_of(entry)].shape)
     interpreter.allocate_tensors()
     for entry in interpreter.get_input_details():
-        name = entry["name"].removeprefix("serving_default_").partition(":")[0]
-        interpreter.set_tensor(entry["index"], values[name])
+        interpreter.set_tensor(entry["index"], values[name_of(entry)])
     interpreter.invoke()
     return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+
+
+def name_of(entry):
+    return entry["name"].removeprefix("serving_default_").partition(":")[0]
 
 
 def by_tensorflow(path, values):
@@ -91,6 +95,38 @@ def test_the_faces_are_those_of_keras_for_any_number_at_once(tmp_path, preset, c
         result = RUNTIMES[form](tmp_path / "run" / NAMES[form], values)
         np.testing.assert_allclose(result, expected, atol=1e-5)
         assert np.asarray(expected).std() > 1e-3
+
+
+# Those with layers of their own: spectral convolutions, sums of a map's channels with weights, SAN's layer.
+@pytest.mark.parametrize(
+    ("preset", "conditions", "form"),
+    [("classic", 0, "litert"), ("dcgan", 0, "litert"), ("sngan", 2, "litert"), ("r3gan", 2, "litert"),
+     ("lite", 2, "litert"), ("lite", 0, "onnx"), ("lite", 2, "saved_model"), ("sngan", 0, "onnx")],
+)  # fmt: skip
+def test_a_discriminator_gives_the_logits_of_keras(tmp_path, preset, conditions, form):
+    run = tmp_path / "run"
+    run_of(run, preset, conditions)
+    discriminator = uneven_discriminator(preset, (16, 16, 1), conditions)
+    discriminator.save(run / "discriminator.keras")
+    export.succeeds("--run", run, "--network", "discriminator", "--format", form)
+    name = NAMES[form].replace("generator", "discriminator")
+    for count in (1, 5):
+        values = inputs_of(discriminator, count)
+        expected = discriminator(list(values.values()) if conditions else values["image"], training=False)[:, :1]
+        np.testing.assert_allclose(RUNTIMES[form](run / name, values), expected, rtol=1e-4, atol=1e-5)
+    assert np.std(expected) > 1e-3
+    card = json.loads((run / f"{name}.json").read_text())
+    assert [(entry["name"], entry["shape"][1:]) for entry in card["inputs"]] == [
+        (name, list(array.shape[1:])) for name, array in values.items()
+    ]
+    assert card["output"]["shape"] == ["batch", 1]
+    assert "directions" not in card
+
+
+def test_a_run_without_a_discriminator_says_how_to_get_it(tmp_path):
+    run_of(tmp_path / "run", "lite")
+    output = export.is_refused("--run", tmp_path / "run", "--network", "discriminator", "--format", "onnx")
+    assert "discriminator.keras is not there: the command that trained the run writes it" in output
 
 
 def test_the_card_says_what_goes_in_and_what_comes_out(tmp_path):

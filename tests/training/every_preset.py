@@ -18,6 +18,7 @@ from training.config import Config
 from training.loop.engine import build_on, compile_steps, means
 from training.loop.machine import choose_precision
 from training.loop.strategy import Devices
+from training.models.gan import for_inference
 from training.models.networks import FAMILIES
 from training.models.step import phases
 from training.presets import PRESETS, Preset
@@ -56,13 +57,24 @@ def uneven_generator(preset: str, shape: tuple[int, int, int], conditions: int =
     """A small generator of this preset, of which every weight is something: what starts at 0 would hide faults."""
     method = PRESETS[preset]
     generator = FAMILIES[method.network].generator(shape, method.latent, WIDTHS[preset], conditions)
+    return unevened(generator)
+
+
+def uneven_discriminator(preset: str, shape: tuple[int, int, int], conditions: int = 0):
+    """The discriminator that belongs to it, as a run saves it."""
+    method = PRESETS[preset]
+    discriminator = FAMILIES[method.network].discriminator(shape, WIDTHS[preset], conditions, method.san)
+    return for_inference(unevened(discriminator))
+
+
+def unevened(network):
     random = np.random.default_rng(0)
-    for weight in generator.trainable_variables:
+    for weight in network.trainable_variables:
         weight.assign_add(0.05 * random.standard_normal(weight.shape).astype(np.float32))
-    for weight in generator.non_trainable_variables:
+    for weight in network.non_trainable_variables:
         if "moving" in weight.path:
             weight.assign_add(0.3 * random.random(weight.shape, np.float32))
-    return generator
+    return network
 
 
 def variables(gan):
