@@ -35,6 +35,8 @@ class Attributes(NamedTuple):
 
     names: tuple[str, ...]
     rows: dict[str, bytes]
+    is_exclusive: bool = False
+    """Whether exactly one holds for each photo."""
 
 
 class _Table(NamedTuple):

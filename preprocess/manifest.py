@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from preprocess.annotations import Attributes
 from preprocess.crop import Rejection
 from preprocess.plan import SPLITS
 from preprocess.shard import Shard
@@ -41,15 +42,17 @@ def build(
     made_of: Document,
     versions: Document,
     shape: tuple[int, int, int],
-    attribute_names: Sequence[str] | None,
+    attributes: Attributes | None,
     shards: Sequence[Shard],
     rejections: Iterable[Rejection],
 ) -> Document:
     """Return manifest.json: the recipe and what came of it. `shards` in the order in which they are to be listed."""
+    names = list(attributes.names) if attributes else None
     return made_of | {
         "versions": versions,
         "image": {"shape": list(shape), "dtype": "uint8"},
-        "attribute_names": None if attribute_names is None else list(attribute_names),
+        "attribute_names": names,
+        **({"exclusive_attributes": names} if attributes and attributes.is_exclusive else {}),
         "shards": [{key: value for key, value in asdict(shard).items() if key != "rejected"} for shard in shards],
         "rejected": dict(sorted(Counter(rejection.reason for rejection in rejections).items())),
     }

@@ -35,16 +35,15 @@ class CropType(click.ParamType):
 
 
 class ListType(LocalPath):
-    """A file, or "auto": the list that lies near the photos."""
+    """A file, or one of some words, such as "auto": the list that lies near the photos."""
 
-    name = "FILE|auto"
-
-    def __init__(self):
+    def __init__(self, *words: str):
         super().__init__(exists=True, dir_okay=False, path_type=Path)
+        self.name, self._words = "|".join(("FILE", *words)), words
 
     def convert(self, value, param, context):
         """Validate it."""
-        return value if value == AUTO else super().convert(value, param, context)
+        return value if value in self._words else super().convert(value, param, context)
 
 
 class SizeType(click.ParamType):

@@ -26,7 +26,8 @@ def repair(folder: Path, manifest: Document, damaged: Collection[str], workers: 
     if not is_list_damaged and before.keys().isdisjoint(damaged):
         return
     settings, places = settings_of(manifest), [Path(path) for path in manifest["source"]["paths"]]
-    if gone := [path for path in (*places, settings.attributes, settings.partitions) if path and not path.exists()]:
+    paths = [path for path in (*places, settings.attributes, settings.partitions) if isinstance(path, Path)]
+    if gone := [path for path in paths if not path.exists()]:
         raise _refusal(folder, [f"{path} is gone" for path in gone])
     source = open_source(places)
     listing = source.list(settings.ids)

@@ -13,10 +13,11 @@ import click
 from preprocess import annotations, staging
 from preprocess import crop as crops
 from preprocess import manifest as manifests
+from preprocess.classes import FOLDERS
 from preprocess.command import Command
 from preprocess.crop import Rejection
 from preprocess.manifest import Document
-from preprocess.options import CropType, ListType, NameType, SizeType, workers_option
+from preprocess.options import AUTO, CropType, ListType, NameType, SizeType, workers_option
 from preprocess.sources import IDS, Source, open_source, passed_over_message
 from preprocess.work import Pool, Settings, Work, annotate, describe, write_missing
 from preprocess.workers.local import WorkerPool
@@ -36,13 +37,13 @@ from system.lock import locked
 @click.option("--out", required=True, type=LocalPath(path_type=Path, file_okay=False), help="Folder of the shards.")
 @click.option(
     "--attributes",
-    type=ListType(),
+    type=ListType(AUTO, FOLDERS),
     help="list_attr_celeba.txt or .csv: attributes for each record. auto: the list in the folder of photos or "
-    "archives, or up to two levels above.",
+    "archives, or up to two levels above. folders: one attribute for each folder's name, as cats and dogs.",
 )
 @click.option(
     "--partitions",
-    type=ListType(),
+    type=ListType(AUTO),
     help="list_eval_partition.txt or .csv, or auto: the split of each photo: train, valid or test. Without it: all "
     "train.",
 )
@@ -67,9 +68,9 @@ from system.lock import locked
 )
 @click.option(
     "--ids",
-    default="name",
     type=click.Choice(IDS),
-    help="What identifies a photo in lists and records: its file name, or its path in the source where names repeat.",
+    help="What identifies a photo in lists and records: its file name, or its path in the source where names repeat.  "
+    "[default: name; with --attributes folders path]",
 )
 @click.option(
     "--name",
@@ -107,7 +108,7 @@ def main(
     filter_name: str | None,
     size: int,
     color: str,
-    ids: str,
+    ids: str | None,
     dataset_name: str | None,
     shard_images: int,
     limit: int | None,
@@ -122,14 +123,19 @@ def main(
     After an interruption the same command continues. When all is done, it does nothing.
     """
     began = perf_counter()
+    is_by_folder = attributes == FOLDERS
+    if is_by_folder and ids == "name":
+        raise click.UsageError(f"--attributes {FOLDERS} needs --ids path: a photo's name does not say its folder.")
     settings = Settings(
-        list_path(attributes, annotations.ATTRIBUTES, places, "the records get no attributes"),
+        FOLDERS
+        if is_by_folder
+        else list_path(attributes, annotations.ATTRIBUTES, places, "the records get no attributes"),
         list_path(partitions, annotations.PARTITIONS, places, "every photo is in train, none is held out"),
         crops.parse(crop_text, filter_name, size, color),
         shard_images,
         limit,
         seed,
-        ids,
+        ids or ("path" if is_by_folder else "name"),
         dataset_name or f"celeba_faces{size}",
     )
     with ExitStack() as stack:
@@ -207,8 +213,8 @@ def produce(
         # 4. Publish them, when all are there.
         rejected = [*annotated.rejected, *(rejection for shard in shards for rejection in shard.rejected)]
         refuse_many(rejected, sum(shard.count for shard in shards), max_rejected)
-        attribute_names = annotated.attributes.names if annotated.attributes else None
-        manifest = manifests.build(recipe, crops.versions(), settings.crop.shape, attribute_names, shards, rejected)
+        shape = settings.crop.shape
+        manifest = manifests.build(recipe, crops.versions(), shape, annotated.attributes, shards, rejected)
         staging.complete(out, manifests.rejected_lines(rejected), manifests.documents(manifest), manifest)
         staging.publish(out)
         return manifest

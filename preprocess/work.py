@@ -8,6 +8,7 @@ from typing import Protocol, TypeVar
 
 import click
 
+from preprocess import classes
 from preprocess import crop as crops
 from preprocess import manifest as manifests
 from preprocess.annotations import Attributes, read_attributes, read_partitions
@@ -26,7 +27,8 @@ R = TypeVar("R")
 class Settings:
     """What decides the bytes besides the source: the lists, the crop, how photos are assigned to shards."""
 
-    attributes: Path | None
+    attributes: Path | str | None
+    """A list, or classes.FOLDERS."""
     partitions: Path | None
     crop: Crop
     shard_images: int
@@ -63,7 +65,7 @@ def describe(source: Source, listing: Listing, settings: Settings) -> Document:
 def settings_of(manifest: Document) -> Settings:
     """Return the settings that `describe` wrote into a manifest."""
     settings = manifest["settings"]
-    lists = {name: settings[name] and Path(settings[name]["path"]) for name in ("attributes", "partitions")}
+    lists = {name: _path(settings[name]) for name in ("attributes", "partitions")}
     crop = settings["crop"]
     parsed = crops.parse(crop["name"], crop["filter"], crop["size"], crop["color"])
     return Settings(**settings | lists | {"crop": parsed})
@@ -76,9 +78,11 @@ def annotate(listing: Listing, settings: Settings) -> Annotated:
     # Rejected photos beyond the limit do not count towards --max-rejected.
     rejected = [photo for photo in listing.rejected if last is None or id_of(photo.id, settings.ids) <= last]
     attributes = partition = None
-    if settings.attributes:
+    if isinstance(settings.attributes, Path):
         attributes = read_attributes(settings.attributes, photos)
         rejected += _drop_unlisted(photos, attributes.rows, settings.attributes)
+    elif settings.attributes:
+        attributes = classes.attributes_of(photos)
     if settings.partitions:
         partition = read_partitions(settings.partitions, photos)
         rejected += _drop_unlisted(photos, partition, settings.partitions)
@@ -138,5 +142,9 @@ def _drop_unlisted(photos: dict[str, Location], listed: Container[str], path: Pa
     return [Rejection(photo_id, f"no row in {path.name}") for photo_id in unlisted]
 
 
-def _list(path: Path | None) -> Document | None:
-    return {"path": str(path.absolute()), "sha256": sha256_of(path)} if path else None
+def _list(named: Path | str | None) -> Document | str | None:
+    return {"path": str(named.absolute()), "sha256": sha256_of(named)} if isinstance(named, Path) else named
+
+
+def _path(listed: Document | str | None) -> Path | str | None:
+    return Path(listed["path"]) if isinstance(listed, dict) else listed
