@@ -9,6 +9,8 @@ import click
 from click import UsageError
 
 from training.config import Config
+from training.data import labels
+from training.data.labels import LabelFrequencies
 from training.options import NameList, Number
 
 
@@ -65,8 +67,11 @@ set_option = click.option(
 )
 
 
-def check_conditions(folder: Path, config: Config, asked: Iterable[str]) -> None:
-    """Raise UsageError where attributes are asked for that the run in `folder` was not conditioned on."""
+def labels_to_ask(folder: Path, config: Config, asked: Iterable[str]) -> LabelFrequencies | None:
+    """Return the labels of the photos of the run in `folder`; None where it has no conditions.
+
+    Raises UsageError where attributes are asked for that it was not conditioned on.
+    """
     asked = list(asked)
     if asked and not config.conditions:
         raise UsageError(
@@ -75,3 +80,4 @@ def check_conditions(folder: Path, config: Config, asked: Iterable[str]) -> None
         )
     if unknown := [name for name in asked if name not in config.conditions]:
         raise UsageError(f"{folder} is conditioned on {config.condition}, not on {unknown[0]}.")
+    return labels.load(folder) if config.conditions else None

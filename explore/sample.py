@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import product
+from math import prod
 from pathlib import Path
 
 import click
@@ -11,16 +12,17 @@ import numpy as np
 from click import UsageError
 from PIL import Image, ImageDraw, ImageFont
 
-from explore.attributes import Strengths, check_conditions, set_option
+from explore.attributes import Strengths, labels_to_ask, set_option
 from explore.directions import directions
 from explore.directions.directions import Directions
 from system.command import LocalPath
 from training import config as configs
 from training.command import Command, startup_messages_hidden
+from training.data.labels import LabelFrequencies
 from training.options import SEED, NameList, best_of_option, check_writable, run_option
 
 FACES, ROWS = 64, 8
-MAX_EACH = 6  # attributes of --each: 64 columns
+MAX_COLUMNS = 64  # of --each: six attributes
 STRENGTHS = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)  # columns of --strip
 
 # Of captions: the height of letters in pixels, and their width in Pillow's own font as a share of it.
@@ -43,8 +45,8 @@ FONT_WIDTH = 0.6
     type=NameList(),
     default="",
     show_default="none",
-    help="Draw each face with and without these attributes, one face a row: Smiling,Eyeglasses. For runs with "
-    "--condition.",
+    help="Draw each face with and without these attributes, one face a row: Smiling,Eyeglasses. Of attributes from "
+    "folders, such as cats,dogs, one at a time. For runs with --condition.",
 )
 @click.option(
     "--edit",
@@ -73,11 +75,13 @@ def main(
     """Draw faces with the generator of a run, as one grid."""
     config, path = configs.load_with_generator(folder)
     names = each.split(",") if each else []
-    check_conditions(folder, config, [*answers, *names])
-    if twice := [name for name in names if name in answers]:
-        raise UsageError(f"{twice[0]} is in --set and in --each: it can be in one of them.")
-    if len(names) > MAX_EACH:
-        raise UsageError(f"--each takes {MAX_EACH} attributes at most: {len(names)} make {2 ** len(names):,} columns.")
+    frequencies = labels_to_ask(folder, config, [*answers, *names])
+    given = frequencies.completed(answers) if frequencies else {}
+    if twice := [name for name in names if name in given]:
+        raise UsageError(f"{twice[0]} is decided by --set and by --each: choose one of them.")
+    alternatives = alternatives_of(names, frequencies.exclusive if frequencies else ())
+    if (number := prod(map(len, alternatives))) > MAX_COLUMNS:
+        raise UsageError(f"{len(names)} attributes of --each make {number:,} columns: {MAX_COLUMNS} are the most.")
     if names and strip:
         raise UsageError("--each and --strip both make the columns: choose one.")
     check_writable(out)
@@ -90,14 +94,14 @@ def main(
     directions.warn_if_outdated(folder, moves, draw.digest(path))
     distribution = config.method.latent_distribution
     count = count or (ROWS if names or strip else FACES)
-    labels = draw.labels_of(folder, config, count, seed, answers)
+    labels = frequencies.draw(count, seed, given) if frequencies else None
     # Chosen before they are moved or get other attributes: a row stays one face.
     z = choosing.latents(generator, count, seed, distribution, choices, labels)
     if moves and edit:
         z = moves.edit(z, edit, distribution)
     columns = {}  # faces by caption
-    if labels is not None and names:
-        for caption, asked in labels_of_columns(labels, names, config.conditions):
+    if frequencies and labels is not None and names:
+        for caption, asked in labels_of_columns(labels, alternatives, frequencies):
             columns[caption] = draw.render(generator, z, asked)
     elif moves and strip:
         for strength in STRENGTHS:
@@ -125,15 +129,22 @@ def load_directions(folder: Path, names: Sequence[str]) -> Directions:
     return moves
 
 
+def alternatives_of(names: Sequence[str], exclusive: Collection[str]) -> list[list[tuple[str, bool]]]:
+    """Return what columns combine: of each attribute both answers, of exclusive ones together which of them holds."""
+    alternatives = [[(name, False), (name, True)] for name in names if name not in exclusive]
+    classes = [(name, True) for name in names if name in exclusive]
+    return [*alternatives, classes] if classes else alternatives
+
+
 def labels_of_columns(
-    labels: np.ndarray, names: list[str], conditions: tuple[str, ...]
+    labels: np.ndarray, alternatives: Sequence[Sequence[tuple[str, bool]]], frequencies: LabelFrequencies
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield the labels with these attributes set, in each combination, behind a caption that says which."""
-    indices = [conditions.index(name) for name in names]
-    for answers in product((0, 1), repeat=len(names)):
+    """Yield the labels with each combination of the alternatives set, behind a caption that says which."""
+    for column in map(dict, product(*alternatives)):
+        answers = frequencies.completed(column)
         asked = labels.copy()
-        asked[:, indices] = np.where(answers, 1.0, -1.0)
-        yield "\n".join(f"{name}={answer}" for name, answer in zip(names, answers, strict=True)), asked
+        asked[:, [frequencies.names.index(name) for name in answers]] = np.where(list(answers.values()), 1.0, -1.0)
+        yield "\n".join(f"{name}={answer:d}" for name, answer in column.items()), asked
 
 
 def captioned(rows: np.ndarray, captions: Sequence[str]) -> np.ndarray:

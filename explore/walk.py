@@ -13,7 +13,7 @@ import numpy as np
 from click import ClickException, UsageError
 from PIL import Image
 
-from explore.attributes import check_conditions, set_option
+from explore.attributes import labels_to_ask, set_option
 from system.command import LocalPath
 from system.files import replacing
 from training import config as configs
@@ -76,7 +76,8 @@ def main(
         print(f"{out}: {number} frames, one for each grid in {folder / 'samples'}.")
         return
     config, path = configs.load_with_generator(folder)
-    check_conditions(folder, config, answers)
+    frequencies = labels_to_ask(folder, config, answers)
+    given = frequencies.completed(answers) if frequencies else {}
     with startup_messages_hidden():
         from tqdm import tqdm
 
@@ -86,7 +87,7 @@ def main(
     distribution = config.method.latent_distribution
     stops = np.stack([draw.latents(generator, count, seed, distribution) for seed in seeds])
     walk = latents_along(stops, max(1, round(seconds * fps)), distribution, is_loop)
-    labels = draw.labels_of(folder, config, count, seeds[0], answers)
+    labels = frequencies.draw(count, seeds[0], given) if frequencies else None
     frames = (draw.tile(draw.render(generator, z, labels)) for z in tqdm(walk, unit=" frames", disable=None))
     number = write_animation(out, frames, fps, scale)
     print(f"{out}: {number} frames, {number / fps:.3g} s.")

@@ -53,9 +53,10 @@ def place(tmp_path_factory, quick_directions):
         photo = archive.read("img_align_celeba/000001.jpg")
     for animal in ("cat", "dog"):
         (place / "photos" / animal).mkdir(parents=True)
-        (place / "photos" / animal / "0.jpg").write_bytes(photo)
-    (place / "photos/labels.csv").write_text("photo,Tame\ncat/0.jpg,0\ndog/0.jpg,1\n")
-    shutil.move(place / "photos/labels.csv", place)
+        for number in range(4):
+            (place / "photos" / animal / f"{number}.jpg").write_bytes(photo)
+    rows = [f"{animal}/{number}.jpg,{tame}" for animal, tame in (("cat", 0), ("dog", 1)) for number in range(4)]
+    (place / "labels.csv").write_text("\n".join(["photo,Tame", *rows]) + "\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
         patch.setenv("HOME", str(place))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
@@ -71,14 +71,12 @@ def faces(
     return render(generator, latents(generator, count, seed, distribution), labels, on_progress)
 
 
-def labels_of(
-    folder: Path, config: Config, count: int, seed: int, given: Mapping[str, bool] | None = None
-) -> np.ndarray | None:
+def labels_of(folder: Path, config: Config, count: int, seed: int) -> np.ndarray | None:
     """Return labels for the first `count` faces of a seed, or None where the run in `folder` has no conditions.
 
-    What is not given is drawn as often as the training photos have it together.
+    They are drawn as often as the training photos have them together.
     """
-    return frequencies.load(folder).draw(count, seed, given) if config.conditions else None
+    return frequencies.load(folder).draw(count, seed) if config.conditions else None
 
 
 def latents(generator: keras.Model, count: int, seed: int, distribution: str) -> np.ndarray:

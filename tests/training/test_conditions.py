@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from explore.sample import main as sample_command
+from explore.walk import main as walk_command
 from tests.command import Command
 from tests.training.shards_by_tensorflow import bright_or_striped, write_shards
 from training import config as configs
@@ -21,7 +22,9 @@ from training.features import main as features_command
 from training.presets import PRESETS
 from training.run import main as run_command
 
-train, sample, evaluate, features = map(Command, (run_command, sample_command, evaluate_command, features_command))
+train, sample, walk, evaluate, features = map(
+    Command, (run_command, sample_command, walk_command, evaluate_command, features_command)
+)
 
 
 @pytest.fixture(scope="module")
@@ -158,12 +161,48 @@ def test_each_answer_has_its_column_below_its_caption_and_each_row_one_face(obey
         (("--set", "Bright=1,Bright=0"), "'Bright' is named twice"),
         (("--set", "Bald=1"), "is conditioned on Bright,Striped, not on Bald"),
         (("--each", "Bald"), "is conditioned on Bright,Striped, not on Bald"),
-        (("--set", "Bright=1", "--each", "Bright"), "Bright is in --set and in --each"),
+        (("--set", "Bright=1", "--each", "Bright"), "Bright is decided by --set and by --each"),
     ],
 )
 def test_what_cannot_be_drawn_is_one_message(obeying, tmp_path, arguments, message):
     assert message in sample.is_refused("--run", obeying, *arguments, "--out", tmp_path / "faces.png")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def either(obeying, tmp_path):
+    """The obeying run, as if each photo were bright or striped, and none both or neither."""
+    run = shutil.copytree(obeying, tmp_path / "run")
+    saved = {"names": ["Bright", "Striped"], "photos": {"10": 1, "01": 1}, "exclusive": ["Bright", "Striped"]}
+    (run / "labels.json").write_text(json.dumps(saved))
+    return run
+
+
+def test_of_exclusive_attributes_each_column_has_one(either, tmp_path):
+    path = tmp_path / "faces.png"
+    sample.succeeds("--run", either, "--each", "Striped,Bright", "--count", 3, "--out", path)
+    faces = cells(path, 3, 2, np.asarray(Image.open(path)).shape[0] - 3 * 16).astype(int)
+    assert (faces[:, :, :, 1].mean(axis=2) > 125).tolist() == 3 * [[False, True]]
+    striped = faces[..., ::4].mean(axis=(2, 3)) - faces[..., 2].mean(axis=2) > 30
+    assert striped.tolist() == 3 * [[True, False]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--set", "Bright=1,Striped=1"), "No photo has Bright=1,Striped=1"),
+        (("--set", "Bright=0,Striped=0"), "No photo has Bright=0,Striped=0"),
+        (("--set", "Bright=1", "--each", "Striped"), "Striped is decided by --set and by --each"),
+    ],
+)
+def test_what_exclusive_attributes_rule_out_is_one_message(either, tmp_path, arguments, message):
+    assert message in sample.is_refused("--run", either, *arguments, "--out", tmp_path / "faces.png")
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_a_walk_knows_exclusive_attributes(either, tmp_path):
+    arguments = ("--run", either, "--set", "Bright=1,Striped=1", "--out", tmp_path / "walk.gif")
+    assert "No photo has Bright=1,Striped=1" in walk.is_refused(*arguments)
 
 
 def test_a_run_without_conditions_says_how_to_get_one_with(data, tmp_path):

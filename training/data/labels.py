@@ -15,7 +15,6 @@ import numpy as np
 from click import UsageError
 
 from system.files import write_text
-from training.data.pipeline import attribute_batches
 from training.data.shards import ShardSet
 
 FILE_NAME = "labels.json"
@@ -31,6 +30,8 @@ class LabelFrequencies:
     """float32 [combinations, len(names)], -1 or 1, each once."""
     photos: np.ndarray
     """How many photos have each: int64 [combinations]."""
+    exclusive: tuple[str, ...] = ()
+    """Those of which one holds at most, and one for each photo where no combination is without."""
 
     def draw(self, count: int, seed: int, given: Mapping[str, bool] | None = None) -> np.ndarray:
         """Draw labels as often as the photos have them together: float32 [count, len(names)], -1 or 1.
@@ -48,20 +49,43 @@ class LabelFrequencies:
         labels[:, columns] = answers
         return labels
 
+    def completed(self, given: Mapping[str, bool]) -> dict[str, bool]:
+        """Return what is given, with what follows from it: where one exclusive attribute holds, no other does.
+
+        Raises UsageError where no photo can have what is given.
+        """
+        columns = [self.names.index(name) for name in self.exclusive]
+        held = [*self.exclusive, *([None] if (self.combinations[:, columns] < 0).all(axis=1).any() else [])]
+        possible = [
+            one for one in held if all(given.get(name, name == one) == (name == one) for name in self.exclusive)
+        ]
+        if not possible:
+            asked = {name: given[name] for name in self.exclusive if name in given}
+            share = "at most" if any(asked.values()) else "exactly"
+            listed = ",".join(f"{name}={answer:d}" for name, answer in asked.items())
+            raise UsageError(f"No photo has {listed}: {share} one of these holds for each. Set one of them to 1.")
+        follows = {name: name == possible[0] for name in self.exclusive} if len(possible) == 1 else {}
+        return {**given, **follows}
+
 
 def count_labels(shards: ShardSet, names: Sequence[str]) -> LabelFrequencies:
     """Count the combinations of these attributes among the photos."""
+    from training.data.pipeline import attribute_batches  # TensorFlow, which who draws labels can do without
+
     counts: Counter[tuple[int, ...]] = Counter()
     for attributes in attribute_batches(shards, names):
         counts.update(map(tuple, attributes.astype(int).tolist()))
-    return _of_counts(names, sorted(counts.items()))
+    exclusive = [name for name in shards.exclusive_attributes if name in names]
+    return _of_counts(names, sorted(counts.items()), exclusive if len(exclusive) > 1 else [])
 
 
 def save(folder: Path, frequencies: LabelFrequencies) -> None:
-    """Write labels.json: the names, and the number of photos by combination, such as "101"."""
+    """Write labels.json: the names, the number of photos by combination, such as "101", and what is exclusive."""
     rows = zip((frequencies.combinations > 0).astype(int).tolist(), frequencies.photos.tolist(), strict=True)
     photos = {"".join(map(str, answers)): count for answers, count in rows}
-    write_text(folder / FILE_NAME, json.dumps({"names": frequencies.names, "photos": photos}, indent=1) + "\n")
+    exclusive = {"exclusive": frequencies.exclusive} if frequencies.exclusive else {}
+    saved = {"names": frequencies.names, "photos": photos} | exclusive
+    write_text(folder / FILE_NAME, json.dumps(saved, indent=1) + "\n")
 
 
 def load(folder: Path) -> LabelFrequencies:
@@ -70,12 +94,14 @@ def load(folder: Path) -> LabelFrequencies:
     try:
         saved = json.loads(path.read_text(encoding="utf-8"))
         counts = [(tuple(map(int, answers)), int(count)) for answers, count in saved["photos"].items()]
-        return _of_counts(saved["names"], counts)
+        return _of_counts(saved["names"], counts, saved.get("exclusive", []))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(f"{path} cannot be read ({error}). Continue the run: it writes the file again.") from None
 
 
-def _of_counts(names: Sequence[str], counts: Sequence[tuple[tuple[int, ...], int]]) -> LabelFrequencies:
+def _of_counts(
+    names: Sequence[str], counts: Sequence[tuple[tuple[int, ...], int]], exclusive: Sequence[str]
+) -> LabelFrequencies:
     answers, photos = zip(*counts, strict=True)
     combinations = 2.0 * np.array(answers, np.float32).reshape(len(counts), len(names)) - 1.0
-    return LabelFrequencies(tuple(names), combinations, np.array(photos, np.int64))
+    return LabelFrequencies(tuple(names), combinations, np.array(photos, np.int64), tuple(exclusive))

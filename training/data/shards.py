@@ -29,6 +29,8 @@ class Manifest:
     """height, width, channels."""
     attribute_names: tuple[str, ...]
     """Of the attributes in the records, in their order."""
+    exclusive_attributes: tuple[str, ...]
+    """Those of which exactly one holds in each record; none where nothing is known."""
     origin: dict[str, Any]
     """The fingerprint of the photos that the shards were made from, their crop, and the shape of the images."""
     entries: dict[str, dict]
@@ -75,6 +77,12 @@ class ShardSet:
         if len(set(names.values())) > 1:
             raise UsageError(f"{' and '.join(map(str, names))} list different attributes. Name one folder.")
         return list(next(iter(names.values())))
+
+    @property
+    def exclusive_attributes(self) -> tuple[str, ...]:
+        """The attributes of which exactly one holds in each record; none where the folders do not agree."""
+        groups = {shard.manifest.exclusive_attributes for shard in self.shards}
+        return groups.pop() if len(groups) == 1 else ()
 
     @property
     def origin(self) -> dict[str, Any]:
@@ -260,6 +268,7 @@ def _read_manifest(folder: Path) -> Manifest:
         return Manifest(
             (height, width, channels),
             tuple(manifest["attribute_names"] or ()),
+            tuple(manifest.get("exclusive_attributes", ())),
             {
                 "source": manifest["source"]["fingerprint"],
                 "crop": manifest["settings"]["crop"],

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -68,6 +69,61 @@ def test_they_are_the_same_after_loading(tmp_path):
     np.testing.assert_array_equal(loaded.photos, FREQUENCIES.photos)
     assert json.loads((tmp_path / "labels.json").read_text())["photos"]["010"] == 30
     np.testing.assert_array_equal(loaded.draw(20, 1), FREQUENCIES.draw(20, 1))
+
+
+# Photos in folders; rabbits, the fourth kind of photos, are no condition.
+ANIMALS = LabelFrequencies(
+    ("cats", "dogs", "Tame", "hens"),
+    np.float32([[1, -1, 1, -1], [-1, 1, -1, -1], [-1, -1, 1, 1], [-1, -1, -1, -1]]),
+    np.array([1, 1, 1, 1], np.int64),
+    ("cats", "dogs", "hens"),
+)
+ONE_FOR_EACH = replace(ANIMALS, combinations=ANIMALS.combinations[:3], photos=ANIMALS.photos[:3])
+
+
+@pytest.mark.parametrize(
+    ("frequencies", "given", "completed"),
+    [
+        (ANIMALS, "cats=1", "cats=1 dogs=0 hens=0"),
+        (ANIMALS, "cats=0 Tame=1", "cats=0 Tame=1"),
+        (ANIMALS, "cats=0 dogs=0 hens=0", "cats=0 dogs=0 hens=0"),
+        (ONE_FOR_EACH, "dogs=1 Tame=1", "dogs=1 Tame=1 cats=0 hens=0"),
+        (ONE_FOR_EACH, "cats=0 hens=0", "cats=0 hens=0 dogs=1"),
+        (FREQUENCIES, "Bald=1 Male=0", "Bald=1 Male=0"),
+    ],
+)
+def test_where_one_exclusive_attribute_holds_no_other_does(frequencies, given, completed):
+    assert frequencies.completed(answers(given)) == answers(completed)
+
+
+@pytest.mark.parametrize(
+    ("frequencies", "given", "message"),
+    [
+        (ANIMALS, "cats=1 hens=1", "No photo has cats=1,hens=1: at most one"),
+        (ONE_FOR_EACH, "Tame=1 cats=0 dogs=0 hens=0", "No photo has cats=0,dogs=0,hens=0: exactly one"),
+    ],
+)
+def test_what_exclusive_attributes_rule_out_is_refused(frequencies, given, message):
+    with pytest.raises(UsageError, match=message):
+        frequencies.completed(answers(given))
+
+
+def answers(text):
+    return {name: answer == "1" for name, answer in (word.split("=") for word in text.split())}
+
+
+def test_exclusive_are_those_of_the_shards_that_are_conditions(shards, tmp_path):
+    path = tmp_path / "data/manifest.json"
+    saved = json.loads(path.read_text())
+    path.write_text(json.dumps(saved | {"exclusive_attributes": ["Bald", "Male"]}))
+    labelled = find([str(tmp_path / "data")])
+    counted = labels.count_labels(labelled, NAMES)
+    assert set(counted.exclusive) == {"Bald", "Male"}
+    assert not labels.count_labels(labelled, NAMES[:2]).exclusive, "one alone excludes nothing"
+    labels.save(tmp_path, counted)
+    assert labels.load(tmp_path).exclusive == counted.exclusive
+    labels.save(tmp_path, labels.count_labels(shards[0], NAMES))
+    assert json.loads((tmp_path / "labels.json").read_text()).keys() == {"names", "photos"}
 
 
 @pytest.mark.parametrize(
