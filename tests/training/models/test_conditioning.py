@@ -73,9 +73,3 @@ def test_the_embedding_of_r3gan_starts_at_the_scale_of_its_source():
     assert embedding.std() == pytest.approx((8 * 768) ** -0.5, rel=0.05)
     generator = FAMILIES["r3gan"].generator(SHAPE, 512, WIDTH, 8)
     assert generator.get_weights()[0].std() == pytest.approx(8**-0.5 / 8, rel=0.05)
-
-
-@pytest.mark.parametrize("name", FAMILIES)
-def test_without_conditions_there_is_no_input_for_labels(name):
-    assert [entry.name for entry in FAMILIES[name].generator(SHAPE, LATENT, WIDTH).inputs] == ["z"]
-    assert "labels" not in [entry.name for entry in FAMILIES[name].discriminator(SHAPE, WIDTH).inputs]

@@ -27,10 +27,10 @@ def test_classic_is_the_network_of_the_specification():
 @pytest.mark.parametrize("name", ["classic", "dcgan", "wgan_gp", "sngan", "lite"])
 def test_networks_build_for_the_shape_of_the_shards(name, shape):
     networks = FAMILIES[name]
-    images = networks.generator(shape, 10)(np.random.default_rng(0).uniform(-1, 1, (2, 10))).numpy()
+    images = networks.generator(shape, 10, 0.125)(np.random.default_rng(0).uniform(-1, 1, (2, 10))).numpy()
     assert images.shape == (2, *shape)
     assert 0 <= images.min() < images.max() <= 1
-    discriminator = networks.discriminator(shape)
+    discriminator = networks.discriminator(shape, 0.125)
     noise = [np.full((2, *entry.shape[1:]), 0.5, np.float32) for entry in discriminator.inputs[1:]]
     assert discriminator([images, *noise]).shape == (2, 1)
 
