@@ -8,7 +8,7 @@ from training.loop.checkpoints import MAX_KEPT, Checkpoints
 from training.models.gan import Progress, build
 from training.presets import PRESETS
 
-METHOD = replace(PRESETS["classic"], latent=4)
+METHOD = replace(PRESETS["classic"], latent=4, width=0.25)
 INDEX, DATA = ".index", ".data-00000-of-00001"
 
 
