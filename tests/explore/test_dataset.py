@@ -139,8 +139,9 @@ def test_a_crop_that_does_not_say_where_a_face_lies_is_refused(place, tmp_path, 
 
 
 def test_the_data_set_of_the_docs_is_laid_out_as_celeba_and_drawn_by_the_model_of_the_docs():
-    ids, pixels = pixels_of(DRAWN_FACES, 64, 64)
-    faces = draw.faces(draw.load(MODEL / "generator.keras"), 64, 0, "normal")
+    ids, pixels = pixels_of(DRAWN_FACES, 16, 64)
+    generator = draw.load(MODEL / "generator.keras")
+    faces = draw.render(generator, choosing.latents(generator, 16, 0, "normal", 8))
     assert np.median(decibels(pixels, faces)) > 37  # processors round differently
     with ZipFile(DRAWN_FACES / "drawn_faces.zip") as archive:
         photos = [archive.open(name) for name in archive.namelist()]
