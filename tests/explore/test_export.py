@@ -21,14 +21,18 @@ from training.presets import PRESETS
 export = Command(main)
 
 
+def shape_of(preset):
+    side = 16 if preset == "lite" else 8  # at 8x8 it has no map that z scales
+    return (side, side, 1)
+
+
 def run_of(folder, preset, conditions=0):
     """A run of a small network of this preset, of which every weight is something."""
-    side = 16 if preset == "lite" else 8  # at 8x8 it has no map that z scales
-    generator = uneven_generator(preset, (side, side, 1), conditions)
+    generator = uneven_generator(preset, shape_of(preset), conditions)
     condition = ",".join(("Male", "Smiling")[:conditions])
     folder.mkdir()
     generator.save(folder / "generator.keras")
-    config = Config(preset, PRESETS[preset], 0, "train", 40, "abc", (side, side, 1), cache=True, condition=condition)
+    config = Config(preset, PRESETS[preset], 0, "train", 40, "abc", shape_of(preset), cache=True, condition=condition)
     configs.save(folder, config, {})
     return draw.load(folder / "generator.keras")
 
@@ -106,7 +110,7 @@ def test_the_faces_are_those_of_keras_for_any_number_at_once(tmp_path, preset, c
 def test_a_discriminator_gives_the_logits_of_keras(tmp_path, preset, conditions, form):
     run = tmp_path / "run"
     run_of(run, preset, conditions)
-    discriminator = uneven_discriminator(preset, (16, 16, 1), conditions)
+    discriminator = uneven_discriminator(preset, shape_of(preset), conditions)
     discriminator.save(run / "discriminator.keras")
     export.succeeds("--run", run, "--network", "discriminator", "--format", form)
     name = NAMES[form].replace("generator", "discriminator")
