@@ -84,8 +84,8 @@ def perceptual(images: tf.Tensor) -> tf.Tensor:
     Returns:
         float32 [count, places, channels].
     """
-    found = load()(tf.clip_by_value(images, 0.0, 1.0))
-    places = tf.reshape(found, (-1, found.shape[1] * found.shape[2], found.shape[3]))
+    maps = load()(tf.clip_by_value(images, 0.0, 1.0))
+    places = tf.reshape(maps, (-1, maps.shape[1] * maps.shape[2], maps.shape[3]))
     return tf.math.l2_normalize(places, axis=-1) / places.shape[1] ** 0.5
 
 

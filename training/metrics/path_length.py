@@ -42,8 +42,8 @@ def lengths(
     """Return the squared speed of the features at each point of `paths`: float32 [count].
 
     The paper takes the squared distance of two faces a step of 1e-4 apart, over the step's square. This is its limit
-    for ever smaller steps, by forward-mode differentiation. Of `docs/models/lite` it is 36.72 over 64 paths; float32
-    steps of 1e-4, 1e-3 and 1e-2 give 36.73, 36.23 and 32.52.
+    for ever smaller steps, by forward-mode differentiation. Of a `lite` of an hour it is 36.72 over 64 paths;
+    float32 steps of 1e-4, 1e-3 and 1e-2 give 36.73, 36.23 and 32.52.
 
     Args:
         generator: takes z, or z and labels.
@@ -57,8 +57,8 @@ def lengths(
     @tf.function(reduce_retracing=True, autograph=False)
     def squared_speed(z: tf.Tensor, velocity: tf.Tensor, *labels: tf.Tensor) -> tf.Tensor:
         with tf.autodiff.ForwardAccumulator(z, velocity) as accumulator:
-            found = features(generator([z, *labels] if labels else z, training=False))
-        return tf.reduce_sum(accumulator.jvp(found) ** 2, tf.range(1, tf.rank(found)))
+            seen = features(generator([z, *labels] if labels else z, training=False))
+        return tf.reduce_sum(accumulator.jvp(seen) ** 2, tf.range(1, tf.rank(seen)))
 
     parts = []
     for start in range(0, len(points), BATCH):

@@ -21,9 +21,9 @@ def test_a_linear_generator_has_the_length_of_its_matrix(distribution, variance)
     z = keras.Input((LATENT,))
     generator = keras.Model(z, layer(z))
     points, velocities = path_length.paths(ends(distribution), distribution)
-    found = path_length.lengths(generator, tf.identity, points[:500], velocities[:500])
+    speeds = path_length.lengths(generator, tf.identity, points[:500], velocities[:500])
     matrix = layer.kernel.numpy()
-    assert found == pytest.approx(np.sum((velocities[:500] @ matrix) ** 2, axis=1), rel=1e-4)
+    assert speeds == pytest.approx(np.sum((velocities[:500] @ matrix) ** 2, axis=1), rel=1e-4)
     # The mean over all paths: each of the velocity's numbers has this variance, and all are independent.
     assert np.mean((velocities @ matrix) ** 2) * 9 == pytest.approx(variance * np.sum(matrix**2), rel=0.02)
 
@@ -55,8 +55,8 @@ def test_the_derivative_through_the_network_is_what_finite_differences_come_near
     step = 1e-2
     after, before = (efficientnet.perceptual(generator(points + sign * step / 2 * velocities)) for sign in (1, -1))
     expected = tf.reduce_sum(((after - before) / step) ** 2, (1, 2)).numpy()
-    found = path_length.lengths(generator, efficientnet.perceptual, points, velocities)
-    assert found == pytest.approx(expected, rel=0.05)
+    speeds = path_length.lengths(generator, efficientnet.perceptual, points, velocities)
+    assert speeds == pytest.approx(expected, rel=0.05)
 
 
 def test_the_longest_and_the_shortest_are_left_out():

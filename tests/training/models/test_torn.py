@@ -51,6 +51,6 @@ def test_within_an_ellipse_is_another_photo():
 def test_a_part_out_of_place_is_moved_by_a_sixteenth_to_a_quarter():
     for shift, rows, columns in (((0.501, 1.0), 2, 8), ((0.0, 0.499), -8, -2)):
         [image, _] = torn(ELLIPSE, MOVED, shift, place=(0.5, 0.5), radii=(1.0, 1.0))
-        there = PHOTOS[0, 12 + rows : 20 + rows, 12 + columns : 20 + columns]
-        np.testing.assert_allclose(image[12:20, 12:20], there, atol=1e-3)
+        moved = PHOTOS[0, 12 + rows : 20 + rows, 12 + columns : 20 + columns]
+        np.testing.assert_allclose(image[12:20, 12:20], moved, atol=1e-3)
         np.testing.assert_allclose(image[0], PHOTOS[0, 0], atol=1e-3)
