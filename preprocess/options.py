@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from preprocess import crop as crops
+from preprocess.plan import Part
 from system.command import LocalPath
 from system.limits import usable_cores
 
@@ -57,6 +58,19 @@ class SizeType(click.ParamType):
         if not 8 <= size <= crops.MAX_SIZE or size & (size - 1):
             self.fail(f"{size} is not a power of two from 8 to {crops.MAX_SIZE}.", param, context)
         return size
+
+
+class PartType(click.ParamType):
+    """One of several parts of the work."""
+
+    name = "N/PARTS"
+
+    def convert(self, value, param, context):
+        """Validate it."""
+        match = re.fullmatch(r"([0-9]+)/([0-9]+)", value)
+        if not match or not 1 <= int(match[1]) <= int(match[2]):
+            self.fail(f"{value!r} is not a part, such as 3/16: they are counted from 1/16 to 16/16.", param, context)
+        return Part(int(match[1]), int(match[2]))
 
 
 class NameType(click.ParamType):

@@ -1,10 +1,13 @@
 """Which photo goes into which shard: a pure function of ids, partition, seed and shard size."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
+from typing import TypeVar
 
 SPLITS = ("train", "valid", "test")
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -19,6 +22,22 @@ class ShardSpec:
     def name(self) -> str:
         """The shard's file name; the form that tfds and TensorFlow know."""
         return f"{self.split}-{self.index:05d}-of-{self.count:05d}.tfrecord"
+
+
+@dataclass(frozen=True)
+class Part:
+    """Part `number`, from 1, of the `count` in which the shards of a folder are made."""
+
+    number: int
+    count: int
+
+    def of(self, specs: Iterable[T]) -> list[T]:
+        """Return every `count`-th: parts differ by one shard at most, whatever the splits."""
+        return list(specs)[self.number - 1 :: self.count]
+
+    def unfinished(self, specs: Iterable[T], done: Collection[T]) -> list[int]:
+        """Return the number of each part that has other shards than those that are `done`."""
+        return sorted({index % self.count + 1 for index, spec in enumerate(specs) if spec not in done})
 
 
 def plan(

@@ -4,6 +4,7 @@ import shlex
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from math import prod
 from pathlib import Path
 from time import perf_counter
@@ -17,12 +18,15 @@ from preprocess.classes import FOLDERS
 from preprocess.command import Command
 from preprocess.crop import Rejection
 from preprocess.manifest import Document
-from preprocess.options import AUTO, CropType, ListType, NameType, SizeType, workers_option
+from preprocess.options import AUTO, CropType, ListType, NameType, PartType, SizeType, workers_option
+from preprocess.plan import Part
 from preprocess.sources import IDS, Source, open_source, passed_over_message
-from preprocess.work import Pool, Settings, Work, annotate, describe, write_missing
+from preprocess.work import Pool, Settings, Work, annotate, describe, finished, write_missing
 from preprocess.workers.local import WorkerPool
 from system.command import LocalPath
-from system.lock import locked
+from system.lock import TIMEOUT_S, locked
+
+_PART_TIMEOUT_S = 600  # other parts hold the lock while they begin, and while they look for all and publish
 
 
 @click.command(cls=Command)
@@ -89,6 +93,12 @@ from system.lock import locked
     "same paths.",
 )
 @click.option(
+    "--part",
+    type=PartType(),
+    help="Make this part of the shards alone, as 3/16, into a folder that all parts share, in any order, also at the "
+    "same time. The part that is finished last publishes them.",
+)
+@click.option(
     "--max-rejected",
     default=0.01,
     type=click.FloatRange(0, 1),
@@ -115,6 +125,7 @@ def main(
     seed: int,
     workers: int,
     cluster: str | None,
+    part: Part | None,
     max_rejected: float,
     overwrite: bool,
 ) -> None:
@@ -140,8 +151,9 @@ def main(
     )
     with ExitStack() as stack:
         open_pool = pool_opener(workers, cluster, stack)
-        manifest = produce(open_source(places), settings, out, open_pool, max_rejected, overwrite)
-    click.echo(summary(manifest, out, perf_counter() - began))
+        manifest = produce(open_source(places), settings, out, open_pool, max_rejected, overwrite, part)
+    if manifest:
+        click.echo(summary(manifest, out, perf_counter() - began))
 
 
 def list_path(option: Path | str | None, name: str, sources: Sequence[Path], loss: str) -> Path | None:
@@ -180,37 +192,57 @@ def produce(
     open_pool: Callable[[], Pool],
     max_rejected: float,
     overwrite: bool,
-) -> Document:
-    """Write the shards of these settings to `out`, as far as they are missing; return their manifest."""
-    # 1. List the photos.
+    part: Part | None = None,
+) -> Document | None:
+    """Write the shards of these settings to `out`, as far as they are missing; return their manifest.
+
+    Of a `part` write its own shards, and return None where other parts are not finished.
+    """
+    # 1. List the photos, and look up their attributes and splits.
     listing = source.list(settings.ids)
     if listing.passed_over:
         click.echo(passed_over_message(listing.passed_over))
     recipe = describe(source, listing, settings)
     if not staging.is_begun(out):
-        if manifest := staging.up_to_date(out, recipe):
-            click.echo(f"{out} is up to date.")
+        if manifest := up_to_date(out, recipe):
             return manifest
         staging.check_ours(out)  # before the lock, which leaves a file
-    with locked(out):
+    annotated = annotate(listing, settings)
+    if annotated.attributes:
+        names = ", ".join(annotated.attributes.names)
+        click.echo(f"{len(annotated.attributes.names)} attributes in {settings.attributes}: {names}.")
+    refuse_many(annotated.rejected, len(annotated.photos), max_rejected)
+    lock = partial(locked, out, timeout_s=_PART_TIMEOUT_S if part else TIMEOUT_S)
+    with ExitStack() as held:
+        held.enter_context(lock())
         staging.publish(out)  # what an interrupted run has completed
-        if manifest := staging.up_to_date(out, recipe):
+        if manifest := up_to_date(out, recipe):
             staging.clear(out)
-            click.echo(f"{out} is up to date.")
             return manifest
         pool = open_pool()
-        # 2. Look up their attributes and splits.
-        annotated = annotate(listing, settings)
-        if annotated.attributes:
-            names = ", ".join(annotated.attributes.names)
-            click.echo(f"{len(annotated.attributes.names)} attributes in {settings.attributes}: {names}.")
-        refuse_many(annotated.rejected, len(annotated.photos), max_rejected)
-        # 3. Plan the shards, and write those that are missing.
-        folder = staging.begin(out, recipe, crops.versions(), overwrite)
+        # 2. Plan the shards, and write those that are missing: a part does so beside others, without the lock.
+        folder = staging.begin(out, recipe, crops.versions(), overwrite, in_parts=part is not None)
+        if part:
+            held.close()
         # Absolute: a cluster's workers run in other folders.
         work = Work(annotated, source, settings, folder.absolute(), may_reject_all=max_rejected == 1)
-        shards = write_missing(work, work.planned, pool)
-        # 4. Publish them, when all are there.
+        failure = None
+        try:
+            write_missing(work, part.of(work.planned) if part else work.planned, pool)
+        except click.ClickException as error:
+            failure = error
+        # 3. Publish them, when all are there.
+        if part:
+            held.enter_context(lock())
+            if manifest := up_to_date(out, recipe):  # another run made these shards too, and has published
+                return manifest
+        if failure:
+            raise failure
+        made = finished(work, work.planned)
+        if part and (unfinished := part.unfinished(work.planned, made)):
+            click.echo(part_summary(part, unfinished))
+            return None
+        shards = [made[spec] for spec in work.planned]
         rejected = [*annotated.rejected, *(rejection for shard in shards for rejection in shard.rejected)]
         refuse_many(rejected, sum(shard.count for shard in shards), max_rejected)
         shape = settings.crop.shape
@@ -218,6 +250,14 @@ def produce(
         staging.complete(out, manifests.rejected_lines(rejected), manifests.documents(manifest), manifest)
         staging.publish(out)
         return manifest
+
+
+def up_to_date(out: Path, recipe: Document) -> Document | None:
+    """Return the manifest of `out` where nothing is to be done there, and say so; else None."""
+    manifest = staging.up_to_date(out, recipe)
+    if manifest:
+        click.echo(f"{out} is up to date.")
+    return manifest
 
 
 def refuse_many(rejected: Sequence[Rejection], used: int, max_rejected: float) -> None:
@@ -231,6 +271,15 @@ def refuse_many(rejected: Sequence[Rejection], used: int, max_rejected: float) -
         f"{len(rejected):,} of {len(rejected) + used:,} photos cannot be used:{reasons}\nAmong them {examples}. "
         f"That is more than --max-rejected {max_rejected:g}: correct the cause, or allow more and the same command "
         "continues."
+    )
+
+
+def part_summary(part: Part, unfinished: Sequence[int]) -> str:
+    """Return the last line of the output where other parts are not finished: which, and what to type."""
+    numbers = ", ".join(map(str, unfinished))
+    return (
+        f"Part {part.number} of {part.count} is finished. Not finished yet: {numbers}. The last "
+        f"one publishes the shards. If one isn't running: the same command with --part {unfinished[0]}/{part.count}."
     )
 
 

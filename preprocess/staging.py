@@ -3,6 +3,9 @@
 OUT/.unfinished/ holds the recipe (settings.json), the shards written so far, and a description of each. When all are
 there the documents follow, manifest.json last: from then on the new shards are complete, and this run or the next one
 only has to publish them into OUT.
+
+Where they are made in parts, several runs write shards into OUT/.unfinished/ at the same time. All of them hold the
+lock of OUT while they begin and while they publish, none of them in between.
 """
 
 import json
@@ -11,6 +14,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from errno import ENOENT, ENOTEMPTY
 from pathlib import Path
 
 import click
@@ -23,6 +27,7 @@ _RECIPE = "settings.json"
 _MANIFEST = "manifest.json"
 _REPLACED = "replaced.json"  # in _FOLDER: the manifest of the shards that the new ones replace
 _REPAIRED = "repaired"  # in _FOLDER: shards written again by a repair
+_IN_PARTS = "in-parts"  # in _FOLDER: a file that says that runs may be writing there without the lock of OUT
 _VERSIONS = "versions.json"  # in _REPAIRED: the versions that they were written with
 
 
@@ -51,30 +56,38 @@ def check_ours(out: Path) -> None:
         )
 
 
-def begin(out: Path, recipe: Document, versions: Document, overwrite: bool) -> Path:
+def begin(out: Path, recipe: Document, versions: Document, overwrite: bool, in_parts: bool = False) -> Path:
     """Return the folder to write shards into; what an earlier run with this recipe and these versions left is kept.
 
-    `versions` are those of the libraries that decide the pixels.
-    Raises click.UsageError, and changes nothing, where `out` holds shards that are not ours, or shards or unfinished
-    shards of another recipe or of other versions and `overwrite` is not given.
+    `versions` are those of the libraries that decide the pixels. From the first run `in_parts` on, others may be
+    writing there: nothing of theirs is removed.
+    Raises click.UsageError, and changes nothing, where `out` holds shards that are not ours; shards or unfinished
+    shards of another recipe or of other versions and `overwrite` is not given; or such shards that are made in parts.
     """
     check_ours(out)
     manifest = finished(out)
     if manifest is not None and not overwrite:
         raise _refusal(out, "shards", differences(manifest, recipe))
     staged, made_of = out / _FOLDER, recipe | {"versions": versions}
+    shared = staged / _IN_PARTS
     begun = read_json(staged / _RECIPE)
     if begun is not None:
         differing = differences(begun, made_of)
         if not differing:
-            for partial in staged.glob(PARTIAL):
+            if in_parts:
+                shared.touch()
+            for partial in staged.glob(PARTIAL) if not shared.exists() else ():
                 partial.unlink(missing_ok=True)
             return staged
+        if shared.exists():
+            raise _refusal_of_parts(out, differing)
         if not overwrite and _has_records(staged):
             raise _refusal(out, "unfinished shards", differing)
     clear(out)
     staged.mkdir(parents=True)
     write_json(staged / _RECIPE, made_of)
+    if in_parts:
+        shared.touch()
     return staged
 
 
@@ -113,9 +126,13 @@ def publish(out: Path) -> None:
 
 
 def clear(out: Path) -> None:
-    """Remove what is unfinished in `out`."""
-    if is_begun(out):
-        shutil.rmtree(out / _FOLDER)
+    """Remove what is unfinished in `out`, while another run may be making the same part once more."""
+    while is_begun(out):
+        try:
+            shutil.rmtree(out / _FOLDER)
+        except OSError as error:
+            if error.errno not in (ENOENT, ENOTEMPTY):
+                raise
 
 
 def repair_folder(out: Path, versions: Document) -> Path:
@@ -170,9 +187,20 @@ def _refusal(out: Path, shards: str, differing: list[str]) -> click.UsageError:
             f"Some shards in {out} are missing or cut short. Nothing was changed. "
             f"python -m preprocess.verify {shlex.quote(str(out))} --repair writes those again, --overwrite all."
         )
-    lines = "".join(f"\n  {line}" for line in differing)
     return click.UsageError(
-        f"{out} holds {shards} of other settings or versions (old -> new):{lines}\n"
+        f"{out} holds {shards} of other settings or versions (old -> new):{_lines(differing)}\n"
         "Nothing was changed. --overwrite writes them again; the old ones are kept until the new ones are complete. "
         "Or choose another --out, or go back to the old settings and versions."
     )
+
+
+def _refusal_of_parts(out: Path, differing: list[str]) -> click.UsageError:
+    return click.UsageError(
+        f"In {out} runs with --part make shards of other settings or versions (theirs -> yours):{_lines(differing)}\n"
+        "Nothing was changed. Choose another --out, or take their settings and versions. If none of those runs is "
+        f"going on any more, on any machine, remove {out / _FOLDER} and give the same command again."
+    )
+
+
+def _lines(differing: list[str]) -> str:
+    return "".join(f"\n  {line}" for line in differing)

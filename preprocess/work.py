@@ -115,11 +115,16 @@ class Work:
         return Task(spec, photos, self._source, self._crop, self.folder, self._may_reject_all)
 
 
+def finished(work: Work, specs: Iterable[ShardSpec]) -> dict[ShardSpec, Shard]:
+    """Return those of these shards that are written."""
+    return {spec: shard for spec in specs if (shard := finished_shard(work.folder, spec))}
+
+
 def write_missing(work: Work, specs: Collection[ShardSpec], pool: Pool) -> list[Shard]:
     """Write those of these shards that are missing; return all of them in the order of `specs`."""
     from tqdm import tqdm  # 0.1 s that the workers, who import this module too, need not spend
 
-    shards = {spec: shard for spec in specs if (shard := finished_shard(work.folder, spec))}
+    shards = finished(work, specs)
     missing = [spec for spec in specs if spec not in shards]
     photos = sum(len(work.planned[spec]) for spec in specs)
     done = photos - sum(len(work.planned[spec]) for spec in missing)

@@ -22,22 +22,23 @@ if TYPE_CHECKING:
     from filelock import BaseFileLock, MarkerSoftFileLock
 
 NAME = ".lock"  # all files of a lock begin with it
-_TIMEOUT_S = 0.5  # a run that is just ending is gone by then
+TIMEOUT_S = 0.5  # a run that is just ending is gone by then
 
 
 @contextmanager
-def locked(folder: Path, is_new: bool | None = None) -> Iterator[None]:
+def locked(folder: Path, is_new: bool | None = None, timeout_s: float = TIMEOUT_S) -> Iterator[None]:
     """Lock `folder`, which is created if needed, until the block or this process ends.
 
     A folder that `is_new` is removed in the end where nothing was written into it; by default one that is not there.
 
-    Raises click.ClickException with process, host and time of the holder where another run is in there.
+    Raises click.ClickException with process, host and time of the holder where another run is in there, and still is
+    after `timeout_s`.
     """
     from filelock import FileLock, MarkerSoftFileLock, Timeout  # 50 ms that the workers need not spend
 
     path, is_new = folder / NAME, not folder.exists() if is_new is None else is_new
-    lock = FileLock(path, timeout=_TIMEOUT_S, fallback_to_soft=False)
-    holder = MarkerSoftFileLock(f"{path}.holder", timeout=_TIMEOUT_S)
+    lock = FileLock(path, timeout=timeout_s, fallback_to_soft=False)
+    holder = MarkerSoftFileLock(f"{path}.holder", timeout=timeout_s)
     with ExitStack() as stack:
         folder.mkdir(parents=True, exist_ok=True)
         if is_new:
@@ -86,7 +87,7 @@ def _remove_ended(holder: MarkerSoftFileLock) -> None:
     path = Path(holder.lock_file)
     if not path.exists():
         return
-    with SoftFileLock(f"{path}.judged", timeout=_TIMEOUT_S), suppress(OSError), TemporaryDirectory() as local:
+    with SoftFileLock(f"{path}.judged", timeout=TIMEOUT_S), suppress(OSError), TemporaryDirectory() as local:
         copy = Path(local) / path.name
         shutil.copyfile(path, copy)
         with MarkerSoftFileLock(copy, timeout=0):

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preprocess.plan import SPLITS, ShardSpec, plan
+from preprocess.plan import SPLITS, Part, ShardSpec, plan
 
 ids = st.lists(st.integers(0, 10**6).map("{:06}.jpg".format), max_size=60, unique=True)
 
@@ -45,3 +45,13 @@ def test_it_deals_as_it_always_did():
 
 def test_the_name_is_the_one_that_tfds_knows():
     assert ShardSpec("train", 3, 40).name == "train-00003-of-00040.tfrecord"
+
+
+@given(st.integers(0, 40), st.integers(1, 12))
+def test_every_shard_is_in_one_part_and_parts_are_alike(shards, count):
+    parts = [Part(number, count) for number in range(1, count + 1)]
+    held = [part.of(range(shards)) for part in parts]
+    assert sorted(shard for of_part in held for shard in of_part) == list(range(shards))
+    assert max(map(len, held)) - min(map(len, held)) <= 1
+    for part, of_part in zip(parts, held, strict=True):
+        assert parts[0].unfinished(range(shards), set(range(shards)) - set(of_part)) == [part.number] * bool(of_part)

@@ -168,6 +168,19 @@ def test_what_a_killed_run_was_writing_is_removed(tmp_path):
     assert {path.name for path in staged.iterdir()} == {"train-0.tfrecord", "settings.json"}
 
 
+def test_what_parts_are_writing_stays_whoever_comes(tmp_path):
+    staged = staging.begin(tmp_path, recipe(0), {}, overwrite=False, in_parts=True)
+    (staged / ".partial-5a-train-1.tfrecord").write_bytes(b"ma")
+    for in_parts in (True, False):
+        staging.begin(tmp_path, recipe(0), {}, overwrite=True, in_parts=in_parts)
+        for overwrite in (True, False):
+            with pytest.raises(
+                click.UsageError, match=r"with --part.*\n  settings.seed: 0 -> 1\n.*remove .*unfinished"
+            ):
+                staging.begin(tmp_path, recipe(1), {}, overwrite=overwrite, in_parts=in_parts)
+    assert (staged / ".partial-5a-train-1.tfrecord").exists()
+
+
 def test_finished_shards_that_are_damaged_are_not_up_to_date(tmp_path):
     stage(tmp_path, 0, OLD)
     staging.publish(tmp_path)
