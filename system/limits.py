@@ -21,11 +21,9 @@ def usable_cores(root: Path = Path("/")) -> int:
     return min([cores, *(quota for folder in _cgroups(root) for quota in _quotas(folder))])
 
 
-def available_memory(root: Path = Path("/")) -> int:
-    """Return the bytes that this process may still take: of the machine, or of its cgroups where that is less."""
-    meminfo = dict(line.split(":", 1) for line in _read(root / "proc/meminfo").splitlines())
-    available = int(meminfo.get("MemAvailable", "0 kB").split()[0]) * 1024
-    return max(0, min([available, *(left for folder in _cgroups(root) for left in _memory_left(folder))]))
+def usable_memory(free: int, root: Path = Path("/")) -> int:
+    """Return how many of the `free` bytes of the machine this process may take, by the limits of its cgroups."""
+    return max(0, min([free, *(left for folder in _cgroups(root) for left in _memory_left(folder))]))
 
 
 def _quotas(folder: Path) -> Iterator[int]:

@@ -9,6 +9,8 @@ import os
 import signal
 import sys
 
+import system  # noqa: F401  # refuses Windows
+
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 os.environ["ONEDNN_DEFAULT_FPMATH_MODE"] = "STRICT"  # float32 is float32: BF16 rounds it before it multiplies
 os.environ.pop("TF_SET_ONEDNN_FPMATH_MODE", None)  # TensorFlow's own name for the same

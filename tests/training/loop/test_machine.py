@@ -82,7 +82,7 @@ def test_a_precision_of_the_preset_stays_where_the_machine_is_fast_in_it(monkeyp
 def test_a_processor_is_fast_in_bfloat16_where_it_has_instructions_for_it(monkeypatch, flags, limit, onednn, is_fast):
     monkeypatch.setattr(machine, "_read", lambda path: f"flags\t\t: fpu {flags}\n")
     monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: [])
-    monkeypatch.setattr(machine, "IsMklEnabled", lambda: onednn)
+    monkeypatch.setattr(machine, "has_onednn", lambda: onednn)
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
     assert machine.has_fast_bfloat16() == is_fast
 
@@ -142,7 +142,13 @@ def test_a_run_says_that_another_machine_continues_it():
 
 def test_photos_are_cached_where_they_take_a_quarter_of_the_memory_at_most(monkeypatch):
     quarter = 100 * 16 * 16
-    monkeypatch.setattr(machine, "available_memory", lambda: 4 * quarter)
+    monkeypatch.setattr(machine, "usable_memory", lambda free: 4 * quarter)
     assert machine.fits_in_memory(quarter)
-    monkeypatch.setattr(machine, "available_memory", lambda: 4 * quarter - 1)
+    monkeypatch.setattr(machine, "usable_memory", lambda free: 4 * quarter - 1)
     assert not machine.fits_in_memory(quarter)
+
+
+def test_the_memory_that_is_free_is_that_of_this_machine():
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    assert machine.fits_in_memory(total // 4000)
+    assert not machine.fits_in_memory(total // 4 + 1)
