@@ -1,6 +1,8 @@
 """What is installed: for stage 1 alone, and exactly the versions that were tested."""
 
 import re
+import shutil
+import subprocess
 import sys
 
 from packaging.requirements import Requirement
@@ -26,6 +28,18 @@ def test_what_stage_1_needs_alone_is_a_part_of_what_all_needs():
         {"PIL": "pillow"}.get(name, name)
         for name in imported - sys.stdlib_module_names - {"preprocess", "system"} - cluster
     }
+
+
+def test_every_package_is_bounded_and_the_newest_are_tested_without_their_upper_bounds(tmp_path):
+    [command] = re.findall("run: (ls .*)", text_of(ROOT / ".github/workflows/newest.yml"))
+    for path in ROOT.glob("requirements*.txt"):
+        shutil.copy(path, tmp_path)
+    subprocess.run(command, shell=True, cwd=tmp_path, check=True)
+    for path in ROOT.glob("requirements*[!k].txt"):  # all but the lock
+        for before, after in zip(sorted(packages(path)), sorted(packages(tmp_path / path.name)), strict=True):
+            bound, _ = sorted(str(Requirement(before).specifier).split(","))
+            assert bound.startswith("<"), before
+            assert after == (before if "dev" in path.name else before.replace(f",{bound}", ""))
 
 
 def test_the_lock_is_within_the_bounds_and_names_no_host():
