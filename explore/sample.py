@@ -12,6 +12,7 @@ import numpy as np
 from click import UsageError
 from PIL import Image, ImageDraw, ImageFont
 
+from explore import files
 from explore.attributes import Strengths, labels_to_ask, set_option
 from explore.directions import directions
 from explore.directions.directions import Directions
@@ -19,7 +20,7 @@ from system.command import LocalPath
 from training import config as configs
 from training.command import Command, startup_messages_hidden
 from training.data.labels import LabelFrequencies
-from training.options import SEED, NameList, best_of_option, check_writable, run_option
+from training.options import SEED, NameList, best_of_option, run_option
 
 FACES, ROWS = 64, 8
 MAX_COLUMNS = 64  # of --each: six attributes
@@ -60,7 +61,12 @@ FONT_WIDTH = 0.6
     metavar="NAME",
     help=f"Move each face along a direction, one face a row, by {STRENGTHS[0]:+g} to {STRENGTHS[-1]:+g}: Smiling.",
 )
-@click.option("--out", type=LocalPath(path_type=Path, dir_okay=False), default="faces.png", help="The PNG to write.")
+@click.option(
+    "--out",
+    type=LocalPath(path_type=Path),
+    default="faces.png",
+    help="A .png for one grid of all faces; a folder, perhaps a new one, for a PNG of each; or an .npz for one array.",
+)
 def main(
     folder: Path,
     count: int | None,
@@ -72,7 +78,11 @@ def main(
     strip: str | None,
     out: Path,
 ) -> None:
-    """Draw faces with the generator of a run, as one grid."""
+    """Draw faces with the generator of a run: one grid, or files for other programs, of any number of faces.
+
+    In a folder faces are called SEED-INDEX.png, 0-000000.png the first. An .npz has "faces", uint8 [count, height,
+    width, channels], and of a run with --condition "labels", float32 [count, conditions], -1 or 1, and "conditions".
+    """
     config, path = configs.load_with_generator(folder)
     names = each.split(",") if each else []
     frequencies = labels_to_ask(folder, config, [*answers, *names])
@@ -84,16 +94,19 @@ def main(
         raise UsageError(f"{len(names)} attributes of --each make {number:,} columns: {MAX_COLUMNS} are the most.")
     if names and strip:
         raise UsageError("--each and --strip both make the columns: choose one.")
-    check_writable(out)
+    if (names or strip) and out.suffix.lower() != files.GRID:
+        raise UsageError(f"--each and --strip draw one picture, with captions: choose a {files.GRID} for --out.")
+    count = count or (ROWS if names or strip else FACES)
+    files.check(out, seed, count)
     moves = load_directions(folder, [*edit, *([strip] if strip else [])]) if edit or strip else None
 
     with startup_messages_hidden():
         from training import choosing, draw
+        from training.metrics.space import progress
 
         generator = draw.load(path)
     directions.warn_if_outdated(folder, moves, draw.digest(path))
     distribution = config.method.latent_distribution
-    count = count or (ROWS if names or strip else FACES)
     labels = frequencies.draw(count, seed, given) if frequencies else None
     # Chosen before they are moved or get other attributes: a row stays one face.
     z = choosing.latents(generator, count, seed, distribution, choices, labels)
@@ -111,9 +124,18 @@ def main(
     if columns:
         draw.write_png(out, captioned(np.stack(list(columns.values()), axis=1), list(columns)))
         print(f"{out}: {count} rows, a face each, with {' and '.join(names) or strip} as captioned{chosen}.")
-    else:
+        return
+    if out.suffix.lower() == files.GRID:
         draw.write_png(out, draw.tile(draw.render(generator, z, labels)))
-        print(f"{out}: {count} faces{chosen}.")
+    else:
+        with progress(count, "Faces") as bar:
+            faces = draw.batches(generator, z, labels, bar.update)
+            if out.suffix.lower() == files.ARRAY:
+                labelled = {"labels": labels, "conditions": np.array(config.conditions)} if labels is not None else {}
+                files.write_array(out, (count, *config.image_shape), faces, labelled)
+            else:
+                files.write_pictures(out, seed, faces)
+    print(f"{out}: {count:,} faces{chosen}.")
 
 
 def load_directions(folder: Path, names: Sequence[str]) -> Directions:

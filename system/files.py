@@ -31,15 +31,16 @@ def naming(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, is_synced: bool = True) -> Iterator[Path]:
     """Yield a temporary path to write to; then sync it and rename it to `path`.
 
-    When the block raises, the temporary file is removed and `path` stays as it was.
+    When the block raises, the temporary file is removed and `path` stays as it was. Who writes thousands of small files
+    may leave out the syncs, each some milliseconds, and call `os.sync` after the last.
     """
     partial = _partial(path)
     try:
         yield partial
-        publish(partial, path)
+        publish(partial, path) if is_synced else partial.replace(path)
     except OSError as error:
         if error.errno and error.filename in (None, str(partial)):  # a full disk names no file
             error.filename = str(path)

@@ -32,6 +32,7 @@ SHORT = {
     "training.run": "--kimg 0.04 --batch-size 8 --width 0.1",
     "training.features": "--kimg 0.02",
     "explore.directions": "--count 1000",
+    "explore.sample": "--count 4",
     "explore.walk": "--fps 1",
     "explore.dataset": "--count 20",
 }

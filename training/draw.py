@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
@@ -96,13 +96,22 @@ def render(
     on_progress: Callable[[int], object] = lambda rows: None,
 ) -> np.ndarray:
     """Return the faces of these z: uint8 [len(z), height, width, channels]. For the other arguments see `faces`."""
+    return np.concatenate(list(batches(generator, z, labels, on_progress)))
+
+
+def batches(
+    generator: keras.Model,
+    z: np.ndarray,
+    labels: np.ndarray | None = None,
+    on_progress: Callable[[int], object] = lambda rows: None,
+) -> Iterator[np.ndarray]:
+    """Yield what `render` returns in parts of `BATCH` faces, for more of them than fit in memory."""
     generate = _compiled(generator)
-    parts = []
     for first in range(0, len(z), BATCH):
         inputs = [rows[first : first + BATCH].astype(full_precision()) for rows in (z, labels) if rows is not None]
-        parts.append(to_pixels(generate(*inputs).numpy()))
-        on_progress(len(parts[-1]))
-    return np.concatenate(parts)
+        drawn = to_pixels(generate(*inputs).numpy())
+        on_progress(len(drawn))
+        yield drawn
 
 
 def to_pixels(images: np.ndarray) -> np.ndarray:
