@@ -97,17 +97,27 @@ class Adam(keras.optimizers.Adam):
         super().__init__(learning_rate, beta_1)
         self._beta_2_of_step, self._unbiased_epsilon = beta_2, epsilon
 
-    def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
+    def _backend_update_step(self, gradients: list, variables: list, learning_rate: tf.Tensor) -> None:
+        """Compute once what all variables share."""
+        step, beta_2 = tf.cast(self.iterations + 1, full_precision()), self._beta_2_of_step()
+        correction = tf.sqrt(1.0 - beta_2**step)
+        zero = tf.zeros_like(step)
+        shared = {
+            "beta1_power": zero,  # the operation's own correction of the bias, which does nothing so
+            "beta2_power": zero,
+            "lr": learning_rate * correction / (1.0 - self.beta_1**step),
+            "beta2": beta_2,
+            "epsilon": self.epsilon if self._unbiased_epsilon is None else self._unbiased_epsilon * correction,
+        }
+        super()._backend_update_step(gradients, variables, shared)
+
+    def update_step(self, gradient: tf.Tensor, variable: tf.Variable, shared: dict[str, tf.Tensor]) -> None:
         """Update one variable."""
         index = self._get_variable_index(variable)
-        m, v, beta_2 = self._momentums[index].value, self._velocities[index].value, self._beta_2_of_step()
-        step = tf.cast(self.iterations + 1, variable.dtype)
-        correction = tf.sqrt(1.0 - beta_2**step)
-        epsilon = self.epsilon if self._unbiased_epsilon is None else self._unbiased_epsilon * correction
-        m.assign_add((gradient - m) * (1.0 - self.beta_1))
-        v.assign_add((tf.square(gradient) - v) * (1.0 - beta_2))
-        rate = learning_rate * correction / (1.0 - self.beta_1**step)
-        variable.assign_sub(m * rate / (tf.sqrt(v) + epsilon))
+        m, v = self._momentums[index].value, self._velocities[index].value
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle, m=m.handle, v=v.handle, grad=gradient, beta1=self.beta_1, **shared
+        )
 
     def _all_reduce_sum_gradients(self, grads_and_vars: list) -> list:
         return grads_and_vars  # Keras would sum them over the replicas a second time
