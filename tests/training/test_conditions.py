@@ -61,9 +61,13 @@ def test_a_run_that_is_continued_is_bit_for_bit_one_that_was_not_interrupted(tra
     whole, parts = data.parent / "whole", data.parent / "parts"
     train.succeeds(*options(data, whole), "--epochs", 2)
     train.succeeds(*options(data, parts), "--epochs", 1)
+    counted = labels.load(parts)
+    labels.save(parts, replace(counted, photos=2 * counted.photos))
     train.succeeds(*options(data, parts), "--epochs", 2)
     weights = [keras.saving.load_model(out / "generator.keras", compile=False).get_weights() for out in (whole, parts)]
     assert all(np.array_equal(here, there) for here, there in zip(*weights, strict=True))
+    # All photos would be read to count them again.
+    assert labels.load(parts).photos.sum() == 2 * labels.load(whole).photos.sum()
 
 
 def test_a_run_is_not_continued_with_other_conditions(trained, data):

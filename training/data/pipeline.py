@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 from click import ClickException
 
 from training.batch import Batch
+from training.data.interleave import rest_after
 from training.data.shards import Shard, ShardSet, damage, how_to_repair
 
 # Streaming: this many bytes of images (16,384 of 64x64 grey) are shuffled at a time. They come from this many shards at
@@ -133,6 +135,20 @@ def _from_memory(
     return tf.data.Dataset.range(first_step, tf.int64.max).map(batch_of, num_parallel_calls=2, deterministic=True)
 
 
+class _Start(NamedTuple):
+    """Where an epoch begins: at its first photo, or at the chunk where a run was interrupted."""
+
+    epoch: tf.Tensor
+    shards: tf.Tensor
+    """Numbers of the shards that are read, in order."""
+    begun: tf.Tensor
+    """Records that are left out at the beginning of each."""
+    cut: tf.Tensor
+    """Records that are left out besides, of the first block."""
+    chunk: tf.Tensor
+    """Number of the first chunk."""
+
+
 def _from_files(
     shards: ShardSet, batch_size: int, seed: int, first_step: int, conditions: Sequence[str]
 ) -> tf.data.Dataset:
@@ -145,12 +161,16 @@ def _from_files(
         labels = _as_labels(attributes(serialized)) if attributes else None
         return Batch(_images(serialized, shards.image_shape), labels)
 
-    def batches_of(epoch: tf.Tensor) -> tf.data.Dataset:
-        epoch_seed = _seed(seed, epoch)
+    def whole_epoch(epoch: tf.Tensor) -> _Start:
+        order = _permutation(len(paths), _seed(seed, epoch))
+        return _Start(epoch, order, tf.zeros(len(paths), tf.int64), tf.constant(0), tf.constant(0, tf.int64))
+
+    def batches_from(start: _Start) -> tf.data.Dataset:
+        epoch_seed = _seed(seed, start.epoch)
 
         def shuffled(number: tf.Tensor, photos: Batch) -> tf.data.Dataset:
             count = tf.shape(photos.images)[0]
-            order = _permutation(count, tf.random.fold_in(epoch_seed, number))
+            order = _permutation(count, tf.random.fold_in(epoch_seed, start.chunk + number))
             whole = count // batch_size
 
             def in_batches(values: tf.Tensor) -> tf.Tensor:
@@ -159,22 +179,37 @@ def _from_files(
 
             return tf.data.Dataset.from_tensor_slices(photos.map(in_batches))
 
-        order = _permutation(len(paths), epoch_seed)
-        files = tf.data.Dataset.from_tensor_slices((tf.gather(paths, order), tf.gather(counts, order)))
+        opened = (tf.gather(paths, start.shards), tf.gather(counts, start.shards), start.begun)
+        files = tf.data.Dataset.from_tensor_slices(opened)
 
         def read(reader: tf.Tensor) -> tf.data.Dataset:
             blocks = files.shard(READERS, reader).interleave(
-                lambda path, count: _records(path, count, block), cycle_length=OPEN_SHARDS // READERS
+                lambda path, count, begun: _records(path, count, block, begun), cycle_length=OPEN_SHARDS // READERS
             )
             return blocks.map(parse)
+
+        def cut(number: tf.Tensor, photos: Batch) -> Batch:
+            return photos.map(lambda rows: rows[tf.where(number == 0, start.cut, 0) :])
 
         photos = tf.data.Dataset.range(READERS).interleave(
             read, cycle_length=READERS, num_parallel_calls=READERS, deterministic=True
         )
-        return photos.rebatch(chunk).enumerate().flat_map(shuffled)
+        return photos.enumerate().map(cut).rebatch(chunk).enumerate().flat_map(shuffled)
 
-    first_epoch, skipped = divmod(first_step, shards.count // batch_size)
-    return tf.data.Dataset.range(first_epoch, tf.int64.max).flat_map(batches_of).skip(skipped)
+    # The first epoch begins with the chunk of its step: no more than that one is read again.
+    first_epoch, step = divmod(first_step, shards.count // batch_size)
+    first_chunk, skipped = divmod(step, chunk // batch_size)
+    start = whole_epoch(tf.constant(first_epoch, tf.int64))
+    ordered = tf.gather(counts, start.shards).numpy().tolist()
+    rest = rest_after(first_chunk * chunk, ordered, READERS, OPEN_SHARDS // READERS, block)
+    start = start._replace(
+        shards=tf.gather(start.shards, rest.shards),
+        begun=tf.constant(rest.begun, tf.int64),
+        cut=tf.constant(rest.cut),
+        chunk=tf.constant(first_chunk, tf.int64),
+    )
+    later = tf.data.Dataset.range(first_epoch + 1, tf.int64.max).map(whole_epoch)
+    return tf.data.Dataset.from_tensors(start).concatenate(later).flat_map(batches_from).skip(skipped)
 
 
 def _paths_and_counts(shards: tuple[Shard, ...]) -> tuple[tf.Tensor, tf.Tensor]:
@@ -182,11 +217,11 @@ def _paths_and_counts(shards: tuple[Shard, ...]) -> tuple[tf.Tensor, tf.Tensor]:
     return tf.constant(paths), tf.constant([shard.count for shard in shards], tf.int64)
 
 
-def _records(path: tf.Tensor, count: tf.Tensor, at_once: int) -> tf.data.Dataset:
-    """The serialized records of one shard, `at_once` in an element but for the last."""
-    records = tf.data.TFRecordDataset(path, buffer_size=1 << 20).take(count)
+def _records(path: tf.Tensor, count: tf.Tensor, at_once: int, begun: tf.Tensor | int = 0) -> tf.data.Dataset:
+    """The serialized records of one shard but for the first `begun`, `at_once` in an element but for the last."""
+    records = tf.data.TFRecordDataset(path, buffer_size=1 << 20).skip(begun).take(count - begun)
     # A file that was cut short between two records ends without an error.
-    return records.apply(tf.data.experimental.assert_cardinality(count)).batch(at_once)
+    return records.apply(tf.data.experimental.assert_cardinality(count - begun)).batch(at_once)
 
 
 def _images(serialized: tf.Tensor, image_shape: tuple[int, int, int]) -> tf.Tensor:

@@ -10,7 +10,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import tensorflow as tf
-from click import ClickException
+from click import ClickException, UsageError
 from tqdm import tqdm
 
 from training import draw
@@ -82,11 +82,11 @@ class Trainer:
         self.gan, self.progress = build_on(devices, config, begins_with)
         self.run_steps = compile_steps(self.gan, self.progress, config, devices)
         photos = read_images(shards.first(PHOTOS_TO_COMPARE))
-        self.sample_labels = self._keep_labels() if config.conditions else None
         self.photo_spread = max(collapse.spread(photos), 1.0)  # a grey level, where all photos are the same
         self.checkpoints = Checkpoints(run_dir, self.gan, self.progress, output_dir)
         self.reporter = Reporter(output_dir, config, timetable)
         self.saved = self._restore()
+        self.sample_labels = self._keep_labels(run_dir) if config.conditions else None
         self._resume()
         if self.saved:
             print(f"Continuing from {self.saved}: {self.step:,} of {timetable.total_steps:,} steps are done.")
@@ -144,9 +144,16 @@ class Trainer:
             return False
         return not (saving and self.devices.any_host(not self.checkpoints.finite()))
 
-    def _keep_labels(self) -> np.ndarray:
-        """Write which labels the photos have, for those who draw faces later; return those of the samples."""
-        frequencies = labels.count_labels(self.shards, self.config.conditions)
+    def _keep_labels(self, run_dir: Path) -> np.ndarray:
+        """Write which labels the photos have, for those who draw faces later; return those of the samples.
+
+        Counting reads all shards: a run that is continued takes what it has written.
+        """
+        try:
+            frequencies = labels.load(run_dir) if self.saved else None
+        except UsageError:
+            frequencies = None
+        frequencies = frequencies or labels.count_labels(self.shards, self.config.conditions)
         labels.save(self.output_dir, frequencies)
         return frequencies.draw(NUM_SAMPLES, self.config.seed)
 

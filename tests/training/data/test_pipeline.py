@@ -1,5 +1,6 @@
 import hashlib
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -139,6 +140,20 @@ def test_a_chunk_is_shuffled_and_so_are_the_shards_that_it_comes_from(many, monk
     assert not any(first == set(range(pipeline.OPEN_SHARDS)) for first in firsts)
     # Any shard may be read first: 4 epochs of 16 of 40 leave (1 - 0.4)^4 = 0.13 of the shards to none.
     assert len(set().union(*firsts)) > 28
+
+
+def test_a_stream_that_begins_within_an_epoch_opens_no_shard_that_was_read_to_its_end(many, monkeypatch):
+    chunk = COUNT // 6  # its blocks have 3 photos: the second chunk begins within one
+    monkeypatch.setattr(pipeline, "SHUFFLE_BYTES", chunk * many.image_bytes)
+    whole = take(many, False, 0, COUNT // BATCH)
+    for step in (30, 77, 149):
+        needed = set(np.concatenate(whole[step - step % (chunk // BATCH) :]) // PER_SHARD)
+        others_gone = [
+            shard if number in needed else replace(shard, path=Path("gone")) for number, shard in enumerate(many.shards)
+        ]
+        rest = take(replace(many, shards=tuple(others_gone)), False, step, COUNT // BATCH - step)
+        assert np.array_equal(rest, whole[step:])
+    assert len(needed) < 20
 
 
 def flip_a_bit(path):
