@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 # The keys of `training.models.networks.FAMILIES`.
 Network = Literal["classic", "dcgan", "wgan_gp", "sngan", "r3gan", "lite"]
 Loss = Literal["cross_entropy", "hinge", "wasserstein", "relativistic"]  # the keys of `training.models.step.LOSSES`
+SIGNED_LOSSES = ("cross_entropy", "hinge")  # of which a logit above 0 means a photo
 Distribution = Literal["uniform", "normal"]  # U(-1, 1) and N(0, 1)
 # The keys of `training.models.augmentation.AUGMENTATIONS`: four of DiffAugment, and ADA's set as one.
 Augmentation = Literal["brightness", "contrast", "translation", "cutout", "ada"]
@@ -135,6 +136,20 @@ class Preset:
         CosineSchedule(1.0),
         at_least=0,
         at_most=1,
+    )
+    augment_target: float | None = setting(
+        AUGMENTATION,
+        "Adapt this probability, from 0 on, so that D's logits for photos have this mean sign (Karras et al. 2020: "
+        "0.6). Above it D knows the photos by heart.",
+        None,
+        at_least=0,
+        at_most=1,
+    )
+    augment_kimg: float = setting(
+        AUGMENTATION,
+        "Thousands of photos over which --augment-target moves the probability from 0 to 1, at the fastest.",
+        500.0,
+        above=0,
     )
 
     precision: Precision = setting(

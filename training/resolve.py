@@ -17,7 +17,7 @@ from training import config as configs
 from training.config import Config, SavedRun
 from training.data.shards import ShardSet
 from training.loop.timetable import Timetable
-from training.presets import PHOTOS_PER_TORN, CosineSchedule, Precision, Preset
+from training.presets import PHOTOS_PER_TORN, SIGNED_LOSSES, CosineSchedule, Precision, Preset
 
 if TYPE_CHECKING:
     from training.loop.strategy import Devices
@@ -136,6 +136,24 @@ def check_schedules(method: Preset) -> None:
     changing = [f"--{name.replace('_', '-')} {value}" for name, value in schedules.items() if value.end is not None]
     if changing and not method.ramp_kimg:
         raise UsageError(f"{', '.join(changing)}: say over how many thousand photos, with --ramp-kimg.")
+
+
+def check_augment_target(method: Preset) -> None:
+    """Raise UsageError where the probability of augmentations cannot adapt to D's logits for photos."""
+    if method.augment_target is None:
+        return
+    if not method.augment:
+        raise UsageError("--augment-target adapts the probability of augmentations: say which, such as --augment ada.")
+    if method.augment_probability != Preset().augment_probability:
+        raise UsageError(
+            f"--augment-target {method.augment_target} adapts the probability that --augment-probability "
+            f"{method.augment_probability} sets: choose one of them; --augment-probability 1 takes back a preset's."
+        )
+    if method.loss not in SIGNED_LOSSES:
+        raise UsageError(
+            f"--augment-target goes by the sign of D's logits for photos, which says nothing with --loss {method.loss}:"
+            " its losses are of differences between logits. Use --augment-probability, or another --loss."
+        )
 
 
 def check_image_shape(image_shape: tuple[int, int, int]) -> None:

@@ -154,6 +154,7 @@ def main(
     method = replace(PRESETS[preset], **overrides)
     metric_names = [name for name in metrics.split(",") if name]
     resolve.check_schedules(method)
+    resolve.check_augment_target(method)
     resolve.check_condition(train_shards, options["condition"])
     resolve.check_folder(out)
     resolve.check_batch_size(method.batch_size, train_shards.count)

@@ -44,7 +44,7 @@ def test_a_run_that_is_killed_again_and_again_ends_bit_for_bit_as_an_undisturbed
     moments = random.Random(0)
     # So that deaths come inside of saves, scores and marks of the best too.
     saving_always = ("--deterministic", "--save-minutes", 0, "--save-kimg", 0.02, "--metrics", "swd")
-    saving_always += ("--metrics-kimg", 0.04)
+    saving_always += ("--metrics-kimg", 0.04, "--augment", "contrast", "--augment-target", 0.5, "--augment-kimg", 0.2)
     for death in (1, 2):
         process = start(finished[0] / "data", tmp_path / "killed", 3, *saving_always)
         reached = tmp_path / "killed" / "samples" / f"epoch-{death:05d}.png"
@@ -62,6 +62,7 @@ def test_a_run_that_is_killed_again_and_again_ends_bit_for_bit_as_an_undisturbed
     killed, undisturbed = tmp_path / "killed", tmp_path / "undisturbed"
     assert history(killed) == history(undisturbed)
     assert len(history(killed)) == 3
+    assert any(float(line["augment_probability"]) for line in history(killed)), "it adapts"
     for here, there in zip(final_weights(killed), final_weights(undisturbed), strict=True):
         assert np.array_equal(here, there)
     assert (killed / "metrics.csv").read_text() == (undisturbed / "metrics.csv").read_text()

@@ -56,6 +56,23 @@ def test_a_part_that_goes_from_one_value_to_another_needs_to_know_how_long(finis
     run.succeeds(*arguments, "--ramp-kimg", 0.1, "--epochs", 1)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--augment-target 1.5 --augment ada", "1.5 is not in the range 0<=x<=1"),
+        ("--augment-target 0.6", "say which, such as --augment ada"),
+        ("--augment-target 0.6 --augment ada --augment-probability 0.3", "choose one of them"),
+        ("--preset r3gan --augment-target 0.6", "--augment-probability 0.0:0.3 sets: choose one of them"),
+        ("--preset r3gan --augment-target 0.6 --augment-probability 1", "nothing with --loss relativistic"),
+        ("--preset wgan-gp --augment-target 0.6 --augment ada", "nothing with --loss wasserstein"),
+    ],
+)
+def test_a_probability_that_cannot_adapt_is_refused(finished, tmp_path, options, message):
+    arguments = ("--shards", finished[0] / "data", "--out", tmp_path / "run", *options.split())
+    assert message in run.is_refused(*arguments)
+    assert not (tmp_path / "run").exists()
+
+
 def test_images_that_no_network_builds_for_are_refused_before_anything_is_written(tmp_path):
     write_shards(tmp_path / "data", numbered_images(20, side=12), (20,))
     message = run.is_refused("--shards", tmp_path / "data", *SMALL, "--out", tmp_path / "run")

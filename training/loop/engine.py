@@ -19,6 +19,7 @@ from training.data.shards import ShardSet
 from training.loop.strategy import Devices
 from training.models.gan import GAN, Progress, begin_with, build, cosine_decay, update_ema
 from training.models.networks.layers import mixes_examples
+from training.models.precision import full_precision
 from training.models.step import Phase, StepValues, batches_per_step, has_penalty, phases, replica_step
 
 # How long one call into TensorFlow takes: rare enough to cost nothing, often enough for the bar and for Ctrl-C.
@@ -55,6 +56,7 @@ class StepMeans(NamedTuple):
     g_loss: float
     d_gradient: float
     g_gradient: float
+    augment_probability: float
 
 
 def means(sums: np.ndarray, steps: int) -> StepMeans:
@@ -62,7 +64,11 @@ def means(sums: np.ndarray, steps: int) -> StepMeans:
     total = StepValues(*np.asarray(sums).tolist())
     per_g_update = 1.0 / total.generator_updates if total.generator_updates else float("nan")
     return StepMeans(
-        total.d_loss / steps, total.g_loss * per_g_update, total.d_gradient / steps, total.g_gradient * per_g_update
+        total.d_loss / steps,
+        total.g_loss * per_g_update,
+        total.d_gradient / steps,
+        total.g_gradient * per_g_update,
+        total.augment_probability / steps,
     )
 
 
@@ -100,9 +106,9 @@ def compile_steps(gan: GAN, progress: Progress, config: Config, devices: Devices
         replica = replica_step(gan, method, config.seed, devices.replicas, phase, config.micro_batch, config.jit)
 
         def run_step() -> tf.Tensor:
-            values = strategy.run(
-                lambda *arguments: tf.stack(replica(*arguments)), args=(global_batches, tf.identity(progress.step))
-            )
+            adapted = tf.cast(progress.augment_probability, full_precision())
+            arguments = (global_batches, tf.identity(progress.step), adapted)
+            values = strategy.run(lambda *arguments: tf.stack(replica(*arguments)), args=arguments)
             half_life = 1000.0 * method.ema_kimg.at(cosine_decay(method, progress.step))
             update_ema(strategy, gan, half_life, method.batch_size)
             return strategy.reduce(tf.distribute.ReduceOp.SUM, values, axis=None)
@@ -117,6 +123,8 @@ def compile_steps(gan: GAN, progress: Progress, config: Config, devices: Devices
         values = tf.cast(values, tf.float64)
         progress.sums.assign_add(values)
         progress.step.assign_add(1)
+        if method.augment_target is not None:
+            progress.adapt(method, StepValues(*tf.unstack(values)).real_sign)
         return sums + values
 
     @tf.function(autograph=False)  # no Python control flow in here; saves 1.5 s of tracing

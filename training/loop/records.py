@@ -54,6 +54,8 @@ class Status:
     rollbacks: int
     """How often the run returned to a checkpoint so far."""
     warning: str
+    augment_probability: float = 0.0
+    """Mean over the interval."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,8 @@ class Epoch:
     """Time spent on the epoch's steps."""
     warning: str
     """The warning of the status at the end of the epoch."""
+    augment_probability: float = 0.0
+    """Mean over the epoch; 0 without augmentations."""
 
     @property
     def kimg(self) -> float:
@@ -218,7 +222,7 @@ def _scalars(event: Event) -> dict[str, float]:
         return {"loss/discriminator": event.d_loss, "loss/generator": event.g_loss}
     if isinstance(event, Scores):
         return {f"metrics/{name}": value for name, value in event.values.items()}
-    names = ("d_gradient", "g_gradient", "images_per_second", "memory_mb", "spread", "rollbacks")
+    names = ("d_gradient", "g_gradient", "images_per_second", "memory_mb", "spread", "rollbacks", "augment_probability")
     return {f"status/{name}": getattr(event, name) for name in names}
 
 

@@ -95,6 +95,7 @@ class Reporter:
             g_loss=losses.g_loss,
             seconds=round(seconds, 3),
             warning=self._warning,
+            augment_probability=losses.augment_probability,
         )
         self.records.add(epoch)
         if self._timetable.is_sampled(step):

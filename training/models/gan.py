@@ -32,8 +32,11 @@ class GAN:
     """The exponential moving average of the generator, in float32; samples, scores and generator.keras come from it."""
 
 
+ADAPT_EVERY = 4  # steps, as in ADA's code
+
+
 class Progress(tf.Module):
-    """The counters of a run."""
+    """The counters of a run, and what follows from its steps so far."""
 
     def __init__(self, num_values: int):
         super().__init__()
@@ -42,6 +45,23 @@ class Progress(tf.Module):
         self.sums = tf.Variable(tf.zeros(num_values, tf.float64), trainable=False)
         self.epoch_seconds = tf.Variable(0.0, dtype=tf.float64, trainable=False)
         self.rollbacks = tf.Variable(0, dtype=tf.int64, trainable=False)
+        # Of a run with an `augment_target`.
+        self.augment_probability = tf.Variable(0.0, dtype=tf.float64, trainable=False)
+        self.real_signs = tf.Variable(0.0, dtype=tf.float64, trainable=False)
+
+    def adapt(self, method: Preset, real_sign: tf.Tensor) -> None:
+        """Adapt the probability of augmentations after a step, by the mean sign of D's logits for its photos, float64.
+
+        Karras et al. 2020, "Training GANs with Limited Data", section 3.1, the heuristic r_t, as the authors' code has
+        it; but the probability also ends at 1.
+        """
+        self.real_signs.assign_add(real_sign)
+        change = ADAPT_EVERY * method.batch_size / (1000.0 * method.augment_kimg)
+        direction = tf.sign(self.real_signs / ADAPT_EVERY - method.augment_target)
+        moved = tf.clip_by_value(self.augment_probability + change * direction, 0.0, 1.0)
+        is_due = self.step % ADAPT_EVERY == 0
+        self.augment_probability.assign(tf.where(is_due, moved, self.augment_probability))
+        self.real_signs.assign(tf.where(is_due, tf.zeros_like(self.real_signs), self.real_signs))
 
 
 def build(method: Preset, image_shape: tuple[int, int, int], seed: int, progress: Progress, conditions: int = 0) -> GAN:

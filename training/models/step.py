@@ -139,6 +139,10 @@ class StepValues(NamedTuple):
     g_gradient: tf.Tensor
     generator_updates: tf.Tensor
     """1 where the step updated G, else 0."""
+    real_sign: tf.Tensor
+    """Mean sign of D's logits for photos; 0 where nothing adapts to it."""
+    augment_probability: tf.Tensor
+    """0 without augmentations."""
 
 
 class MicroBatch(NamedTuple):
@@ -162,10 +166,11 @@ def replica_step(
     phase: Phase = Phase(),
     micro_batch: int | None = None,
     jit: bool = False,
-) -> Callable[[Sequence[Batch], tf.Tensor], StepValues]:
+) -> Callable[[Sequence[Batch], tf.Tensor, tf.Tensor | float], StepValues]:
     """Return what each replica runs on its share of a step: an update of D, then one of G against the new D.
 
-    It is a function of (`batches_per_step` batches, number of the step, int64); `seed` and the number decide all noise.
+    It is a function of (`batches_per_step` batches, number of the step, int64, and with an `augment_target` the adapted
+    probability of augmentations); `seed` and the number decide all noise.
     A replica computes `micro_batch` examples at once, a divisor of its batch, or all; `jit` compiles networks with XLA.
     """
     loss = LOSSES[method.loss]
@@ -175,15 +180,17 @@ def replica_step(
     )
     noise_shapes = [entry.shape[1:] for entry in gan.discriminator.inputs[1:] if entry.name != LABELS]
     augmentations = [name for name in method.augment.split(",") if name]
+    is_adaptive = method.augment_target is not None
     # Photos and fakes go through D in one pass where D has no batch statistics, so that the outputs are the same, and
     # where both are penalised or neither, so that no gradient is computed for nothing.
     is_one_pass = method.r1_gamma.is_zero == method.r2_gamma.is_zero and not mixes_examples(gan.discriminator)
 
-    def step(batches: Sequence[Batch], number: tf.Tensor) -> StepValues:
+    def step(batches: Sequence[Batch], number: tf.Tensor, adapted: tf.Tensor | float = 0.0) -> StepValues:
         local_batch = batches[0].images.shape[0]
         size = micro_batch or local_batch
         first = tf.cast(tf.distribute.get_replica_context().replica_id_in_sync_group, tf.int64) * local_batch
         decay = cosine_decay(method, number)
+        probability = adapted if is_adaptive else method.augment_probability.at(decay) if augmentations else 0.0
 
         def micro_batch_from(start: int) -> MicroBatch:
             noise, rows = Noise(seed, number, first + start, size), slice(start, start + size)
@@ -225,7 +232,6 @@ def replica_step(
 
             dropout = [uniform(shape, stream) for stream, shape in enumerate(noise_shapes)]
             labels = [] if part.labels is None else [tf.tile(part.labels, (len(purposes), 1))]
-            probability = method.augment_probability.at(decay)
 
             def of_augmentation(index: int, count: int) -> tf.Tensor:
                 return uniform((count,), len(dropout) + index)  # the streams before are dropout's
@@ -286,7 +292,8 @@ def replica_step(
                     torn_out = discriminator_for(part.torn, Purpose.DISCRIMINATOR_TORN)(part.torn.photos)
                     _, torn_loss = discriminator_loss(real_out[::PHOTOS_PER_TORN], torn_out)
                     total += method.torn * PHOTOS_PER_TORN * share_of_mean(torn_loss)
-            return [share_of_mean(adversarial), *tape.gradient(total, gan.discriminator.trainable_variables)]
+            real_sign = share_of_mean(tf.sign(real_out[:, 0])) if is_adaptive else tf.zeros([])
+            return [share_of_mean(adversarial), real_sign, *tape.gradient(total, gan.discriminator.trainable_variables)]
 
         def g_loss_and_gradients(part: MicroBatch) -> list[tf.Tensor]:
             fake, tape = shared or generate(part)
@@ -298,15 +305,16 @@ def replica_step(
                 total = share_of_mean(loss.generator(real_logits, fake_logits))
             return [total, *tape.gradient(total, gan.generator.trainable_variables)]
 
-        d_loss, *gradients = _summed(parts, d_loss_and_gradients)
+        d_loss, real_sign, *gradients = _summed(parts, d_loss_and_gradients)
         d_norm = _update(gan.discriminator, gan.d_optimizer, gradients, method.clip_norm)
         g_loss = g_norm = updates = tf.zeros_like(d_loss)
         if phase.updates_generator:
             g_loss, *gradients = _summed(parts, g_loss_and_gradients)
             g_norm = _update(gan.generator, gan.g_optimizer, gradients, method.clip_norm)
             updates = tf.ones_like(g_loss)
-        # Norms and counts are the same on every replica.
-        return StepValues(d_loss, g_loss, d_norm / replicas, g_norm / replicas, updates / replicas)
+        # Norms, counts and the probability are the same on every replica.
+        same = (d_norm / replicas, g_norm / replicas, updates / replicas)
+        return StepValues(d_loss, g_loss, *same, real_sign, probability / replicas)
 
     return step
 

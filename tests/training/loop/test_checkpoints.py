@@ -33,6 +33,8 @@ def moved(gan, progress, step):
         for variable in optimizer.variables:
             variable.assign(rng.integers(1, 9, variable.shape))
     progress.step.assign(step)
+    progress.augment_probability.assign(step / 64)
+    progress.real_signs.assign(step / 32)
 
 
 @pytest.fixture
@@ -52,6 +54,7 @@ def test_everything_comes_back(saved):
     checkpoints, gan, progress = state(folder, seed=1)
     path, damaged = checkpoints.restore()
     assert (path.name, damaged, int(progress.step)) == ("step-20", [], 20)
+    assert (float(progress.augment_probability), float(progress.real_signs)) == (20 / 64, 20 / 32)
     for here, there in zip(values(gan), at_twenty, strict=True):
         assert np.array_equal(here, there)
 

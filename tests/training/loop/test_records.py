@@ -54,7 +54,7 @@ def test_an_epoch_is_a_line_of_the_log_and_of_the_table_a_curve_and_scalars(tmp_
     assert shown(tmp_path) == [(1280, "loss/discriminator", 1.25), (1280, "loss/generator", pytest.approx(0.3))]
     records.add(epoch(2))
     assert log(tmp_path) == [{"event": "epoch", **asdict(epoch(number))} for number in (1, 2)]
-    assert ",".join(history(tmp_path)[0]) == "epoch,step,images_seen,d_loss,g_loss,seconds,warning"
+    assert ",".join(history(tmp_path)[0]) == "epoch,step,images_seen,d_loss,g_loss,seconds,warning,augment_probability"
     assert [float(line["g_loss"]) for line in history(tmp_path)] == [0.1 + 0.2] * 2
     assert Image.open(tmp_path / "losses.png").size == (700, 350)
 

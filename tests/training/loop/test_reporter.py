@@ -14,7 +14,7 @@ from training.presets import PRESETS
 
 CONFIG = config_of(PRESETS["classic"])  # 15 steps of 64 an epoch
 TIMETABLE = Timetable(30, 15, 1, 10, 10, None, None, 0)
-SUMS = np.array([1.2, 0.9, 3.0, 2.0, 1.0])  # D, G, gradients, updates of G: of one step
+SUMS = np.array([1.2, 0.9, 3.0, 2.0, 1.0, 0.5, 0.25])  # D, G, gradients, updates of G, sign, probability: of a step
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def test_an_epoch_is_a_line_a_record_and_a_grid(reporter, tmp_path, capsys):
     assert (tmp_path / "samples/epoch-00001.png").is_file()
     [epoch] = reporter.records.epochs
     assert (epoch.epoch, epoch.step, epoch.images_seen, epoch.seconds) == (1, 15, 960, 12.346)
-    assert (epoch.d_loss, epoch.g_loss) == pytest.approx((1.2, 0.9))
+    assert (epoch.d_loss, epoch.g_loss, epoch.augment_probability) == pytest.approx((1.2, 0.9, 0.25))
 
 
 def test_a_status_is_of_the_steps_since_the_last_one(reporter, tmp_path, capsys):
@@ -44,7 +44,7 @@ def test_a_status_is_of_the_steps_since_the_last_one(reporter, tmp_path, capsys)
     first, second = Records(tmp_path, 8).statuses
     assert (first.d_loss, second.d_loss) == pytest.approx((1.2, 2.4))
     assert (second.step, second.kimg, second.epoch) == pytest.approx((8, 0.512, 8 / 15))
-    assert second.rollbacks == 2
+    assert (second.rollbacks, first.augment_probability) == (2, 0.25)
     lines = capsys.readouterr().out.splitlines()
     assert len([line for line in lines if re.match(r"epoch 0\.", line)]) == 2
 

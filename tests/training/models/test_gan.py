@@ -5,6 +5,7 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from training.models.gan import Progress, build, for_inference
 from training.models.networks.layers import Dropout
@@ -22,6 +23,24 @@ def test_layers_compute_in_this_precision_within_the_block_and_as_before_behind_
     with pytest.raises(KeyError), computing_in(precision):
         raise KeyError
     assert keras.config.dtype_policy().name == "float32"
+
+
+def test_the_probability_adapts_as_in_ada_s_code_and_ends_at_1():
+    """Against the lines of the authors' training_loop.py, which update every 4 batches by the mean of all signs."""
+    method = replace(METHOD, batch_size=30, augment_target=0.6, augment_kimg=0.5)
+    signs = np.random.default_rng(0).choice([-1, 1], (48, 30), p=[0.2, 0.8])
+    signs[12:32] = 1
+    progress, augment_p, expected, adapted = Progress(5), 0.0, [], []
+    for batch_idx, batch in enumerate(signs, 1):
+        progress.step.assign_add(1)
+        progress.adapt(method, tf.constant(batch.mean(), tf.float64))
+        adapted.append(progress.augment_probability.numpy())
+        if batch_idx % 4 == 0:
+            adjust = np.sign(signs[batch_idx - 4 : batch_idx].mean() - 0.6) * (30 * 4) / (0.5 * 1000)
+            augment_p = min(max(augment_p + adjust, 0.0), 1.0)
+        expected.append(augment_p)
+    np.testing.assert_allclose(adapted, expected, atol=1e-12)
+    assert {0.0, 1.0} < set(np.round(adapted, 2)), "both ends and what is between"
 
 
 def weights(seed, method=METHOD):
