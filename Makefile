@@ -108,6 +108,6 @@ endif
 
 test-ready: ready
 ifneq ($(VENV),)
-	@$(call installed,requirements.txt requirements-cluster.txt requirements-evaluate.txt requirements-export.txt \
-	  requirements-dev.txt)
+	@$(call installed,requirements.txt requirements-bucket.txt requirements-cluster.txt requirements-evaluate.txt \
+	  requirements-export.txt requirements-dev.txt)
 endif

@@ -8,8 +8,11 @@ import re
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import click
+
+from system.objects import Url, is_url, url_of
 
 _ELSEWHERE = "or write to another place"
 _ADVICE = {
@@ -50,7 +53,7 @@ class LocalPath(click.Path):
         self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
     ) -> str | bytes | os.PathLike[str]:
         """Validate it."""
-        if re.match(r"[a-z][a-z0-9+.-]+:/|.*://", str(value), re.IGNORECASE | re.DOTALL):
+        if is_url(str(value)):
             self.fail(
                 f"{str(value)!r} is a URL, and only local paths are read and written. Mount it and give the path where "
                 "it is mounted, or copy the files.",
@@ -58,6 +61,26 @@ class LocalPath(click.Path):
                 ctx,
             )
         return super().convert(value, param, ctx)
+
+
+class Place(LocalPath):
+    """A local path, or the URL of objects: a Path or a system.objects.Url."""
+
+    def __init__(self, writable: bool = False, **checks: bool):
+        super().__init__(path_type=Path, **checks)
+        self._is_written = writable
+
+    def convert(self, value, param, ctx):
+        """Validate it."""
+        if isinstance(value, Url):
+            return value
+        try:
+            url = url_of(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        if url and self._is_written and not url.can_write:
+            self.fail(f"{url} can only be read. What can be written: s3, gs, az, abfs, and local paths.", param, ctx)
+        return url or super().convert(value, param, ctx)
 
 
 @contextmanager

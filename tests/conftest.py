@@ -3,6 +3,7 @@
 import pytest
 
 import training  # noqa: F401
+from tests.bucket_server import bucket  # noqa: F401, a fixture
 
 
 @pytest.fixture(scope="module")
