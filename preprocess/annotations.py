@@ -14,6 +14,7 @@ from unicodedata import normalize
 import click
 
 from preprocess.plan import SPLITS
+from system.objects import Url
 
 ATTRIBUTES, PARTITIONS = "list_attr_celeba", "list_eval_partition"  # names of the lists, .txt or .csv
 
@@ -40,7 +41,7 @@ class Attributes(NamedTuple):
 
 
 class _Table(NamedTuple):
-    path: Path
+    path: Path | Url
     header: int
     """Number of the line of the header; 0 without one."""
     names: list[str]
@@ -49,8 +50,11 @@ class _Table(NamedTuple):
     """Begins anew at each call."""
 
 
-def find_list(name: str, sources: Iterable[Path]) -> Path | None:
-    """Return the nearest list of this name: in a folder of photos, in its parent, or up to two levels above that."""
+def find_list(name: str, sources: Iterable[Path | Url]) -> Path | Url | None:
+    """Return the nearest list of this name: in a folder of photos, in its parent, or up to two levels above that.
+
+    A folder may also be a prefix in a bucket. Raises StorageError where it cannot be asked.
+    """
     for source in sources:
         for folder in (source, *source.absolute().parents[: 1 + _LEVELS_ABOVE]):
             for suffix in (".txt", ".csv"):
@@ -59,7 +63,7 @@ def find_list(name: str, sources: Iterable[Path]) -> Path | None:
     return None
 
 
-def read_attributes(path: Path, ids: Iterable[str]) -> Attributes:
+def read_attributes(path: Path | Url, ids: Iterable[str]) -> Attributes:
     """Read `list_attr_celeba.txt` (how many rows, the names, the rows) or a CSV (a header, the rows).
 
     Values are 1 and 0, or 1 and -1. Only rows of `ids` are checked and kept: a list usually names more photos than
@@ -96,7 +100,7 @@ def read_attributes(path: Path, ids: Iterable[str]) -> Attributes:
     return Attributes(tuple(table.names), rows)
 
 
-def read_partitions(path: Path, ids: Iterable[str]) -> dict[str, str]:
+def read_partitions(path: Path | Url, ids: Iterable[str]) -> dict[str, str]:
     """Read `list_eval_partition.txt` (the rows) or a CSV with a column `partition`: the split of each of `ids` in it.
 
     0 is train, 1 valid, 2 test. Raises click.UsageError naming file and line.
@@ -121,7 +125,7 @@ def read_partitions(path: Path, ids: Iterable[str]) -> dict[str, str]:
     return splits
 
 
-def _lines(path: Path) -> list[str]:
+def _lines(path: Path | Url) -> list[str]:
     """Return the lines of a list, at least one: UTF-8, UTF-16 with a byte order mark, or Korean as Excel writes it."""
     data = path.read_bytes()
     unreadable = None
@@ -144,7 +148,7 @@ def _celeba_rows(lines: list[str], header: int) -> Iterator[Row]:
             yield number, cells[0], line.split
 
 
-def _csv_table(path: Path, lines: list[str]) -> _Table:
+def _csv_table(path: Path | Url, lines: list[str]) -> _Table:
     """Return the table in a CSV with any of the usual separators, without its index columns."""
     is_quoted = lines[0].startswith('"')
     separator = max(",;\t " if is_quoted else ",;\t", key=lambda separator: _width(lines, separator))
@@ -174,7 +178,7 @@ def _csv_table(path: Path, lines: list[str]) -> _Table:
     return _Table(path, line, names, cut)
 
 
-def _csv_rows(path: Path, lines: list[str], separator: str) -> Iterator[tuple[int, list[str]]]:
+def _csv_rows(path: Path | Url, lines: list[str], separator: str) -> Iterator[tuple[int, list[str]]]:
     """Yield the rows that are not empty, with the line at which each begins."""
     reader, line = csv.reader(lines, delimiter=separator, strict=True), 1
     try:
@@ -287,6 +291,6 @@ def _split(text: str) -> str | None:
 
 
 def _malformed(
-    path: Path, line: int, fault: str, advice: str = "Correct it, or download the list again."
+    path: Path | Url, line: int, fault: str, advice: str = "Correct it, or download the list again."
 ) -> click.UsageError:
     return click.UsageError(f"{path}, line {line}: {fault}. {advice}")

@@ -14,6 +14,10 @@ from preprocess.shard import Shard
 REJECTED = "rejected.jsonl"  # each rejected photo and why
 DOCUMENTS = FEATURES, DATASET_INFO = ("features.json", "dataset_info.json")  # for tfds
 
+MANIFEST = "manifest.json"
+UNFINISHED = ".unfinished"  # what a run that is not finished has written
+RECIPE = "settings.json"  # in it: what decides the bytes
+
 FORMAT = 1  # raised when the same settings come to mean other bytes
 
 Document = dict[str, Any]
@@ -53,9 +57,14 @@ def build(
         "image": {"shape": list(shape), "dtype": "uint8"},
         "attribute_names": names,
         **({"exclusive_attributes": names} if attributes and attributes.is_exclusive else {}),
-        "shards": [{key: value for key, value in asdict(shard).items() if key != "rejected"} for shard in shards],
+        "shards": [_listed(shard) for shard in shards],
         "rejected": dict(sorted(Counter(rejection.reason for rejection in rejections).items())),
     }
+
+
+def is_manifest(document: Any) -> bool:
+    """Return whether this program wrote a document as a manifest."""
+    return isinstance(document, dict) and document.keys() >= {"format", "settings", "source", "shards"}
 
 
 def shards(manifest: Document) -> list[Shard]:
@@ -125,6 +134,10 @@ def features(manifest: Document) -> Document:
         "pythonClassName": "tensorflow_datasets.core.features.features_dict.FeaturesDict",
         "featuresDict": {"features": tensors | {"image_id": text}},
     }
+
+
+def _listed(shard: Shard) -> Document:
+    return {key: value for key, value in asdict(shard).items() if key not in ("rejected", "etag")}
 
 
 def _tensor(shape: list[int], dtype: str, encoding: str) -> Document:

@@ -1,13 +1,12 @@
 """Types of the command line, and an option that several commands have."""
 
 import re
-from pathlib import Path
 
 import click
 
 from preprocess import crop as crops
 from preprocess.plan import Part
-from system.command import LocalPath
+from system.command import Place
 from system.limits import usable_cores
 
 AUTO = "auto"
@@ -35,11 +34,11 @@ class CropType(click.ParamType):
         return value
 
 
-class ListType(LocalPath):
-    """A file, or one of some words, such as "auto": the list that lies near the photos."""
+class ListType(Place):
+    """A file or its URL, or one of some words, such as "auto": the list that lies near the photos."""
 
     def __init__(self, *words: str):
-        super().__init__(exists=True, dir_okay=False, path_type=Path)
+        super().__init__(exists=True, dir_okay=False)
         self.name, self._words = "|".join(("FILE", *words)), words
 
     def convert(self, value, param, context):

@@ -11,20 +11,23 @@ from time import perf_counter
 
 import click
 
-from preprocess import annotations, staging
+from preprocess import annotations
 from preprocess import crop as crops
 from preprocess import manifest as manifests
 from preprocess.classes import FOLDERS
 from preprocess.command import Command
 from preprocess.crop import Rejection
+from preprocess.destination import destination
 from preprocess.manifest import Document
 from preprocess.options import AUTO, CropType, ListType, NameType, PartType, SizeType, workers_option
-from preprocess.plan import Part
+from preprocess.plan import Part, ShardSpec
+from preprocess.shard import Shard
 from preprocess.sources import IDS, Source, open_source, passed_over_message
 from preprocess.work import Pool, Settings, Work, annotate, describe, finished, write_missing
 from preprocess.workers.local import WorkerPool
-from system.command import LocalPath
-from system.lock import TIMEOUT_S, locked
+from system.command import Place
+from system.lock import TIMEOUT_S
+from system.objects import Url
 
 _PART_TIMEOUT_S = 600  # other parts hold the lock while they begin, and while they look for all and publish
 
@@ -35,10 +38,16 @@ _PART_TIMEOUT_S = 600  # other parts hold the lock while they begin, and while t
     "places",
     required=True,
     multiple=True,
-    type=LocalPath(path_type=Path),
-    help="Photos: a folder, searched recursively, or a zip or tar, read without unpacking. May be given several times.",
+    type=Place(),
+    help="Photos: a folder, searched recursively, or a zip or tar, read without unpacking; or the URL of photos in a "
+    "bucket (s3, gs, az, abfs) or of a zip or tar (also https, hf). May be given several times.",
 )
-@click.option("--out", required=True, type=LocalPath(path_type=Path, file_okay=False), help="Folder of the shards.")
+@click.option(
+    "--out",
+    required=True,
+    type=Place(writable=True, file_okay=False),
+    help="Folder of the shards, or the URL of a prefix in a bucket.",
+)
 @click.option(
     "--attributes",
     type=ListType(AUTO, FOLDERS),
@@ -110,10 +119,10 @@ _PART_TIMEOUT_S = 600  # other parts hold the lock while they begin, and while t
     help="Replace shards of other settings, once the new ones are complete. Shards of the same settings are kept.",
 )
 def main(
-    places: tuple[Path, ...],
-    out: Path,
-    attributes: Path | str | None,
-    partitions: Path | str | None,
+    places: tuple[Path | Url, ...],
+    out: Path | Url,
+    attributes: Path | Url | str | None,
+    partitions: Path | Url | str | None,
     crop_text: str,
     filter_name: str | None,
     size: int,
@@ -137,6 +146,11 @@ def main(
     is_by_folder = attributes == FOLDERS
     if is_by_folder and ids == "name":
         raise click.UsageError(f"--attributes {FOLDERS} needs --ids path: a photo's name does not say its folder.")
+    if overwrite and isinstance(out, Url):
+        raise click.UsageError(
+            f"--overwrite is for folders. Objects cannot be renamed, so the old shards in {out} would be gone before "
+            "the new ones are complete: choose a new --out, and remove the old one afterwards."
+        )
     settings = Settings(
         FOLDERS
         if is_by_folder
@@ -156,7 +170,9 @@ def main(
         click.echo(summary(manifest, out, perf_counter() - began))
 
 
-def list_path(option: Path | str | None, name: str, sources: Sequence[Path], loss: str) -> Path | None:
+def list_path(
+    option: Path | Url | str | None, name: str, sources: Sequence[Path | Url], loss: str
+) -> Path | Url | None:
     """Return the list that an option names. For "auto" print its path, or what is lost where there is none."""
     if not isinstance(option, str):
         return option
@@ -188,7 +204,7 @@ def pool_opener(workers: int, cluster: str | None, stack: ExitStack) -> Callable
 def produce(
     source: Source,
     settings: Settings,
-    out: Path,
+    out: Path | Url,
     open_pool: Callable[[], Pool],
     max_rejected: float,
     overwrite: bool,
@@ -198,37 +214,39 @@ def produce(
 
     Of a `part` write its own shards, and return None where other parts are not finished.
     """
+    stage = destination(out)
     # 1. List the photos, and look up their attributes and splits.
     listing = source.list(settings.ids)
     if listing.passed_over:
         click.echo(passed_over_message(listing.passed_over))
     recipe = describe(source, listing, settings)
-    if not staging.is_begun(out):
+    if not stage.is_begun(out):
         if manifest := up_to_date(out, recipe):
             return manifest
-        staging.check_ours(out)  # before the lock, which leaves a file
+        stage.check_ours(out)  # before the lock, which leaves a file
     annotated = annotate(listing, settings)
     if annotated.attributes:
         names = ", ".join(annotated.attributes.names)
         click.echo(f"{len(annotated.attributes.names)} attributes in {settings.attributes}: {names}.")
     refuse_many(annotated.rejected, len(annotated.photos), max_rejected)
-    lock = partial(locked, out, timeout_s=_PART_TIMEOUT_S if part else TIMEOUT_S)
+    lock = partial(stage.locked, out, _PART_TIMEOUT_S if part else TIMEOUT_S)
     with ExitStack() as held:
         held.enter_context(lock())
-        staging.publish(out)  # what an interrupted run has completed
+        stage.publish(out)  # what an interrupted run has completed
         if manifest := up_to_date(out, recipe):
-            staging.clear(out)
+            stage.clear(out)
             return manifest
         pool = open_pool()
         # 2. Plan the shards, and write those that are missing: a part does so beside others, without the lock.
-        folder = staging.begin(out, recipe, crops.versions(), overwrite, in_parts=part is not None)
+        unfinished = stage.begin(out, recipe, crops.versions(), overwrite, in_parts=part is not None)
         if part:
             held.close()
-        # Absolute: a cluster's workers run in other folders.
-        work = Work(annotated, source, settings, folder.absolute(), may_reject_all=max_rejected == 1)
+        work = Work(annotated, source, settings, unfinished, may_reject_all=max_rejected == 1)
+        made: dict[ShardSpec, Shard] = {}
         failure = None
         try:
-            write_missing(work, part.of(work.planned) if part else work.planned, pool)
+            specs = part.of(work.planned) if part else list(work.planned)
+            made = dict(zip(specs, write_missing(work, specs, pool), strict=True))
         except click.ClickException as error:
             failure = error
         # 3. Publish them, when all are there.
@@ -238,23 +256,25 @@ def produce(
                 return manifest
         if failure:
             raise failure
-        made = finished(work, work.planned)
-        if part and (unfinished := part.unfinished(work.planned, made)):
-            click.echo(part_summary(part, unfinished))
-            return None
+        if part:
+            made = finished(work, work.planned) | made
+            if missing := part.unfinished(work.planned, made):
+                click.echo(part_summary(part, missing))
+                return None
         shards = [made[spec] for spec in work.planned]
+        unfinished.check(shards)
         rejected = [*annotated.rejected, *(rejection for shard in shards for rejection in shard.rejected)]
         refuse_many(rejected, sum(shard.count for shard in shards), max_rejected)
         shape = settings.crop.shape
         manifest = manifests.build(recipe, crops.versions(), shape, annotated.attributes, shards, rejected)
-        staging.complete(out, manifests.rejected_lines(rejected), manifests.documents(manifest), manifest)
-        staging.publish(out)
+        stage.complete(out, manifests.rejected_lines(rejected), manifests.documents(manifest), manifest)
+        stage.publish(out)
         return manifest
 
 
-def up_to_date(out: Path, recipe: Document) -> Document | None:
+def up_to_date(out: Path | Url, recipe: Document) -> Document | None:
     """Return the manifest of `out` where nothing is to be done there, and say so; else None."""
-    manifest = staging.up_to_date(out, recipe)
+    manifest = destination(out).up_to_date(out, recipe)
     if manifest:
         click.echo(f"{out} is up to date.")
     return manifest
@@ -283,14 +303,15 @@ def part_summary(part: Part, unfinished: Sequence[int]) -> str:
     )
 
 
-def summary(manifest: Document, out: Path, seconds: float) -> str:
+def summary(manifest: Document, out: Path | Url, seconds: float) -> str:
     """Return the last line of the output: what was written, and the command for the next stage."""
     counts = ", ".join(f"{count:,} {split}" for split, count in manifests.counts(manifest).items())
+    shards = str(out) if isinstance(out, Url) else f"{shlex.quote(str(out))}/*.tfrecord"
     rejected, shape = sum(manifest["rejected"].values()), manifest["image"]["shape"]
     return (
         f"{len(manifest['shards'])} shards in {out}: {counts}; {rejected:,} rejected; "
         f"{prod(shape):,} bytes a photo ({'x'.join(map(str, shape))}); {seconds:.1f} s. "
-        f"Next: python -m training.run --shards {shlex.quote(str(out))}/*.tfrecord"
+        f"Next: python -m training.run --shards {shards}"
     )
 
 

@@ -8,26 +8,24 @@ Where they are made in parts, several runs write shards into OUT/.unfinished/ at
 lock of OUT while they begin and while they publish, none of them in between.
 """
 
-import json
 import shlex
 import shutil
-from collections import Counter
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from errno import ENOENT, ENOTEMPTY
 from pathlib import Path
+from typing import BinaryIO
 
 import click
 
-from preprocess.manifest import DOCUMENTS, REJECTED, Document, differences
+from preprocess.manifest import DOCUMENTS, MANIFEST, RECIPE, REJECTED, UNFINISHED, Document, differences, is_manifest
+from preprocess.shard import Folder
 from system.files import PARTIAL, read_json, sync_folder, write_json, write_text
+from system.lock import locked as locked  # one of the steps of destination.py
 
-_FOLDER = ".unfinished"
-_RECIPE = "settings.json"
-_MANIFEST = "manifest.json"
-_REPLACED = "replaced.json"  # in _FOLDER: the manifest of the shards that the new ones replace
-_REPAIRED = "repaired"  # in _FOLDER: shards written again by a repair
-_IN_PARTS = "in-parts"  # in _FOLDER: a file that says that runs may be writing there without the lock of OUT
+_REPLACED = "replaced.json"  # in UNFINISHED: the manifest of the shards that the new ones replace
+_REPAIRED = "repaired"  # in UNFINISHED: shards written again by a repair
+_IN_PARTS = "in-parts"  # in UNFINISHED: a file that says that runs may be writing there without the lock of OUT
 _VERSIONS = "versions.json"  # in _REPAIRED: the versions that they were written with
 
 
@@ -40,23 +38,23 @@ def up_to_date(out: Path, recipe: Document) -> Document | None:
 
 def is_begun(out: Path) -> bool:
     """Return whether `out` holds the work of an unfinished run."""
-    return (out / _FOLDER).exists()
+    return (out / UNFINISHED).exists()
 
 
 def finished(out: Path) -> Document | None:
     """Return the manifest of the shards in `out`, or None where there are none of ours."""
-    return _manifest(out / _MANIFEST)
+    return _manifest(out / MANIFEST)
 
 
 def check_ours(out: Path) -> None:
     """Raise click.UsageError where `out` holds data that this program did not make."""
-    if finished(out) is None and ((out / _MANIFEST).exists() or any(out.glob("*.tfrecord*"))):
+    if finished(out) is None and ((out / MANIFEST).exists() or any(out.glob("*.tfrecord*"))):
         raise click.UsageError(
             f"{out} holds data that this program did not make, and stays as it is: choose another --out."
         )
 
 
-def begin(out: Path, recipe: Document, versions: Document, overwrite: bool, in_parts: bool = False) -> Path:
+def begin(out: Path, recipe: Document, versions: Document, overwrite: bool, in_parts: bool = False) -> Folder:
     """Return the folder to write shards into; what an earlier run with this recipe and these versions left is kept.
 
     `versions` are those of the libraries that decide the pixels. From the first run `in_parts` on, others may be
@@ -68,9 +66,9 @@ def begin(out: Path, recipe: Document, versions: Document, overwrite: bool, in_p
     manifest = finished(out)
     if manifest is not None and not overwrite:
         raise _refusal(out, "shards", differences(manifest, recipe))
-    staged, made_of = out / _FOLDER, recipe | {"versions": versions}
+    staged, made_of = out / UNFINISHED, recipe | {"versions": versions}
     shared = staged / _IN_PARTS
-    begun = read_json(staged / _RECIPE)
+    begun = read_json(staged / RECIPE)
     if begun is not None:
         differing = differences(begun, made_of)
         if not differing:
@@ -78,26 +76,26 @@ def begin(out: Path, recipe: Document, versions: Document, overwrite: bool, in_p
                 shared.touch()
             for partial in staged.glob(PARTIAL) if not shared.exists() else ():
                 partial.unlink(missing_ok=True)
-            return staged
+            return Folder(staged.absolute())
         if shared.exists():
             raise _refusal_of_parts(out, differing)
         if not overwrite and _has_records(staged):
             raise _refusal(out, "unfinished shards", differing)
     clear(out)
     staged.mkdir(parents=True)
-    write_json(staged / _RECIPE, made_of)
+    write_json(staged / RECIPE, made_of)
     if in_parts:
         shared.touch()
-    return staged
+    return Folder(staged.absolute())
 
 
 def complete(out: Path, rejected: str, documents: Mapping[str, Document], manifest: Document) -> None:
     """Write the documents beside the finished shards, the manifest last. `publish` comes next."""
-    staged = out / _FOLDER
+    staged = out / UNFINISHED
     write_text(staged / REJECTED, rejected)
     for name, document in documents.items():
         write_json(staged / name, document)
-    write_json(staged / _MANIFEST, manifest)
+    write_json(staged / MANIFEST, manifest)
 
 
 def publish(out: Path) -> None:
@@ -105,12 +103,12 @@ def publish(out: Path) -> None:
 
     Whenever this is cut short, `out` has no manifest or one whose shards are all there, and calling it again goes on.
     """
-    staged = out / _FOLDER
-    new = _manifest(staged / _MANIFEST)
+    staged = out / UNFINISHED
+    new = _manifest(staged / MANIFEST)
     if new is None:
         return
-    if (out / _MANIFEST).exists():
-        (out / _MANIFEST).replace(staged / _REPLACED)
+    if (out / MANIFEST).exists():
+        (out / MANIFEST).replace(staged / _REPLACED)
         sync_folder(out)
     names = [shard["name"] for shard in new["shards"]]
     replaced = _manifest(staged / _REPLACED)
@@ -120,7 +118,7 @@ def publish(out: Path) -> None:
         if (staged / name).exists():
             (staged / name).replace(out / name)
     sync_folder(out)
-    (staged / _MANIFEST).replace(out / _MANIFEST)
+    (staged / MANIFEST).replace(out / MANIFEST)
     sync_folder(out)
     clear(out)
 
@@ -129,45 +127,55 @@ def clear(out: Path) -> None:
     """Remove what is unfinished in `out`, while another run may be making the same part once more."""
     while is_begun(out):
         try:
-            shutil.rmtree(out / _FOLDER)
+            shutil.rmtree(out / UNFINISHED)
         except OSError as error:
             if error.errno not in (ENOENT, ENOTEMPTY):
                 raise
 
 
-def repair_folder(out: Path, versions: Document) -> Path:
-    """Return the folder to write shards again into; what an interrupted repair with these versions left is kept."""
-    folder = out / _FOLDER / _REPAIRED
+@contextmanager
+def repairing(out: Path, versions: Document) -> Iterator[Folder]:
+    """Yield the folder to write shards again into; what an interrupted repair with these versions left is kept.
+
+    It is removed in the end, unless the block raises.
+    """
+    folder = out / UNFINISHED / _REPAIRED
     if read_json(folder / _VERSIONS) not in (None, versions):
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / _VERSIONS, versions)
-    return folder
-
-
-def restore(out: Path, names: Iterable[str]) -> None:
-    """Replace these shards in `out` by those that were written again; remove the folder of the repair."""
-    folder = out / _FOLDER / _REPAIRED
-    for name in names:
-        (folder / name).replace(out / name)
-    sync_folder(out)
+    yield Folder(folder)
     shutil.rmtree(folder)
     with suppress(OSError):  # an unfinished run stays
         folder.parent.rmdir()
 
 
-def count_reasons(out: Path) -> Counter[str] | None:
-    """Return how often each reason occurs in rejected.jsonl, or None where it cannot be read."""
-    try:
-        return Counter(json.loads(line)["reason"] for line in (out / REJECTED).read_bytes().splitlines())
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+def restore(out: Path, repaired: Folder, names: Iterable[str]) -> None:
+    """Replace these shards in `out` by those that were written again."""
+    for name in names:
+        (repaired.path / name).replace(out / name)
+    sync_folder(out)
+
+
+def shard_names(out: Path) -> list[str]:
+    """Return the names of all shards in `out`, also of those that its manifest does not list."""
+    return sorted(path.name for path in out.glob("*.tfrecord"))
+
+
+def opened(out: Path, name: str) -> BinaryIO | None:
+    """Open a file of `out`, or return None where it is missing. Raises OSError where it cannot be read."""
+    path = out / name
+    return path.open("rb", buffering=1 << 20) if path.is_file() else None
+
+
+def write(out: Path, name: str, text: str) -> None:
+    """Replace a file of `out` by a text."""
+    write_text(out / name, text)
 
 
 def _manifest(path: Path) -> Document | None:
     document = read_json(path)
-    is_ours = isinstance(document, dict) and document.keys() >= {"format", "settings", "source", "shards"}
-    return document if is_ours else None
+    return document if is_manifest(document) else None
 
 
 def _has_records(staged: Path) -> bool:
@@ -198,7 +206,7 @@ def _refusal_of_parts(out: Path, differing: list[str]) -> click.UsageError:
     return click.UsageError(
         f"In {out} runs with --part make shards of other settings or versions (theirs -> yours):{_lines(differing)}\n"
         "Nothing was changed. Choose another --out, or take their settings and versions. If none of those runs is "
-        f"going on any more, on any machine, remove {out / _FOLDER} and give the same command again."
+        f"going on any more, on any machine, remove {out / UNFINISHED} and give the same command again."
     )
 
 

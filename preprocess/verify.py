@@ -1,15 +1,20 @@
 """Check a folder of shards against its manifest, and repair it: python -m preprocess.verify."""
 
+import json
+from collections import Counter
 from contextlib import nullcontext
 from functools import partial
+from hashlib import file_digest
+from io import SEEK_END, BytesIO
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import click
 
 from preprocess import manifest as manifests
-from preprocess import staging
 from preprocess.command import Command
+from preprocess.destination import destination
 from preprocess.manifest import REJECTED, Document
 from preprocess.options import workers_option
 from preprocess.repair import repair as repair_shards
@@ -17,13 +22,12 @@ from preprocess.shard import Shard
 from preprocess.tfrecord import first_damage
 from preprocess.work import settings_of
 from preprocess.workers.local import WorkerPool
-from system.command import LocalPath
-from system.files import read_json, sha256_of
-from system.lock import locked
+from system.command import Place
+from system.objects import Url
 
 
 @click.command(cls=Command)
-@click.argument("folder", type=LocalPath(exists=True, file_okay=False, path_type=Path))
+@click.argument("folder", type=Place(exists=True, file_okay=False))
 @workers_option
 @click.option(
     "--repair",
@@ -31,15 +35,18 @@ from system.lock import locked
     help="Write damaged and missing shards again, byte for byte, from the photos and lists that the manifest names, "
     "and the other files of the folder.",
 )
-def main(folder: Path, workers: int, repair: bool) -> None:
-    """Check the size and SHA-256 of every shard in FOLDER against its manifest, and the other files.
+def main(folder: Path | Url, workers: int, repair: bool) -> None:
+    """Check the size and SHA-256 of every shard in FOLDER, or below the URL of a prefix, against its manifest.
+
+    The other files are checked, too.
 
     Of a damaged shard the first damaged record is named: its index, from 0, and its byte offset. Only --repair changes
     anything.
     """
     began = perf_counter()
-    with locked(folder) if repair else nullcontext():
-        manifest = staging.finished(folder)
+    stage = destination(folder)
+    with stage.locked(folder) if repair else nullcontext():
+        manifest = stage.finished(folder)
         if manifest is None:
             raise click.UsageError(
                 f"{folder} has no manifest.json written by preprocess.run to check the files against. "
@@ -63,16 +70,17 @@ def main(folder: Path, workers: int, repair: bool) -> None:
     )
 
 
-def verify(folder: Path, manifest: Document, workers: int) -> dict[str, str]:
+def verify(folder: Path | Url, manifest: Document, workers: int) -> dict[str, str]:
     """Return what is wrong with each file that differs from the manifest, and print it."""
+    stage = destination(folder)
     shards, documents = described(folder, manifest)
     faults = check_shards(folder, shards, workers)
     names = {shard.name for shard in shards}
-    for path in sorted(folder.glob("*.tfrecord")):
-        if path.name not in names:
-            faults[path.name] = "is not in the manifest: move it away, or it will be trained on"
-    differing = [name for name, document in documents.items() if read_json(folder / name) != document]
-    if staging.count_reasons(folder) != manifest.get("rejected"):
+    for name in stage.shard_names(folder):
+        if name not in names:
+            faults[name] = "is not in the manifest: move it away, or it will be trained on"
+    differing = [name for name, document in documents.items() if _json(folder, name) != document]
+    if count_reasons(folder) != manifest.get("rejected"):
         differing.append(REJECTED)
     faults |= dict.fromkeys(differing, "is missing, or differs from the manifest")
     for name, fault in faults.items():
@@ -80,7 +88,7 @@ def verify(folder: Path, manifest: Document, workers: int) -> dict[str, str]:
     return faults
 
 
-def described(folder: Path, manifest: Document) -> tuple[list[Shard], dict[str, Document]]:
+def described(folder: Path | Url, manifest: Document) -> tuple[list[Shard], dict[str, Document]]:
     """Return the shards and the other documents that a manifest describes.
 
     Raises click.ClickException where the manifest itself is damaged.
@@ -94,7 +102,7 @@ def described(folder: Path, manifest: Document) -> tuple[list[Shard], dict[str, 
         ) from None
 
 
-def check_shards(folder: Path, shards: list[Shard], workers: int) -> dict[str, str]:
+def check_shards(folder: Path | Url, shards: list[Shard], workers: int) -> dict[str, str]:
     """Return what is wrong with each shard that is not as made, in the order of the manifest."""
     from tqdm import tqdm  # 0.1 s that the workers, who import this module too, need not spend
 
@@ -109,16 +117,18 @@ def check_shards(folder: Path, shards: list[Shard], workers: int) -> dict[str, s
     return {shard.name: faults[shard.name] for shard in shards if faults[shard.name]}
 
 
-def check_shard(folder: Path, shard: Shard) -> str:
+def check_shard(folder: Path | Url, shard: Shard) -> str:
     """Return what is wrong with a shard and which of its records is damaged first; "" where nothing is."""
-    path = folder / shard.name
-    if not path.is_file():
-        return "is missing"
     try:
-        size = path.stat().st_size
-        if size == shard.bytes and sha256_of(path) == shard.sha256:
-            return ""
-        with path.open("rb", buffering=1 << 20) as file:
+        file = destination(folder).opened(folder, shard.name)
+        if file is None:
+            return "is missing"
+        with file:
+            digest = file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+            size = file.seek(0, SEEK_END)
+            if (size, digest) == (shard.bytes, shard.sha256):
+                return ""
+            file.seek(0)
             damage = first_damage(file)
     except OSError as error:
         return f"cannot be read: {error.strerror}"
@@ -128,6 +138,23 @@ def check_shard(folder: Path, shard: Shard) -> str:
         else "has another SHA-256 than the manifest says"
     )
     return f"{fault}; {damage}" if damage else fault
+
+
+def count_reasons(folder: Path | Url) -> Counter[str] | None:
+    """Return how often each reason occurs in rejected.jsonl, or None where it cannot be read."""
+    try:
+        with destination(folder).opened(folder, REJECTED) or BytesIO(b"none") as file:
+            return Counter(json.loads(line)["reason"] for line in file)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _json(folder: Path | Url, name: str) -> Any:
+    try:
+        with destination(folder).opened(folder, name) or BytesIO() as file:
+            return json.load(file)
+    except ValueError:
+        return None
 
 
 if __name__ == "__main__":

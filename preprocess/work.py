@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Container, Iterable, Iterator
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -15,9 +16,9 @@ from preprocess.annotations import Attributes, read_attributes, read_partitions
 from preprocess.crop import Crop, Rejection
 from preprocess.manifest import Document
 from preprocess.plan import ShardSpec, plan
-from preprocess.shard import Photo, Shard, Task, finished_shard, write_shard
+from preprocess.shard import Photo, Shard, Task, Unfinished, write_shard
 from preprocess.sources import Listing, Location, Source, id_of
-from system.files import sha256_of
+from system.objects import Url, url_of
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -27,9 +28,9 @@ R = TypeVar("R")
 class Settings:
     """What decides the bytes besides the source: the lists, the crop, how photos are assigned to shards."""
 
-    attributes: Path | str | None
+    attributes: Path | Url | str | None
     """A list, or classes.FOLDERS."""
-    partitions: Path | None
+    partitions: Path | Url | None
     crop: Crop
     shard_images: int
     limit: int | None
@@ -78,7 +79,7 @@ def annotate(listing: Listing, settings: Settings) -> Annotated:
     # Rejected photos beyond the limit do not count towards --max-rejected.
     rejected = [photo for photo in listing.rejected if last is None or id_of(photo.id, settings.ids) <= last]
     attributes = partition = None
-    if isinstance(settings.attributes, Path):
+    if isinstance(settings.attributes, Path | Url):
         attributes = read_attributes(settings.attributes, photos)
         rejected += _drop_unlisted(photos, attributes.rows, settings.attributes)
     elif settings.attributes:
@@ -97,13 +98,18 @@ class Pool(Protocol):
 
 
 class Work:
-    """The shards to write into `folder`, and the photos of each."""
+    """The shards to write, where to, and the photos of each."""
 
     def __init__(
-        self, annotated: Annotated, source: Source, settings: Settings, folder: Path, may_reject_all: bool = True
+        self,
+        annotated: Annotated,
+        source: Source,
+        settings: Settings,
+        unfinished: Unfinished,
+        may_reject_all: bool = True,
     ):
         self.planned = plan(annotated.photos, annotated.partition, settings.seed, settings.shard_images)
-        self.folder = folder
+        self.unfinished = unfinished
         self._may_reject_all = may_reject_all
         self._annotated, self._source, self._crop = annotated, source, settings.crop
 
@@ -112,12 +118,13 @@ class Work:
         located, attributes = self._annotated.photos, self._annotated.attributes
         rows = attributes.rows if attributes else {}
         photos = [Photo(photo_id, located[photo_id], rows.get(photo_id)) for photo_id in self.planned[spec]]
-        return Task(spec, photos, self._source, self._crop, self.folder, self._may_reject_all)
+        return Task(spec, photos, self._source, self._crop, self.unfinished, self._may_reject_all)
 
 
 def finished(work: Work, specs: Iterable[ShardSpec]) -> dict[ShardSpec, Shard]:
     """Return those of these shards that are written."""
-    return {spec: shard for spec in specs if (shard := finished_shard(work.folder, spec))}
+    shards = work.unfinished.finished([spec.name for spec in specs])
+    return {spec: shards[spec.name] for spec in specs if spec.name in shards}
 
 
 def write_missing(work: Work, specs: Collection[ShardSpec], pool: Pool) -> list[Shard]:
@@ -140,16 +147,23 @@ def write_missing(work: Work, specs: Collection[ShardSpec], pool: Pool) -> list[
     return [shards[spec] for spec in specs]
 
 
-def _drop_unlisted(photos: dict[str, Location], listed: Container[str], path: Path) -> list[Rejection]:
+def _drop_unlisted(photos: dict[str, Location], listed: Container[str], path: Path | Url) -> list[Rejection]:
     unlisted = [photo_id for photo_id in photos if photo_id not in listed]
     for photo_id in unlisted:
         del photos[photo_id]
     return [Rejection(photo_id, f"no row in {path.name}") for photo_id in unlisted]
 
 
-def _list(named: Path | str | None) -> Document | str | None:
-    return {"path": str(named.absolute()), "sha256": sha256_of(named)} if isinstance(named, Path) else named
+def place_of(text: str) -> Path | Url:
+    """Return the path or URL in a manifest."""
+    return url_of(text) or Path(text)
 
 
-def _path(listed: Document | str | None) -> Path | str | None:
-    return Path(listed["path"]) if isinstance(listed, dict) else listed
+def _list(named: Path | Url | str | None) -> Document | str | None:
+    if isinstance(named, Path | Url):
+        return {"path": str(named.absolute()), "sha256": sha256(named.read_bytes()).hexdigest()}
+    return named
+
+
+def _path(listed: Document | str | None) -> Path | Url | str | None:
+    return place_of(listed["path"]) if isinstance(listed, dict) else listed

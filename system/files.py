@@ -109,8 +109,13 @@ def append_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, document: Any) -> None:
-    """Replace `path` by `document` as JSON: indented, ASCII, the same bytes for the same document."""
-    write_text(path, json.dumps(document, indent=1) + "\n")
+    """Replace `path` by `document` as JSON, see `json_text`."""
+    write_text(path, json_text(document))
+
+
+def json_text(document: Any) -> str:
+    """Return a document as JSON: indented, ASCII, the same text for the same document."""
+    return json.dumps(document, indent=1) + "\n"
 
 
 def read_json(path: Path) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from math import ceil
 from pathlib import Path, PurePosixPath
@@ -13,6 +14,14 @@ _MEMORY = (
     ("memory.high", "memory.current", "inactive_file"),
     ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
 )
+
+
+def is_single_threaded() -> bool:
+    """Return whether this process has one thread, those counted that libraries have started and Python does not know.
+
+    False where the system does not say.
+    """
+    return re.search(r"^Threads:\s*1$", _read(Path("/proc/self/status")), re.MULTILINE) is not None
 
 
 def usable_cores(root: Path = Path("/")) -> int:

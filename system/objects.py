@@ -11,7 +11,7 @@ import os
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
@@ -124,7 +124,15 @@ class Url:
             described = store.head(key)
             return Object(self.name, described["size"], _strong(described["e_tag"]))
 
-    def exists(self) -> bool:
+    def read_bytes(self) -> bytes:
+        """Return an object's bytes, as a Path does. Raises as `read` does."""
+        return self.read()
+
+    def absolute(self) -> Url:
+        """Return the URL itself, as a Path does."""
+        return self
+
+    def is_file(self) -> bool:
         """Return whether there is such an object. Raises StorageError."""
         try:
             self.look()
@@ -139,10 +147,15 @@ class Url:
         """
         with _reported(self, "written"):
             store, key = _place(self)
-            return store.put(key, data, use_multipart=False)["e_tag"] or ""
+            return _strong(store.put(key, data, use_multipart=False)["e_tag"])
 
     def create(self, data: bytes) -> bytes:
-        """Put an object where there is none; return what is there then: this or another's. Raises StorageError."""
+        """Put an object where there is none; return what is there then: this or another's. Raises StorageError.
+
+        Of two at the same moment one comes first, except on a server that ignores preconditions.
+        """
+        with suppress(MissingObject):
+            return self.read()
         try:
             with _reported(self, "written"):
                 store, key = _place(self)
@@ -215,23 +228,23 @@ def read_ahead(read: Callable[[T], R], requests: Iterable[T]) -> Iterator[Callab
 
     waiting: deque[tuple[T, Future[R]]] = deque()
     to_come = iter(requests)
-    with ThreadPoolExecutor(AT_ONCE) as threads:
+    threads = ThreadPoolExecutor(AT_ONCE)
 
-        def begin(count: int) -> None:
-            waiting.extend((request, threads.submit(read, request)) for request in islice(to_come, count))
+    def begin(count: int) -> None:
+        waiting.extend((request, threads.submit(read, request)) for request in islice(to_come, count))
 
-        def result(request: T) -> R:
-            if not waiting or waiting[0][0] != request:
-                return read(request)
-            _, future = waiting.popleft()
-            begin(1)
-            return future.result()
+    def result(request: T) -> R:
+        if not waiting or waiting[0][0] != request:
+            return read(request)
+        _, future = waiting.popleft()
+        begin(1)
+        return future.result()
 
-        begin(AT_ONCE)
-        try:
-            yield result
-        finally:
-            threads.shutdown(wait=False, cancel_futures=True)
+    begin(AT_ONCE)
+    try:
+        yield result
+    finally:
+        threads.shutdown(wait=False, cancel_futures=True)
 
 
 @contextmanager
@@ -273,8 +286,11 @@ def _precondition(etag: str) -> dict[str, str]:
 
 
 def _strong(etag: str | None) -> str:
-    """Return an ETag that a request can be bound to: a weak one says that bytes may differ."""
-    return "" if etag is None or etag.startswith("W/") else etag
+    """Return an ETag that a request can be bound to: no weak one, which says that bytes may differ.
+
+    In quotes: Azure has them in answers, but not in listings.
+    """
+    return f'"{etag.strip(chr(34))}"' if etag and not etag.startswith("W/") else ""
 
 
 def _divided(text: str) -> tuple[str, str]:

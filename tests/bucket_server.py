@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import md5
 from typing import NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -64,9 +65,11 @@ class Fault:
         """Return whether it happens to this request."""
         if self.method not in ("", method) or not re.search(self.key, key):
             return False
-        self.after -= 1
-        self.times -= self.after < 0
-        return self.after < 0 <= self.times
+        if self.after or not self.times:
+            self.after = max(0, self.after - 1)
+            return False
+        self.times -= 1
+        return True
 
 
 class Answer(NamedTuple):
@@ -90,6 +93,9 @@ class Bucket:
     faults: list[Fault] = field(default_factory=list)
     stale: list[str] = field(default_factory=list)
     """The keys that a stale listing knows."""
+    waiting: int = 0
+    """Requests without an answer so far."""
+    most_waiting: int = 0
 
     def fails(self, kind: str, method: str = "", key: str = "", **options: float) -> None:
         """Let a fault happen, from now on."""
@@ -144,6 +150,7 @@ class Bucket:
         return _error(404, "NoSuchKey") if there is None else _read(there, headers.get("range", ""))
 
 
+@lru_cache(10_000)
 def etag_of(data: bytes) -> str:
     """Return the ETag of an object, as S3 makes it."""
     return f'"{md5(data, usedforsecurity=False).hexdigest()}"'
@@ -207,11 +214,14 @@ class _Connection(asyncio.Protocol):
             return
         self._received = rest[size:]
         method, target, _ = request.split(" ")
+        self._bucket.waiting += 1
+        self._bucket.most_waiting = max(self._bucket.most_waiting, self._bucket.waiting)
         answer, fault = self._bucket.answer(method, target, headers, rest[:size])
         wait = self._bucket.latency + (fault.seconds if fault else 0)
         asyncio.get_running_loop().call_later(wait, self._send, method, answer, fault.kind if fault else "")
 
     def _send(self, method: str, answer: Answer, fault: str) -> None:
+        self._bucket.waiting -= 1
         if fault in ("reset", "lost"):
             self._transport.abort()
             return

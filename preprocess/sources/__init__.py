@@ -1,7 +1,7 @@
 """Sources of photos. A source is listed once, in the parent; workers read single photos at known locations."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -15,6 +15,8 @@ from preprocess.crop import Rejection
 from preprocess.sources.archive import open_archive
 from preprocess.sources.folder import Folder
 from preprocess.sources.photo import OTHER_SUFFIXES, PHOTO_SUFFIXES, Container, Entry
+from preprocess.sources.prefix import Prefix
+from system.objects import Url
 
 Location = tuple[Any, ...]  # the index of a container, and the location in it
 Read = Callable[[Location], bytes]  # raises UnusablePhoto for a photo that cannot be read
@@ -43,13 +45,16 @@ class Listing:
 
 @dataclass(frozen=True)
 class Source:
-    """Folders and archives that hold photos, in the order in which they were named. It goes to the workers."""
+    """Folders, archives and prefixes that hold photos, in the order in which they were named.
+
+    It goes to the workers.
+    """
 
     containers: tuple[Container, ...]
 
     @property
-    def paths(self) -> tuple[Path, ...]:
-        """The folders and archives."""
+    def paths(self) -> tuple[Path | Url, ...]:
+        """The folders, archives and prefixes."""
         return tuple(container.path for container in self.containers)
 
     def list(self, ids: str = "name") -> Listing:
@@ -76,19 +81,27 @@ class Source:
         return Listing(ordered, tuple(rejected), fingerprint, passed_over)
 
     @contextmanager
-    def opened(self) -> Iterator[Read]:
-        """Open every container for reading, without listing it."""
+    def opened(self, ahead: Sequence[Location] = ()) -> Iterator[Read]:
+        """Open every container for reading, without listing it. Locations `ahead` will be read in this order."""
         with ExitStack() as stack:
-            reads = [stack.enter_context(container.opened()) for container in self.containers]
+            reads = [
+                stack.enter_context(container.opened(_within(number, ahead)))
+                for number, container in enumerate(self.containers)
+            ]
             yield lambda location: reads[location[0]](*location[1:])
 
 
-def open_source(paths: Sequence[Path]) -> Source:
-    """Return the source that is these folders and archives. Raises click.UsageError where one cannot be read."""
+def open_source(paths: Sequence[Path | Url]) -> Source:
+    """Return the source that is these folders, archives and prefixes.
+
+    Raises click.UsageError where one cannot be read, StorageError where a server cannot be asked.
+    """
     return Source(tuple(_container(path.absolute()) for path in paths))
 
 
-def _container(path: Path) -> Container:
+def _container(path: Path | Url) -> Container:
+    if isinstance(path, Url):
+        return _container_of_objects(path)
     try:
         if path.is_dir():
             return Folder(path)
@@ -98,6 +111,23 @@ def _container(path: Path) -> Container:
     except OSError as error:
         fault = f"cannot be read: {error.strerror}"
     raise click.UsageError(f"{path} {fault}. --source takes a folder of photos, a zip or a tar.")
+
+
+def _container_of_objects(url: Url) -> Container:
+    """Return the archive that is the object at a URL, or the prefix where there is none."""
+    is_archive = url.name.lower().endswith((".zip", ".tar"))
+    if not url.can_write and not is_archive:
+        raise click.UsageError(
+            f"{url} cannot be listed: name a zip or a tar. Photos of their own are read from buckets."
+        )
+    if is_archive or url.is_file():
+        return open_archive(url)
+    return Prefix(url)
+
+
+def _within(number: int, locations: Iterable[Location]) -> Iterator[Location]:
+    """Yield those of these locations that lie in this container, as it knows them."""
+    return (location[1:] for location in locations if location[0] == number)
 
 
 def passed_over_message(passed_over: Mapping[str, int]) -> str:

@@ -1,7 +1,7 @@
 """Photos in a folder."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from errno import EMFILE, ENFILE
@@ -12,7 +12,7 @@ import click
 
 from preprocess.crop import UnusablePhoto
 from preprocess.sources import photo
-from preprocess.sources.photo import Entry, is_picture, is_visible, unreadable, vanished
+from preprocess.sources.photo import Entry, Location, is_picture, is_visible, unreadable, vanished
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Folder:
         return iter(sorted(self._walk()))
 
     @contextmanager
-    def opened(self) -> Iterator[Callable[[str], bytes]]:
+    def opened(self, ahead: Iterable[Location] = ()) -> Iterator[Callable[[str], bytes]]:
         """See Container."""
         yield self._read
 

@@ -1,11 +1,13 @@
 """A photo in a container, and which names are photos."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import click
+
+from system.objects import Url
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".pjpeg", ".pjp", ".png", ".webp")
 # Pictures that are not read, but counted in a message.
@@ -34,18 +36,19 @@ class Entry(NamedTuple):
 
 
 class Container(Protocol):
-    """A folder or an archive. Frozen and picklable: it goes to the workers."""
+    """A folder, an archive or the objects in a bucket. Frozen and picklable: it goes to the workers."""
 
     @property
-    def path(self) -> Path:
-        """The folder or file."""
+    def path(self) -> Path | Url:
+        """The folder, the file or the objects."""
 
     def entries(self) -> Iterator[Entry]:
         """Yield every picture in it, without reading any. Raises click.UsageError where it cannot be listed."""
 
-    def opened(self) -> AbstractContextManager[Callable[..., bytes]]:
+    def opened(self, ahead: Iterable[Location]) -> AbstractContextManager[Callable[..., bytes]]:
         """Open it, without listing it, to read the photo at a location: `read(*location)`.
 
+        Locations that come `ahead` will be read in this order, and may be read before they are asked for.
         That raises UnusablePhoto for a photo that cannot be read, and click.ClickException when the container is gone.
         """
 
@@ -68,6 +71,6 @@ def unreadable(error: OSError) -> str:
     return f"unreadable: {error.strerror}"
 
 
-def vanished(path: Path) -> click.ClickException:
+def vanished(path: Path | Url) -> click.ClickException:
     """Return the error for a file or folder that was listed and is gone."""
     return click.ClickException(f"{path} cannot be read any more. Bring it back: the same command continues.")

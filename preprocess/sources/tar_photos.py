@@ -1,13 +1,14 @@
 """The photos in a tar, links to photos included."""
 
-import os
 import tarfile
 from collections.abc import Iterator
+from io import BufferedReader
 from posixpath import dirname, join, normpath
 from typing import NamedTuple
 
 from preprocess.sources import photo
 from preprocess.sources.photo import Entry, is_picture
+from preprocess.sources.section import Pread, Section
 
 HEADER_SIZE = tarfile.BLOCKSIZE
 _MAX_LINKS = 40  # in a row, as on Linux: a loop has to end
@@ -32,13 +33,13 @@ def begins(block: bytes) -> bool:
     return True
 
 
-def entries(descriptor: int) -> Iterator[Entry]:
-    """Yield the pictures of the tar that `descriptor` has open, those that are links last.
+def entries(pread: Pread, size: int) -> Iterator[Entry]:
+    """Yield the pictures of a tar of this size, those that are links last. All of it is read: it has no directory.
 
     Raises ValueError where the file is no tar, or not a whole one.
     """
     links = []
-    for path, member in _members(descriptor):
+    for path, member in _members(pread, size):
         if not is_picture(path):
             continue
         if member.link is None:
@@ -46,23 +47,27 @@ def entries(descriptor: int) -> Iterator[Entry]:
         else:
             links.append((path, member))
     if links:
-        members = {normpath(path): member for path, member in _members(descriptor)}
+        members = {normpath(path): member for path, member in _members(pread, size)}
         for path, link in links:
             yield _entry(path, _followed(link, members))
 
 
-def read(descriptor: int, offset: int, size: int) -> bytes:
+def extent(offset: int, size: int) -> tuple[int, int]:
+    """Return size and offset of what `read` reads."""
+    return size, offset
+
+
+def read(pread: Pread, offset: int, size: int) -> bytes:
     """Return the photo at a location. Raises ValueError where the photo is cut off, OSError where the disk fails."""
-    data = os.pread(descriptor, size, offset)
+    data = pread(size, offset)
     if len(data) < size:
         raise ValueError("it is cut off")
     return data
 
 
-def _members(descriptor: int) -> Iterator[tuple[str, _Member]]:
+def _members(pread: Pread, size: int) -> Iterator[tuple[str, _Member]]:
     """Yield the files and links of a tar by their paths, in their order. Raises ValueError as `entries` does."""
-    with os.fdopen(os.dup(descriptor), "rb") as file:
-        file.seek(0)
+    with BufferedReader(Section(pread, 0, size)) as file:
         try:
             tar = tarfile.open(fileobj=file, mode="r:", encoding="utf-8", errors="surrogateescape")  # noqa: SIM115
             position = -1
@@ -78,7 +83,7 @@ def _members(descriptor: int) -> Iterator[tuple[str, _Member]]:
         except (tarfile.TarError, RecursionError) as error:
             raise ValueError(str(error)) from None
         # tarfile takes a damaged header behind the first for the end.
-        end = os.pread(descriptor, HEADER_SIZE, tar.offset)
+        end = pread(HEADER_SIZE, tar.offset)
         if len(end) < HEADER_SIZE:
             raise ValueError("its end is missing")
         if any(end):

@@ -12,6 +12,7 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 from preprocess.sources import photo
 from preprocess.sources.photo import Entry, is_picture, is_visible
+from preprocess.sources.section import Pread, Section
 
 _OTHER_METHODS = {9: "Deflate64", 12: "bzip2", 14: "LZMA", 93: "Zstandard", 95: "XZ", 98: "PPMd"}
 _ENCRYPTED = 1  # a bit of the flags
@@ -20,10 +21,10 @@ _LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, lengths of name and extr
 _ROOM_FOR_NAMES = 512  # more than any name and extra field seen; a longer one takes a second read
 
 
-def entries(descriptor: int) -> Iterator[Entry]:
-    """Yield the pictures of the zip that `descriptor` has open. Raises ValueError where the file is no whole zip."""
-    size = room = os.fstat(descriptor).st_size
-    for path, info in _directory(descriptor, 0, size):
+def entries(pread: Pread, size: int) -> Iterator[Entry]:
+    """Yield the pictures of a zip of this size. Raises ValueError where it is no whole zip."""
+    room = size
+    for path, info in _directory(pread, 0, size):
         if is_picture(path):
             yield _entry(path, info)
         elif path.lower().endswith(".zip") and is_visible(path):
@@ -34,48 +35,31 @@ def entries(descriptor: int) -> Iterator[Entry]:
             if room < 0:  # overlapping zips: a small file could seem to hold photos without end
                 raise ValueError("its directory is damaged")
             try:
-                yield from _entries_inside(descriptor, path, info)
+                yield from _entries_inside(pread, path, info)
             except ValueError as error:
                 raise ValueError(f"of {path} in it, {error}") from None
 
 
-def read(descriptor: int, offset: int, stored_size: int, size: int, method: int, crc: int) -> bytes:
+def extent(offset: int, stored_size: int, size: int, method: int, crc: int) -> tuple[int, int]:
+    """Return size and offset of what `read` reads first, and mostly alone."""
+    return _LOCAL_HEADER.size + _ROOM_FOR_NAMES + stored_size, offset
+
+
+def read(pread: Pread, offset: int, stored_size: int, size: int, method: int, crc: int) -> bytes:
     """Return the photo whose local header is at `offset`. Raises ValueError where damaged, OSError by the disk."""
-    start, block = _local_header(descriptor, offset, _ROOM_FOR_NAMES + stored_size)
+    start, block = _local_header(pread, offset, _ROOM_FOR_NAMES + stored_size)
     stored = block[start : start + stored_size]
     if len(stored) < stored_size:
-        stored = os.pread(descriptor, stored_size, offset + start)
+        stored = pread(stored_size, offset + start)
     data = stored if method == ZIP_STORED else _inflated(stored, size)
     if zlib.crc32(data) != crc:
         raise ValueError("its checksum is wrong")
     return data
 
 
-class _Section:
-    """A part of a file, read as `zipfile` reads a file."""
-
-    def __init__(self, descriptor: int, start: int, size: int):
-        self._descriptor, self._start, self._size = descriptor, start, size
-        self._position = 0
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        origin = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
-        self._position = min(max(0, origin + offset), self._size)
-        return self._position
-
-    def tell(self) -> int:
-        return self._position
-
-    def read(self, size: int = -1) -> bytes:
-        rest = self._size - self._position
-        data = os.pread(self._descriptor, rest if size < 0 else min(size, rest), self._start + self._position)
-        self._position += len(data)
-        return data
-
-
-def _directory(descriptor: int, start: int, size: int) -> Iterator[tuple[str, ZipInfo]]:
+def _directory(pread: Pread, start: int, size: int) -> Iterator[tuple[str, ZipInfo]]:
     """Yield path and description of each file in the zip at `start`; offsets become those in the whole file."""
-    section = _Section(descriptor, start, size)
+    section = Section(pread, start, size)
     try:
         archive = ZipFile(section)
     except BadZipFile as error:
@@ -106,9 +90,9 @@ def _path(info: ZipInfo) -> str:
     return path.replace("\\", "/")
 
 
-def _entries_inside(descriptor: int, outer: str, zipped: ZipInfo) -> Iterator[Entry]:
-    start = zipped.header_offset + _local_header(descriptor, zipped.header_offset, 0)[0]
-    for path, info in _directory(descriptor, start, zipped.compress_size):
+def _entries_inside(pread: Pread, outer: str, zipped: ZipInfo) -> Iterator[Entry]:
+    start = zipped.header_offset + _local_header(pread, zipped.header_offset, 0)[0]
+    for path, info in _directory(pread, start, zipped.compress_size):
         if is_picture(f"{outer}/{path}"):
             yield _entry(f"{outer}/{path}", info)
 
@@ -125,10 +109,10 @@ def _entry(path: str, info: ZipInfo) -> Entry:
     return Entry(path, location, f"{info.file_size} {info.CRC}", problem)
 
 
-def _local_header(descriptor: int, offset: int, more: int) -> tuple[int, bytes]:
+def _local_header(pread: Pread, offset: int, more: int) -> tuple[int, bytes]:
     """Return how long the local header at `offset` is, and its bytes with `more` of those that follow."""
     try:
-        block = os.pread(descriptor, _LOCAL_HEADER.size + more, offset)
+        block = pread(_LOCAL_HEADER.size + more, offset)
     except OverflowError:  # no file is as long as 64 bits can say
         raise ValueError("it is cut off") from None
     if len(block) < _LOCAL_HEADER.size:

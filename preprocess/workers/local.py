@@ -7,7 +7,6 @@ there is a task, and no queue can block (https://github.com/python/cpython/issue
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -16,6 +15,8 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, NamedTuple, TypeVar
 
 import click
+
+from system.limits import is_single_threaded
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -89,9 +90,9 @@ class WorkerPool:
 
 
 def _start() -> Worker:
-    # A fork takes 2 ms, a new Python 150. It is unsafe beside threads, such as the progress bar's, and off Linux.
-    is_safe_to_fork = sys.platform == "linux" and threading.active_count() == 1
-    context: Any = multiprocessing.get_context("fork" if is_safe_to_fork else "spawn")
+    # A fork takes 2 ms, a new Python 150. It is unsafe beside threads, such as the progress bar's or obstore's, and off
+    # Linux.
+    context: Any = multiprocessing.get_context("fork" if is_single_threaded() else "spawn")
     here, there = context.Pipe()
     process = context.Process(target=_serve, args=(there,), daemon=True)
     # Signals are blocked during the start: the child inherits the mask, so Ctrl-C reaches the parent alone, and a

@@ -241,10 +241,10 @@ def test_a_disk_that_fails_is_reported_otherwise_than_an_archive_that_is_gone(op
     def fails(*_):
         raise OSError(5, "Input/output error")
 
+    monkeypatch.setattr(os, "pread", fails)
     with source.opened() as read:
         if not is_there:
             source.paths[0].unlink()
-        monkeypatch.setattr(os, "pread", fails)
         kind, message = (
             (UnusablePhoto, "unreadable: Input/output error") if is_there else (click.ClickException, "any more")
         )

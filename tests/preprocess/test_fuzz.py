@@ -2,6 +2,7 @@
 
 import io
 import math
+import os
 import struct
 import tarfile
 import tracemalloc
@@ -9,6 +10,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import click
@@ -194,9 +196,10 @@ def test_what_inflates_to_more_than_it_claims_is_damaged_and_takes_no_memory(fil
     deflate = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
     bomb = deflate.compress(bytes(100 << 20)) + deflate.flush()
     with file(struct.pack("<4s22x2H", b"PK\3\4", 0, 0) + bomb).open("rb") as opened, little_memory():
+        pread = partial(os.pread, opened.fileno())
         for claimed in (0, 1, 1000):
             with pytest.raises(ValueError):
-                zip_photos.read(opened.fileno(), 0, len(bomb), claimed, 8, zlib.crc32(bytes(claimed)))
+                zip_photos.read(pread, 0, len(bomb), claimed, 8, zlib.crc32(bytes(claimed)))
 
 
 def encoded(form: str, mode: str, size: tuple[int, int] = (8, 6), **options) -> bytes:

@@ -8,7 +8,7 @@ import pytest
 
 from preprocess.crop import parse, pixels
 from preprocess.plan import ShardSpec
-from preprocess.shard import Photo, Task, finished_shard, write_shard
+from preprocess.shard import Folder, Photo, Task, write_shard
 from preprocess.sources import open_source
 from preprocess.tfrecord import encode_example, frame_record
 
@@ -20,7 +20,7 @@ def task(photos, tmp_path) -> Task:
     source = open_source([photos.zip])
     places = source.list().photos
     listed = [Photo(i, places[i], bytes(photos.rows[i])) for i in photos.rows]
-    return Task(SPEC, listed, source, parse("wae"), tmp_path, may_reject_all=True)
+    return Task(SPEC, listed, source, parse("wae"), Folder(tmp_path), may_reject_all=True)
 
 
 def test_a_shard_holds_its_photos_in_their_order(task, photos, tmp_path):
@@ -46,13 +46,13 @@ def test_a_photo_that_cannot_be_used_leaves_it_one_shorter_and_is_named(task, ph
 
 
 def test_what_was_made_is_known_to_the_next_run(task, tmp_path):
-    assert finished_shard(tmp_path, SPEC) is None
+    assert task.unfinished.finished([SPEC.name]) == {}
     shard = write_shard(task)
-    assert finished_shard(tmp_path, SPEC) == shard
+    assert task.unfinished.finished([SPEC.name]) == {SPEC.name: shard}
     (tmp_path / SPEC.name).write_bytes(b"cut off")
-    assert finished_shard(tmp_path, SPEC) is None
+    assert task.unfinished.finished([SPEC.name]) == {}
     (tmp_path / SPEC.name).unlink()
-    assert finished_shard(tmp_path, SPEC) is None
+    assert task.unfinished.finished([SPEC.name]) == {}
 
 
 def rejecting(task, count):

@@ -25,7 +25,7 @@ DOCUMENTS = ("rejected.jsonl", {"features.json": {"features": 1}, "dataset_info.
 
 
 def stage(out: Path, seed: int, shards: dict[str, bytes]) -> None:
-    staged = staging.begin(out, recipe(seed), {}, overwrite=True)
+    staged = staging.begin(out, recipe(seed), {}, overwrite=True).path
     for name, data in shards.items():
         (staged / name).write_bytes(data)
         (staged / name).with_suffix(".json").write_text("{}")
@@ -97,7 +97,7 @@ def test_a_power_cut_finds_no_manifest_without_its_shards(tmp_path):
 
 
 def test_the_manifest_of_new_shards_is_written_when_all_else_is_safe(tmp_path):
-    staged = staging.begin(tmp_path, recipe(0), {}, overwrite=False)
+    staged = staging.begin(tmp_path, recipe(0), {}, overwrite=False).path
     with Disk().watched() as disk:
         staging.complete(tmp_path, *DOCUMENTS, manifest(0, NEW))
     documents = ["rejected.jsonl", "features.json", "dataset_info.json", "manifest.json"]
@@ -110,12 +110,11 @@ def test_the_manifest_of_new_shards_is_written_when_all_else_is_safe(tmp_path):
 def test_repaired_shards_are_in_place_before_the_copies_are_removed(tmp_path):
     stage(tmp_path, 0, OLD)
     staging.publish(tmp_path)
-    aside = staging.repair_folder(tmp_path, {})
-    (aside / "train-0.tfrecord").write_bytes(b"old 0")
-    with Disk().watched() as disk:
-        staging.restore(tmp_path, ["train-0.tfrecord"])
+    with Disk().watched() as disk, staging.repairing(tmp_path, {}) as aside:
+        (aside.path / "train-0.tfrecord").write_bytes(b"old 0")
+        staging.restore(tmp_path, aside, ["train-0.tfrecord"])
     restored = disk.renamed(tmp_path / "train-0.tfrecord")
-    assert restored < disk.synced(tmp_path, restored) < disk.removed(aside)
+    assert restored < disk.synced(tmp_path, restored) < disk.removed(aside.path)
     assert not (tmp_path / ".unfinished").exists()
 
 
@@ -127,31 +126,32 @@ def begun(staged: Path, count: int) -> None:
 
 def test_where_no_photo_was_used_another_recipe_begins_anew(tmp_path):
     """As after --crop progan found no photo of its size: nothing is lost, and --crop center is what was advised."""
-    begun(staging.begin(tmp_path, recipe(0), {}, overwrite=False), count=0)
-    staged = staging.begin(tmp_path, recipe(1), {}, overwrite=False)
+    begun(staging.begin(tmp_path, recipe(0), {}, overwrite=False).path, count=0)
+    staged = staging.begin(tmp_path, recipe(1), {}, overwrite=False).path
     assert not (staged / "train-0.tfrecord").exists()
 
 
 def test_shards_of_two_versions_are_not_mixed(tmp_path):
     old, new = {"pillow": "12.0", "libjpeg_turbo": "3.1"}, {"pillow": "13.0", "libjpeg_turbo": "3.1"}
-    staged = staging.begin(tmp_path, recipe(0), old, overwrite=False)
+    staged = staging.begin(tmp_path, recipe(0), old, overwrite=False).path
     begun(staged, count=1)
     with pytest.raises(click.UsageError, match=r'unfinished.*\n.*versions.pillow: "12.0" -> "13.0"'):
         staging.begin(tmp_path, recipe(0), new, overwrite=False)
-    assert staging.begin(tmp_path, recipe(0), old, overwrite=False) == staged
+    assert staging.begin(tmp_path, recipe(0), old, overwrite=False).path == staged
     assert (staged / "train-0.tfrecord").exists()
     staging.begin(tmp_path, recipe(0), new, overwrite=True)
     assert not (staged / "train-0.tfrecord").exists()
-    aside = staging.repair_folder(tmp_path, old)
-    begun(aside, count=1)
-    assert (staging.repair_folder(tmp_path, old) / "train-0.tfrecord").exists()
-    assert not (staging.repair_folder(tmp_path, new) / "train-0.tfrecord").exists()
+    for versions, is_kept in ((old, False), (old, True), (new, False)):
+        with pytest.raises(InterruptedError), staging.repairing(tmp_path, versions) as aside:
+            assert (aside.path / "train-0.tfrecord").exists() == is_kept
+            begun(aside.path, count=1)
+            raise InterruptedError
 
 
 def test_what_was_begun_is_continued_under_the_same_recipe_alone(tmp_path):
-    staged = staging.begin(tmp_path, recipe(0), {}, overwrite=False)
+    staged = staging.begin(tmp_path, recipe(0), {}, overwrite=False).path
     begun(staged, count=1)
-    assert staging.begin(tmp_path, recipe(0, path="/moved.zip"), {}, overwrite=False) == staged
+    assert staging.begin(tmp_path, recipe(0, path="/moved.zip"), {}, overwrite=False).path == staged
     assert (staged / "train-0.tfrecord").exists()
     with pytest.raises(click.UsageError, match=r"unfinished.*\n.*settings.seed: 0 -> 1"):
         staging.begin(tmp_path, recipe(1), {}, overwrite=False)
@@ -161,7 +161,7 @@ def test_what_was_begun_is_continued_under_the_same_recipe_alone(tmp_path):
 
 
 def test_what_a_killed_run_was_writing_is_removed(tmp_path):
-    staged = staging.begin(tmp_path, recipe(0), {}, overwrite=False)
+    staged = staging.begin(tmp_path, recipe(0), {}, overwrite=False).path
     for name in ("train-0.tfrecord", ".partial-5a-train-1.tfrecord", ".partial-77-settings.json"):
         (staged / name).write_bytes(b"made")
     staging.begin(tmp_path, recipe(0), {}, overwrite=False)
@@ -169,7 +169,7 @@ def test_what_a_killed_run_was_writing_is_removed(tmp_path):
 
 
 def test_what_parts_are_writing_stays_whoever_comes(tmp_path):
-    staged = staging.begin(tmp_path, recipe(0), {}, overwrite=False, in_parts=True)
+    staged = staging.begin(tmp_path, recipe(0), {}, overwrite=False, in_parts=True).path
     (staged / ".partial-5a-train-1.tfrecord").write_bytes(b"ma")
     for in_parts in (True, False):
         staging.begin(tmp_path, recipe(0), {}, overwrite=True, in_parts=in_parts)

@@ -47,10 +47,10 @@ def test_rejected_photos_are_held_against_the_manifest(verify, folder):
 
 
 def test_a_shard_that_the_disk_cannot_read_is_reported(shards, monkeypatch):
-    def fails(path):
+    def fails(*_):
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setattr("preprocess.verify.sha256_of", fails)
+    monkeypatch.setattr("preprocess.verify.file_digest", fails)
     shard, *_ = manifests.shards(json.loads((shards / "manifest.json").read_text()))
     assert check_shard(shards, shard) == "cannot be read: Input/output error"
 

@@ -101,7 +101,7 @@ def test_a_fault_that_passes_is_not_noticed(prefix, bucket, monkeypatch, kind):
 def test_what_the_server_refuses_is_said_in_one_sentence(prefix, bucket, kind, said):
     acts = {
         "GET": (prefix / "x").read,
-        "HEAD": (prefix / "x").exists,
+        "HEAD": (prefix / "x").is_file,
         "PUT": lambda: (prefix / "x").write(b""),
         "LIST": lambda: list(prefix.list()),
         "DELETE": lambda: prefix.remove(["x"]),
@@ -121,7 +121,7 @@ def test_an_object_that_is_gone_or_replaced_is_told_from_others(prefix):
             read(etag)
     with pytest.raises(MissingObject, match="s3://bucket/photos/y does not exist"):
         (prefix / "y").look()
-    assert not (prefix / "y").exists()
+    assert not (prefix / "y").is_file()
 
 
 def test_only_the_first_of_two_creates_an_object(prefix, bucket):

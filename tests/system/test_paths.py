@@ -1,4 +1,4 @@
-"""No command takes a URL for a path: it would read and write a local folder of that name."""
+"""No command takes a URL for a path: it would read and write a local folder of that name. Some take URLs of objects."""
 
 from importlib import import_module
 from pathlib import Path
@@ -6,6 +6,8 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
+
+from system.command import Place
 
 ROOT = Path(__file__).parent.parent.parent
 COMMANDS = [
@@ -20,16 +22,18 @@ PATHS = [
     for option in command.params
     if isinstance(option.type, click.Path)
 ]
+URLS = ("s3://bucket/x", "GS://bucket/*.tfrecord", "hf://a/b", "file:///tmp/x", "s3:/bucket/x", "zip::s3://x")
 
 
 @pytest.mark.parametrize(("command", "option"), PATHS)
 def test_a_url_is_refused(command, option, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for url in ("s3://bucket/x", "GS://bucket/*.tfrecord", "hf://a/b", "file:///tmp/x", "s3:/bucket/x", "zip::s3://x"):
+    takes_urls = isinstance(option.type, Place)
+    for url in URLS[3:] if takes_urls else URLS:
         name = [option.opts[0]] if isinstance(option, click.Option) else []
         result = CliRunner().invoke(command, [*name, url])
         assert result.exit_code == 2
-        assert f"{url!r} is a URL, and only local paths are read and written" in result.output
+        assert f"{url!r} is a URL{' of another kind' if takes_urls else ', and only local paths are'}" in result.output
     assert list(tmp_path.iterdir()) == []
 
 

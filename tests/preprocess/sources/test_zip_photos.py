@@ -1,8 +1,10 @@
 """Zips of every form, written by Python's zipfile: what is read is what was written."""
 
 import io
+import os
 import random
 import zipfile
+from functools import partial
 
 import pytest
 
@@ -14,9 +16,9 @@ FILES = {f"folder/{n:03}.jpg": random.Random(n).randbytes(n * 37) for n in range
 
 def read_all(path) -> dict[str, bytes]:
     with path.open("rb", buffering=0) as file:
-        return {
-            entry.path: zip_photos.read(file.fileno(), *entry.location) for entry in zip_photos.entries(file.fileno())
-        }
+        pread = partial(os.pread, file.fileno())
+        entries = zip_photos.entries(pread, path.stat().st_size)
+        return {entry.path: zip_photos.read(pread, *entry.location) for entry in entries}
 
 
 @pytest.mark.parametrize(
