@@ -20,7 +20,7 @@ from system.command import LocalPath
 from training import config as configs
 from training.command import Command, startup_messages_hidden
 from training.data.labels import LabelFrequencies
-from training.options import SEED, NameList, best_of_option, run_option
+from training.options import SEED, NameList, best_of_option, run_option, truncation_option
 
 FACES, ROWS = 64, 8
 MAX_COLUMNS = 64  # of --each: six attributes
@@ -40,6 +40,7 @@ FONT_WIDTH = 0.6
 )
 @click.option("--seed", type=SEED, default=0, help="Seed of the faces.")
 @best_of_option
+@truncation_option
 @set_option
 @click.option(
     "--each",
@@ -72,6 +73,7 @@ def main(
     count: int | None,
     seed: int,
     choices: int,
+    truncation: float,
     answers: Mapping[str, bool],
     each: str,
     edit: Mapping[str, float],
@@ -109,7 +111,7 @@ def main(
     distribution = config.method.latent_distribution
     labels = frequencies.draw(count, seed, given) if frequencies else None
     # Chosen before they are moved or get other attributes: a row stays one face.
-    z = choosing.latents(generator, count, seed, distribution, choices, labels)
+    z = choosing.latents(generator, count, seed, distribution, choices, labels, truncation)
     if moves and edit:
         z = moves.edit(z, edit, distribution)
     columns = {}  # faces by caption
@@ -120,7 +122,7 @@ def main(
         for strength in STRENGTHS:
             moved = moves.edit(z, {strip: strength}, distribution)
             columns[f"{strength:+g}" if strength else "0"] = draw.render(generator, moved, labels)
-    chosen = choosing.described(choices)
+    chosen = choosing.described(choices, truncation)
     if columns:
         draw.write_png(out, captioned(np.stack(list(columns.values()), axis=1), list(columns)))
         print(f"{out}: {count} rows, a face each, with {' and '.join(names) or strip} as captioned{chosen}.")

@@ -18,7 +18,7 @@ from system.command import LocalPath
 from system.files import replacing
 from training import config as configs
 from training.command import Command, startup_messages_hidden
-from training.options import SEED, Number, check_writable, run_option
+from training.options import SEED, Number, check_writable, run_option, truncation_option
 
 FORMATS = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG", ".mp4": "mp4"}  # by Pillow; .mp4 by ffmpeg
 
@@ -44,6 +44,7 @@ class Seeds(click.ParamType):
 @click.option("--seconds", type=Number(0, min_open=True), default=2.0, help="Seconds from one face to the next.")
 @click.option("--fps", type=Number(0.1, 50), default=20.0, help="Frames per second.")
 @click.option("--scale", type=click.IntRange(1, 16), default=2, help="Screen pixels per pixel of a face.")
+@truncation_option
 @set_option
 @click.option(
     "--training",
@@ -65,6 +66,7 @@ def main(
     seconds: float,
     fps: float,
     scale: int,
+    truncation: float,
     answers: Mapping[str, bool],
     of_training: bool,
     out: Path,
@@ -85,7 +87,7 @@ def main(
 
         generator = draw.load(path)
     distribution = config.method.latent_distribution
-    stops = np.stack([draw.latents(generator, count, seed, distribution) for seed in seeds])
+    stops = np.stack([draw.latents(generator, count, seed, distribution, truncation) for seed in seeds])
     walk = latents_along(stops, max(1, round(seconds * fps)), distribution, is_loop)
     labels = frequencies.draw(count, seeds[0], given) if frequencies else None
     frames = (draw.tile(draw.render(generator, z, labels)) for z in tqdm(walk, unit=" frames", disable=None))

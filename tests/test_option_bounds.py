@@ -42,6 +42,7 @@ def test_another_size_is_refused(size):
         (features, "--kimg", ["0"]),
         (sample, "--count", ["0"]),
         (sample, "--best-of", ["0"]),
+        (sample, "--truncation", ["0", "-0.5", "1.01", "nan"]),
         (evaluate, "--count", ["0"]),
         (sheets, "--count", ["0"]),
         (sheets, "--photos", ["0"]),

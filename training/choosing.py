@@ -20,6 +20,7 @@ def latents(
     distribution: str,
     choices: int = 1,
     labels: np.ndarray | None = None,
+    truncation: float = 1.0,
 ) -> np.ndarray:
     """Return z of a seed, float32 [count, length of z]: of each `choices` the one whose face is the least odd.
 
@@ -33,11 +34,12 @@ def latents(
         distribution: of z, "uniform" or "normal".
         choices: z in a group.
         labels: of each group, float32 [count, conditions], -1 or 1, where the generator takes any.
+        truncation: of `draw.latents`.
 
     Raises:
         UsageError: the weights of EfficientNet are missing, and there is something to choose.
     """
-    z = draw.latents(generator, count * choices, seed, distribution)
+    z = draw.latents(generator, count * choices, seed, distribution, truncation)
     if choices == 1:
         return z
     space = efficientnet.face_space(generator.output_shape[1:])
@@ -45,7 +47,7 @@ def latents(
     def maps(z: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
         return space.features(draw.render(generator, z, labels))
 
-    usual = draw.latents(generator, REFERENCE, 0, distribution)
+    usual = draw.latents(generator, REFERENCE, 0, distribution, truncation)
     normal = Normal.of(maps(usual, None if labels is None else np.resize(labels, (REFERENCE, labels.shape[1]))))
     each_label = None if labels is None else np.repeat(labels, choices, axis=0)
     oddness = []
@@ -58,6 +60,7 @@ def latents(
     return z[choices * np.arange(count) + least]
 
 
-def described(choices: int) -> str:
-    """Return how faces were chosen, to be said wherever they are shown; an empty string where they were not."""
-    return f", each the least odd of {choices}" if choices > 1 else ""
+def described(choices: int, truncation: float = 1.0) -> str:
+    """Return how faces were chosen, to be said wherever they are shown; an empty string where they are as drawn."""
+    chosen = f", each the least odd of {choices}" if choices > 1 else ""
+    return chosen + (f", z times {truncation:g}" if truncation < 1 else "")

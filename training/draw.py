@@ -79,10 +79,15 @@ def labels_of(folder: Path, config: Config, count: int, seed: int) -> np.ndarray
     return frequencies.load(folder).draw(count, seed) if config.conditions else None
 
 
-def latents(generator: keras.Model, count: int, seed: int, distribution: str) -> np.ndarray:
-    """Return the first `count` z of a seed: float32 [count, length of z]."""
+def latents(generator: keras.Model, count: int, seed: int, distribution: str, truncation: float = 1.0) -> np.ndarray:
+    """Return the first `count` z of a seed: float32 [count, length of z].
+
+    All are multiplied by `truncation`, above 0 and at most 1: the reduced temperature of Kingma and Dhariwal 2018,
+    "Glow", and what StyleGAN's truncation is where z has no mapping and its mean is 0. The truncation trick
+    of Brock et al. 2018 draws numbers beyond a threshold again instead.
+    """
     path, size = (seed, Purpose.SAMPLE), generator.inputs[0].shape[-1]
-    return np.concatenate(
+    return np.float32(truncation) * np.concatenate(
         [  # z is defined in blocks of BATCH: a vectorised log rounds by lane
             latent(path, first, min(BATCH, count - first), size, distribution) for first in range(0, count, BATCH)
         ]

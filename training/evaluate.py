@@ -26,6 +26,7 @@ from training.options import (
     feature_options,
     run_option,
     shards_options,
+    truncation_option,
 )
 from training.resolve import check_condition
 
@@ -49,6 +50,7 @@ PAIRS = 32  # faces that --neighbours shows, each with its nearest training phot
 @click.option("--count", type=click.IntRange(min=1), default=5000, help="Faces, and photos of each split, at most.")
 @click.option("--seed", type=SEED, default=0, help="Seed of the faces.")
 @best_of_option
+@truncation_option
 @click.option(
     "--metrics",
     type=NameList([*METRICS, PATH_LENGTH]),
@@ -64,7 +66,8 @@ PAIRS = 32  # faces that --neighbours shows, each with its nearest training phot
 @click.option(
     "--out",
     type=LocalPath(path_type=Path, dir_okay=False),
-    help=f"The JSON to write.  [default: {FILE_NAME} in the run's folder, with --best-of 4 evaluation-best-of-4.json]",
+    help=f"The JSON to write.  [default: {FILE_NAME} in the run's folder, with --best-of 4 "
+    "evaluation-best-of-4.json, with --truncation 0.7 evaluation-truncation-0.7.json]",
 )
 def main(
     folder: Path,
@@ -75,6 +78,7 @@ def main(
     count: int,
     seed: int,
     choices: int,
+    truncation: float,
     metrics: str,
     neighbours: Path | None,
     out: Path | None,
@@ -95,7 +99,9 @@ def main(
     not broken, it is about 0.2.
     """
     config, path = configs.load_with_generator(folder)
-    out = out or folder / (FILE_NAME if choices == 1 else f"evaluation-best-of-{choices}.json")
+    changes = {"best-of": choices, "truncation": truncation}
+    suffix = "".join(f"-{name}-{value:g}" for name, value in changes.items() if value != 1)
+    out = out or folder / f"evaluation{suffix}.json"
     check_writable(out)
     if neighbours:
         check_writable(neighbours, "choose another path for --neighbours")
@@ -116,9 +122,9 @@ def main(
         space = open_space(features, train_shards, inception_file)
     answers = open_judge(train_shards, config) if config.conditions else None
     evaluator = Evaluator(train_shards, held_out, space, of_samples, count, config.conditions)
-    print(describe(folder, evaluator, config, choices), flush=True)
+    print(describe(folder, evaluator, config, choosing.described(choices, truncation)), flush=True)
     distribution = config.method.latent_distribution
-    z = choosing.latents(generator, evaluator.count, seed, distribution, choices, evaluator.labels)
+    z = choosing.latents(generator, evaluator.count, seed, distribution, choices, evaluator.labels, truncation)
     with progress(evaluator.count, "Faces") as bar:
         faces = draw.render(generator, z, evaluator.labels, bar.update)
     fake = evaluator.sample_of(faces)
@@ -126,7 +132,7 @@ def main(
     print(table(columns, evaluator.names))
     length = None
     if PATH_LENGTH in names:
-        length = path_length(generator, evaluator, seed, distribution)
+        length = path_length(generator, evaluator, seed, distribution, truncation)
         print(f"path_length {_cell(length, PATH_LENGTH)}: how far EfficientNet sees a face move on its way to another.")
     judged = None
     if answers:
@@ -139,6 +145,7 @@ def main(
         "count": evaluator.count,
         "seed": seed,
         "best_of": choices,
+        "truncation": truncation,
         "scores": columns,
         **(length or {}),
         **({"conditions": judged} if judged else {}),
@@ -170,13 +177,15 @@ def choose(metrics: str) -> tuple[str, ...]:
     return names
 
 
-def path_length(generator: keras.Model, evaluator: Evaluator, seed: int, distribution: str) -> dict[str, float]:
+def path_length(
+    generator: keras.Model, evaluator: Evaluator, seed: int, distribution: str, truncation: float
+) -> dict[str, float]:
     """Return the perceptual path length over as many paths as faces are scored, and its standard error."""
     from training import draw
     from training.metrics import efficientnet, path_length
     from training.metrics.space import progress
 
-    ends = draw.latents(generator, 2 * evaluator.count, seed, distribution)
+    ends = draw.latents(generator, 2 * evaluator.count, seed, distribution, truncation)
     points, velocities = path_length.paths(ends.reshape(2, evaluator.count, -1), distribution)
     with progress(evaluator.count, "Paths") as bar:
         lengths = path_length.lengths(
@@ -195,16 +204,13 @@ def split_photos(shards: ShardSet, config: Config) -> tuple[ShardSet, ShardSet]:
     return train_shards.first(config.photos), held_out
 
 
-def describe(folder: Path, evaluator: Evaluator, config: Config, choices: int) -> str:
-    """Return what is measured against what."""
-    from training import choosing
+def describe(folder: Path, evaluator: Evaluator, config: Config, chosen: str) -> str:
+    """Return what is measured against what; `chosen` is how faces were, as `choosing.described` says it."""
     from training.metrics.attributes import JUDGE
 
     photos, space = evaluator.shards, evaluator.space
     sizes = " and ".join(f"{part.count:,} {split.replace('_', '-')}" for split, part in photos.items())
-    lines = [
-        f"{evaluator.count:,} faces of {folder}{choosing.described(choices)}, against as many of the {sizes} photos."
-    ]
+    lines = [f"{evaluator.count:,} faces of {folder}{chosen}, against as many of the {sizes} photos."]
     if space:
         lines.append(f"Feature space {space.name}, {space.digest}: figures of another one are not comparable.")
     if space and space.name == JUDGE:

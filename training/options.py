@@ -129,6 +129,14 @@ best_of_option = click.option(
     "variety.",
 )
 
+truncation_option = click.option(
+    "--truncation",
+    type=Number(0, 1, min_open=True),
+    default=1.0,
+    show_default="1: as drawn",
+    help="Multiply z by this, above 0 and at most 1: faces that are plainer, and more alike.",
+)
+
 
 def check_writable(out: Path, instead: str = "choose another --out") -> None:
     """Raise UsageError where a file cannot be written, before there is something to write."""

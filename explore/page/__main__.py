@@ -12,13 +12,14 @@ from system.command import LocalPath
 from system.files import write_text
 from training import config as configs
 from training.command import Command, startup_messages_hidden
-from training.options import check_writable, run_option
+from training.options import check_writable, run_option, truncation_option
 
 
 @click.command(cls=Command)
 @run_option
 @click.option("--title", help="Heading of the page.  [default: Faces that do not exist, in the reader's language]")
 @click.option("--face", type=click.IntRange(1, 10**9), default=1, help="Number of the face that the page opens with.")
+@truncation_option
 @click.option(
     "--neighbours",
     type=LocalPath(path_type=Path, dir_okay=False, exists=True),
@@ -27,7 +28,7 @@ from training.options import check_writable, run_option
 @click.option(
     "--out", type=LocalPath(path_type=Path, dir_okay=False), default="faces.html", help="The HTML file to write."
 )
-def main(folder: Path, title: str | None, face: int, neighbours: Path | None, out: Path) -> None:
+def main(folder: Path, title: str | None, face: int, truncation: float, neighbours: Path | None, out: Path) -> None:
     """Write one HTML file in which the generator of a run draws faces: it needs no server and no network.
 
     A wall of faces, sliders for the directions of explore.directions, a walk between two faces, and the report of the
@@ -43,7 +44,7 @@ def main(folder: Path, title: str | None, face: int, neighbours: Path | None, ou
         from training import draw
 
         layers, digest = describe(draw.load(path)), draw.digest(path)
-    text = build.page(title, build.data_of(folder, config, layers, moves, digest, face, photos))
+    text = build.page(title, build.data_of(folder, config, layers, moves, digest, face, truncation, photos))
     write_text(out, text)
     print(f"{out}: {len(text.encode()) / 1e6:.1f} MB. Open it in a browser.")
     directions.warn_if_outdated(folder, moves, digest)

@@ -14,7 +14,7 @@ const FACES = 24; // on the wall
 const FRAMES = 48; // of a walk there and back, at FPS when it is saved
 const FPS = 24;
 const MAX_STRENGTH = 4;
-const state = { first: 1, chosen: DATA.face, second: null, psi: 1, strengths: {}, answers: {} };
+const state = { first: 1, chosen: DATA.face, second: null, psi: DATA.truncation, strengths: {}, answers: {} };
 
 const clamp = (value, low, high) => Math.max(low, Math.min(high, value));
 const nameOf = (name) => (Object.hasOwn(TEXT.names, name) ? TEXT.names[name] : name.replace(/_/g, " "));
@@ -194,7 +194,7 @@ function remember() {
   const parts = [["face", state.chosen]];
   if (state.first !== 1) parts.push(["wall", state.first]);
   if (state.second !== null) parts.push(["to", state.second]);
-  if (state.psi !== 1) parts.push(["variety", state.psi]);
+  if (state.psi !== DATA.truncation) parts.push(["variety", state.psi]);
   for (const [name, value] of Object.entries(state.strengths)) if (value) parts.push([name, value]);
   for (const [name, value] of Object.entries(state.answers)) parts.push([`is:${name}`, value]);
   const fragment = "#" + new URLSearchParams(parts);
@@ -215,7 +215,7 @@ function recall() {
   state.chosen = number("face", DATA.face);
   state.first = faceNumber(parts.get("wall"));
   state.second = number("to", null);
-  state.psi = clamp(number("variety", 1), 0.3, 1);
+  state.psi = clamp(number("variety", DATA.truncation), 0, 1);
   state.strengths = {};
   for (const { name } of DATA.directions) {
     if (parts.has(name)) state.strengths[name] = clamp(number(name, 0), -MAX_STRENGTH, MAX_STRENGTH);

@@ -58,6 +58,7 @@ def data_of(
     directions: Directions | None,
     generator: str,
     face: int,
+    truncation: float,
     photos: Image.Image | None,
 ) -> dict[str, Any]:
     """Return what the page shows of the run in `folder`, as JSON has it.
@@ -69,6 +70,7 @@ def data_of(
         directions: for sliders, where there are any.
         generator: its digest; figures of another generator are left out.
         face: the number of the face that is chosen at first.
+        truncation: where the slider of the variety stands at first, and what links leave out.
         photos: real ones beside faces, which the page hides until its reader asks for them.
     """
     space, scores = _scores(folder / "evaluation.json", generator)
@@ -79,6 +81,7 @@ def data_of(
         "shape": list(config.image_shape),
         "latent": config.method.latent,
         "face": face,
+        "truncation": truncation,
         "distribution": config.method.latent_distribution,
         "conditions": list(config.conditions),
         "combinations": _combinations(labels.load(folder)) if config.conditions else [],

@@ -27,6 +27,7 @@ def test_the_faces_of_a_seed_are_those_of_its_z(generator):
     expected = np.rint(255 * np.asarray(generator(z, training=False)))
     np.testing.assert_allclose(draw.render(generator, z).astype(int), expected, atol=1)
     assert np.abs(z).max() > 1.5
+    np.testing.assert_array_equal(draw.latents(generator, 70, 3, "normal", 0.5), z / 2)
     assert np.abs(draw.latents(generator, 70, 3, "uniform")).max() <= 1
 
 
