@@ -1,7 +1,6 @@
 """A bucket on loopback: the part of S3's dialect that obstore speaks, with faults by rule and a log of requests.
 
-Of web servers too: GET and HEAD of http://127.0.0.1:PORT/BUCKET/KEY need no signature. `python tests/bucket_server.py
---help` serves one from a process of its own, for benchmarks.
+It is a web server, too: GET and HEAD of http://127.0.0.1:PORT/BUCKET/KEY need no signature.
 """
 
 import asyncio
@@ -240,12 +239,12 @@ class _Connection(asyncio.Protocol):
 
 
 @contextmanager
-def serving(**options) -> Iterator[Bucket]:
+def serving(kind: type[Bucket] = Bucket) -> Iterator[Bucket]:
     """Serve a bucket from a thread of this process."""
-    bucket, ready, loop = Bucket(**options), threading.Event(), asyncio.new_event_loop()
+    bucket, ready, loop = kind(), threading.Event(), asyncio.new_event_loop()
 
     def run() -> None:
-        server = loop.run_until_complete(loop.create_server(lambda: _Connection(bucket), "127.0.0.1", bucket.port))
+        server = loop.run_until_complete(loop.create_server(lambda: _Connection(bucket), "127.0.0.1", 0))
         bucket.port = server.sockets[0].getsockname()[1]
         ready.set()
         loop.run_forever()

@@ -110,6 +110,16 @@ def test_photos_are_asked_for_before_they_are_needed(source, stored, tmp_path):
     assert stored.most_waiting == SETTINGS.shard_images
 
 
+def test_photos_of_several_sources_are_those_of_each(stored, few):
+    urls = map(Url, ("s3://bucket/x/photos.zip", "s3://bucket/photos", "s3://bucket/x/photos.tar"))
+    source = open_source([*urls, few])
+    located = source.list("path").photos
+    assert len(located) == 10 + 10 + 10 + 10 - 10  # the zip's and the folder's are called alike
+    with source.opened(list(located.values())) as read:
+        for path, location in located.items():
+            assert read(location) == (few / Path(path).name).read_bytes()
+
+
 def test_of_a_zip_little_more_is_read_than_its_photos(stored, tmp_path):
     make("s3://bucket/x/photos.zip", tmp_path / "data")
     ranges = [request.range for request in stored.requests("GET", "zip")]
@@ -228,7 +238,9 @@ def test_what_another_run_writes_nevertheless_is_noticed_before_there_is_a_manif
     with pytest.raises(click.ClickException, match=r"Another run .* no manifest was written"):
         make(few, OUT, between=replace)
     assert "manifest.json" not in bucket.files("bucket/data")
-    if "tfrecord" in replaced:
+    if "settings" in replaced:
+        assert len(bucket.requests("PUT", "tfrecord")) == 1
+    else:
         make(few, OUT)
         assert bucket.files("bucket/data") == local
 

@@ -1,0 +1,129 @@
+"""Stage 1 on a bucket against stage 1 on a disk: speed, processor time and memory. Prints two tables.
+
+python tests/benchmarks/bucket_speed.py --source img_align_celeba.zip [--latency 0.03] [--listed 1000000] [--rounds 3]
+
+The bucket is tests/bucket_server.py on loopback, in this process: it uses the same cores, so processor time says more
+than photos/s.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+import click
+from measure import photos_of, python, table
+
+from tests.bucket_server import Answer, Bucket, environment, serving
+
+# Lists a prefix and plans its shards; `used() - before` is then what they take in the memory of the process.
+LISTING = """
+import gc, sys
+from pathlib import Path
+from preprocess.crop import parse
+from preprocess.sources import open_source
+from preprocess.work import Settings, Work, annotate
+from preprocess.shard import Folder
+from system.objects import Url
+def used():
+    gc.collect()
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+list(Url("s3://bucket/few").list())
+before, settings = used(), Settings(None, None, parse("progan"), 4096, None, 0, "name", "faces")
+source = open_source([Url("s3://bucket/photos")])
+listing = source.list()
+work = Work(annotate(listing, settings), source, settings, Folder(Path()))
+"""
+
+
+class Simulated(Bucket):
+    """Lists photos that are not there."""
+
+    def _served(self, method, key, query, headers, body, stale) -> Answer:
+        if method != "LIST" or not key.endswith("photos/"):
+            return super()._served(method, key, query, headers, body, stale)
+        first = int(query.get("continuation-token", ["0"])[0])
+        last = min(first + 1000, self.count)
+        contents = "".join(
+            f"<Contents><Key>photos/{number:08}.jpg</Key><LastModified>2026-11-28T00:00:00.000Z</LastModified>"
+            f"<ETag>&quot;{number:032x}&quot;</ETag><Size>7000</Size></Contents>"
+            for number in range(first, last)
+        )
+        more = f"<NextContinuationToken>{last}</NextContinuationToken>" if last < self.count else ""
+        is_cut = str(bool(more)).lower()
+        text = f"<ListBucketResult><IsTruncated>{is_cut}</IsTruncated>{more}{contents}</ListBucketResult>"
+        return Answer(200, text.encode())
+
+    count = 0
+
+
+def measured(source: object, out: object, workers: int) -> tuple[float, float]:
+    """Seconds of one run, and seconds of processor time of its processes."""
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    python("-m", "preprocess.run", "--source", source, "--out", out, "--workers", workers)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.perf_counter() - began, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+@click.command()
+@click.option("--source", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True)
+@click.option("--latency", default=0.03, help="Seconds before each answer.")
+@click.option("--listed", default=1_000_000, help="Photos of the simulated listing; 0 leaves it out.")
+@click.option("--workers", default=2)
+@click.option("--rounds", default=3)
+def main(source: Path, latency: float, listed: int, workers: int, rounds: int) -> None:
+    """Measure stage 1 on a bucket."""
+    with serving() as bucket, tempfile.TemporaryDirectory() as place:
+        os.environ |= environment(bucket)
+        photos = dict(photos_of(source))
+        bucket.objects = {f"bucket/photos/{name}": photo for name, photo in photos.items()}
+        bucket.objects |= {"bucket/archive/photos.zip": source.read_bytes()}
+        bucket.latency = latency
+        fresh = iter(range(10**6))
+        ways = {
+            "zip on a disk to a folder": (source, f"{place}/"),
+            "zip on a disk to a bucket": (source, "s3://bucket/out"),
+            "zip in a bucket to a folder": ("s3://bucket/archive/photos.zip", f"{place}/"),
+            "objects in a bucket to a folder": ("s3://bucket/photos", f"{place}/"),
+            "objects in a bucket to a bucket": ("s3://bucket/photos", "s3://bucket/out"),
+        }
+        taken: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
+        for _ in range(rounds):
+            for name, (origin, out) in ways.items():
+                taken[name].append(measured(origin, f"{out}{next(fresh)}", workers))
+        rows = []
+        for name, results in taken.items():
+            wall, processor = (median(values) for values in zip(*results, strict=True))
+            rows.append((name, f"{len(photos) / wall:,.0f}", f"{processor / len(photos) * 1e6:.0f}"))
+        print(f"\n{len(photos):,} photos, {workers} workers, {latency * 1e3:g} ms; medians of {rounds} rounds")
+        print(table(("way", "photos/s", "us of processor a photo"), rows))
+    if listed:
+        rows = []
+        for count in (listed // 10, listed):
+            with serving(Simulated) as simulated:
+                simulated.count = count
+                os.environ |= environment(simulated)
+                rows.append(listing(count))
+        print(f"\nA listing in the parent\n{table(('photos', 'bytes a photo', 'us of processor a photo'), rows)}")
+    print(f"{os.cpu_count()} cores, Python {sys.version.split()[0]}.")
+
+
+def listing(count: int) -> tuple[str, str, str]:
+    """List so many simulated photos in a process of its own: a row of the table."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    with tempfile.TemporaryDirectory() as place:
+        script = Path(place, "listing.py")
+        script.write_text(LISTING + f"\nPath({place!r}, 'result').write_text(str((used() - before) / {count}))\n")
+        python(script)
+        size = float(Path(place, "result").read_text())
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return f"{count:,}", f"{size:.0f}", f"{(after.ru_utime - before.ru_utime) / count * 1e6:.0f}"
+
+
+if __name__ == "__main__":
+    main()
