@@ -107,15 +107,14 @@ class Url:
         Raises ReplacedObject where the object has another ETag than this, MissingObject, StorageError.
         """
         with _reported(self, "read"):
-            options = _precondition(etag) | ({} if end is None else {"range": (start, end)})
             store, key = _place(self)
-            return store.get(key, options=options).bytes().to_bytes()  # type: ignore[arg-type]
+            return store.get(key, options=_options(etag, start, end)).bytes().to_bytes()
 
     def blocks(self, etag: str = "") -> Iterator[bytes]:
         """Yield an object's bytes in blocks of at least 1 MiB, as they come. Raises as `read` does."""
         with _reported(self, "read"):
             store, key = _place(self)
-            yield from store.get(key, options=_precondition(etag)).stream(min_chunk_size=1 << 20)  # type: ignore[arg-type]
+            yield from store.get(key, options=_options(etag)).stream(min_chunk_size=1 << 20)
 
     def look(self) -> Object:
         """Return name, size and ETag. Raises MissingObject, StorageError."""
@@ -281,8 +280,8 @@ def _sentence(url: Url, action: str, error: Exception) -> StorageError:
     return StorageError(f"{url} cannot be {action}: {reason}. Correct that; the same command continues.")
 
 
-def _precondition(etag: str) -> dict[str, str]:
-    return {"if_match": etag} if etag else {}
+def _options(etag: str, start: int = 0, end: int | None = None) -> Any:
+    return ({"if_match": etag} if etag else {}) | ({} if end is None else {"range": (start, end)})
 
 
 def _strong(etag: str | None) -> str:
@@ -323,10 +322,10 @@ def _store(root: str) -> ObjectStore:
     # Client options that are given replace those of the environment.
     allowed = (os.environ.get(f"{cloud}_ALLOW_HTTP", "").lower() for cloud in ("AWS", "AZURE", "GOOGLE"))
     is_plain = root.startswith("http://") or "true" in allowed
-    options: dict[str, Any] = {"timeout": TIMEOUT, "read_timeout": READ_TIMEOUT, "allow_http": is_plain}
+    options: Any = {"timeout": TIMEOUT, "read_timeout": READ_TIMEOUT, "allow_http": is_plain}
     if root == _hub() and (token := os.environ.get("HF_TOKEN")):
         options["default_headers"] = {"authorization": f"Bearer {token}"}
-    return from_url(root, client_options=options)  # type: ignore[arg-type]
+    return from_url(root, client_options=options)
 
 
 def _hub() -> str:

@@ -9,8 +9,10 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import click
@@ -22,6 +24,8 @@ from preprocess import crop
 from preprocess.sources import open_source
 from preprocess.workers import dask as cluster
 from preprocess.workers.dask import ClusterPool
+from tests.bucket_server import Bucket, serving
+from tests.bucket_server import environment as of_bucket
 from tests.preprocess.waiting import wait_until
 
 REPOSITORY = Path(__file__).parents[3]
@@ -41,6 +45,8 @@ class Dask(NamedTuple):
 
     address: str
     nanny: psutil.Popen
+    bucket: Bucket
+    """What the workers' s3:// URLs lead to."""
 
     def kill_a_worker(self) -> None:
         """As a machine does that is out of memory. The nanny starts another."""
@@ -53,7 +59,7 @@ def die_with_parent() -> None:
 
 
 @contextmanager
-def running(folder: Path, *arguments, cwd: Path):
+def running(folder: Path, *arguments, cwd: Path, variables: Mapping[str, str] = MappingProxyType({})):
     """A command of Dask, killed at the end with all its children."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     with (folder / f"{arguments[0]}.log").open("ab") as log:
@@ -62,7 +68,7 @@ def running(folder: Path, *arguments, cwd: Path):
             stdout=log,
             stderr=log,
             cwd=cwd,
-            env=environment | OF_DASK,
+            env=environment | OF_DASK | variables,
             start_new_session=True,
             preexec_fn=die_with_parent,
         )
@@ -86,10 +92,12 @@ def scheduler(folder: Path):
 def dask(tmp_path_factory):
     folder = tmp_path_factory.mktemp("dask")
     options = ("--nworkers", WORKERS, "--nthreads", 1, "--local-directory", folder)
-    with scheduler(folder) as (address, _), running(folder, "worker", *options, address, cwd=REPOSITORY) as nanny:
-        with distributed.Client(address) as client:
-            client.wait_for_workers(WORKERS, 20)  # one that is killed while it starts takes the other with it
-        yield Dask(address, nanny)
+    with scheduler(folder) as (address, _), serving() as bucket:
+        variables = of_bucket(bucket)
+        with running(folder, "worker", *options, address, cwd=REPOSITORY, variables=variables) as nanny:
+            with distributed.Client(address) as client:
+                client.wait_for_workers(WORKERS, 20)  # one that is killed while it starts takes the other with it
+            yield Dask(address, nanny, bucket)
 
 
 @pytest.fixture(autouse=True)
@@ -176,6 +184,15 @@ def test_stopped_it_leaves_at_once_and_the_same_command_continues(
     assert status == 0, output
     assert f" 40 shards; {left} are done." in output
     assert contents(out) == expected
+
+
+def test_each_worker_writes_to_the_bucket_by_itself(preprocess, many, dask, expected, monkeypatch):
+    pytest.importorskip("obstore")
+    for name, value in of_bucket(dask.bucket).items():
+        monkeypatch.setenv(name, value)
+    status, output = preprocess(*many, "--out", "s3://bucket/data", "--cluster", dask.address)
+    assert status == 0, output
+    assert dask.bucket.files("bucket/data") == {name: data for name, data in expected.items() if name != ".lock"}
 
 
 def completed(address: str, work, *tasks) -> list:
