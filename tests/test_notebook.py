@@ -33,9 +33,28 @@ def place(tmp_path, monkeypatch):
     return tmp_path
 
 
-def executed(place, kimg, until=None):
+def test_it_names_no_repository_and_downloads_nothing_until_it_is_told_to():
+    [settings] = [cell.source for cell in NOTEBOOK.cells if "parameters" in cell.metadata.get("tags", ())]
+    assert 'REPOSITORY = ""' in settings
+    [terms] = [index for index, cell in enumerate(NOTEBOOK.cells) if "non-commercial research only" in cell.source]
+    assert NOTEBOOK.cells[terms + 1].source.startswith("CELEBA = False")
+
+
+def test_it_takes_celeba_from_kaggle_for_those_who_agree(place):
+    (place / "kagglehub.py").write_text("def dataset_download(name): return f'/kaggle/{name}'")
+    show = nbformat.v4.new_code_cell("print(PHOTOS)")
+    notebook = nbformat.from_dict(NOTEBOOK)
+    [celeba] = [cell for cell in notebook.cells if cell.source.startswith("CELEBA = False")]
+    celeba.source = celeba.source.replace("CELEBA = False", 'CELEBA, PHOTOS = True, ""')
+    notebook.cells.insert(notebook.cells.index(celeba) + 1, show)
+    assert printed(executed(place, 1, until="print(PHOTOS)", notebook=notebook)).endswith(
+        "/kaggle/jessicali9530/celeba-dataset/img_align_celeba\n"
+    )
+
+
+def executed(place, kimg, until=None, notebook=NOTEBOOK):
     """The notebook after all its cells, or after the first that has `until` in it."""
-    notebook = nbformat.from_dict(NOTEBOOK)  # a copy
+    notebook = nbformat.from_dict(notebook)  # a copy
     if until:
         [last, *_] = [index for index, cell in enumerate(notebook.cells) if until in cell.source]
         del notebook.cells[last + 1 :]
@@ -47,6 +66,10 @@ def executed(place, kimg, until=None):
     return client.execute()
 
 
+def printed(notebook):
+    return "".join(output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", []))
+
+
 def test_it_trains_and_shows_and_continues(place):
     notebook = executed(place, 0.128)
     images = [output for cell in notebook.cells for output in cell.get("outputs", []) if "image/" in str(output)]
@@ -54,5 +77,4 @@ def test_it_trains_and_shows_and_continues(place):
     assert (place / "faces.html").stat().st_size > 1_000_000
     assert (place / "drive/lite-drawn_faces/final.png").exists()
     again = executed(place, 0.192, until="-m training.run")  # after a session that ended, with more to do
-    text = "".join(output.get("text", "") for cell in again.cells for output in cell.get("outputs", []))
-    assert "4 of 6 steps are done" in text
+    assert "4 of 6 steps are done" in printed(again)
