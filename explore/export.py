@@ -17,6 +17,8 @@ from system.files import replacing, write_text
 from training import config as configs
 from training.command import Command, startup_messages_hidden
 from training.config import Config
+from training.data import labels
+from training.data.labels import LabelFrequencies
 from training.options import check_writable, run_option
 
 if TYPE_CHECKING:
@@ -70,7 +72,8 @@ def main(folder: Path, network: str, form: str, out: Path | None) -> None:
         from training import draw
 
         directions.warn_if_outdated(folder, moves, draw.digest(path))
-        card = json.dumps(discriminator_card(config) if is_discriminator else generator_card(config, moves))
+        more = label_inputs(labels.load(folder)) if config.conditions else []
+        card = json.dumps(discriminator_card(config, more) if is_discriminator else generator_card(config, more, moves))
         write(portable(draw.load(path)), form, out, card)
     write_text(card_path, card + "\n")
     print(f"{out}: the {network}; {card_path}: its inputs and its output.")
@@ -98,13 +101,15 @@ def check(form: str, out: Path) -> None:
         raise UsageError(f"{out}: the name of such a file ends in {SUFFIXES[form]}.")
 
 
-def generator_card(config: Config, moves: directions.Directions | None) -> dict[str, Any]:
+def generator_card(
+    config: Config, more_inputs: list[dict[str, Any]], moves: directions.Directions | None
+) -> dict[str, Any]:
     """Return what a program must know to use a generator's file, as JSON has it."""
     distribution = config.method.latent_distribution
     return {
         "inputs": [
             {"name": "z", **_values(config.method.latent), "distribution": DRAWN[distribution]},
-            *_labels(config),
+            *more_inputs,
         ],
         "output": {**_values(*config.image_shape), "range": "0 black to 1 white; clip what is outside"},
         "directions": dict(zip(moves.names, moves.vectors.round(6).tolist(), strict=True)) if moves else {},
@@ -112,10 +117,10 @@ def generator_card(config: Config, moves: directions.Directions | None) -> dict[
     }
 
 
-def discriminator_card(config: Config) -> dict[str, Any]:
+def discriminator_card(config: Config, more_inputs: list[dict[str, Any]]) -> dict[str, Any]:
     """Return what a program must know to use a discriminator's file, as JSON has it."""
     return {
-        "inputs": [{"name": "image", **_values(*config.image_shape), "range": "0 black to 1 white"}, *_labels(config)],
+        "inputs": [{"name": "image", **_values(*config.image_shape), "range": "0 black to 1 white"}, *more_inputs],
         "output": {**_values(1), "range": "a logit: the higher, the more like a photo than like a drawn face"},
     }
 
@@ -124,9 +129,12 @@ def _values(*shape: int) -> dict[str, Any]:
     return {"shape": ["batch", *shape], "dtype": "float32"}
 
 
-def _labels(config: Config) -> list[dict[str, Any]]:
-    names = list(config.conditions)
-    return [{"name": "labels", **_values(len(names)), "conditions": names, "values": [-1, 1]}] if names else []
+def label_inputs(frequencies: LabelFrequencies) -> list[dict[str, Any]]:
+    """Return the input of labels, and which of them exclude each other."""
+    names, exclusive = frequencies.names, frequencies.exclusive
+    holds = "at most one of them is 1" if frequencies.may_have_none else "exactly one of them is 1"
+    group = {"exclusive": exclusive, "use_of_exclusive": holds} if exclusive else {}
+    return [{"name": "labels", **_values(len(names)), "conditions": names, "values": [-1, 1], **group}]
 
 
 def portable(network: keras.Model) -> keras.Model:

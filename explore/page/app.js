@@ -224,6 +224,7 @@ function recall() {
   for (const name of DATA.conditions) {
     if (parts.has(`is:${name}`)) state.answers[name] = number(`is:${name}`, 1) < 0 ? -1 : 1;
   }
+  setClass(classIndex()); // a link may contradict itself
 }
 
 // The walk from the chosen face to the second one and back.
@@ -299,6 +300,32 @@ function labelSelect(name) {
   return make("label", {}, nameOf(name), " ", select);
 }
 
+/** Returns a choice of one of the attributes of which a face has one. */
+function classSelect() {
+  const options = DATA.exclusive.map((name, i) => new Option(nameOf(name), i));
+  if (DATA.may_have_none) options.push(new Option(TEXT.none, -1));
+  const select = make("select", { id: "class" }, new Option(TEXT.any, ""), ...options);
+  select.onchange = () => {
+    setClass(select.value);
+    redraw();
+  };
+  return make("label", {}, TEXT.class, " ", select);
+}
+
+/** Sets the answers of exclusive attributes: that at an index, text, holds; at -1 none; without text any may. */
+function setClass(index) {
+  DATA.exclusive.forEach((name, i) => {
+    if (index === "") delete state.answers[name];
+    else state.answers[name] = i === Number(index) ? 1 : -1;
+  });
+}
+
+/** Returns the index of the one that was asked for, as `setClass` takes it. */
+function classIndex() {
+  const answers = DATA.exclusive.map((name) => state.answers[name]);
+  return answers.includes(1) || (DATA.may_have_none && answers.includes(-1)) ? String(answers.indexOf(1)) : "";
+}
+
 /** Sets all controls to what is chosen. */
 function update() {
   $("first").value = state.first;
@@ -308,7 +335,9 @@ function update() {
     input.value = state.strengths[input.dataset.name] || 0;
     input.previousSibling.textContent = input.value;
   }
-  for (const select of $("labels").querySelectorAll("select")) select.value = state.answers[select.dataset.name] ?? "";
+  for (const select of $("labels").querySelectorAll("select")) {
+    select.value = select.id === "class" ? classIndex() : (state.answers[select.dataset.name] ?? "");
+  }
   mark();
 }
 
@@ -328,7 +357,8 @@ async function alone(action) {
 
 $("wall").append(...Array.from({ length: FACES }, faceButton));
 $("sliders").append(...DATA.directions.map(slider));
-$("labels").append(...DATA.conditions.map(labelSelect));
+$("labels").append(...DATA.conditions.filter((name) => !DATA.exclusive.includes(name)).map(labelSelect));
+if (DATA.exclusive.length) $("labels").append(classSelect());
 $("more").onclick = () => turnTo(state.first + FACES);
 $("first").onchange = () => turnTo($("first").value);
 $("psi").oninput = () => {

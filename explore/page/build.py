@@ -84,7 +84,7 @@ def data_of(
         "truncation": truncation,
         "distribution": config.method.latent_distribution,
         "conditions": list(config.conditions),
-        "combinations": _combinations(labels.load(folder)) if config.conditions else [],
+        **(_labels(labels.load(folder)) if config.conditions else {"combinations": [], "exclusive": []}),
         "directions": _sliders(directions, rescoring.load_own(folder)) if directions else [],
         "report": {
             "charts": _charts(folder),
@@ -98,9 +98,13 @@ def data_of(
     }
 
 
-def _combinations(frequencies: labels.LabelFrequencies) -> list[dict[str, Any]]:
+def _labels(frequencies: labels.LabelFrequencies) -> dict[str, Any]:
     rows = zip(frequencies.combinations.astype(int).tolist(), frequencies.photos.tolist(), strict=True)
-    return [{"labels": labels, "photos": photos} for labels, photos in rows]
+    return {
+        "combinations": [{"labels": labels, "photos": photos} for labels, photos in rows],
+        "exclusive": list(frequencies.exclusive),
+        "may_have_none": frequencies.may_have_none,
+    }
 
 
 def _sliders(directions: Directions, own: Mapping[str, float]) -> list[dict[str, Any]]:

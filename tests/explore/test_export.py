@@ -3,6 +3,7 @@
 import json
 import re
 import resource
+from itertools import product
 
 import numpy as np
 import pytest
@@ -10,12 +11,14 @@ import tensorflow as tf
 
 from explore.directions import directions
 from explore.directions.directions import Directions
-from explore.export import main
+from explore.export import label_inputs, main
 from tests.command import Command
 from tests.training.every_preset import uneven_discriminator, uneven_generator
 from training import config as configs
 from training import draw
 from training.config import Config
+from training.data import labels
+from training.data.labels import LabelFrequencies
 from training.presets import PRESETS
 
 export = Command(main)
@@ -26,6 +29,12 @@ def shape_of(preset):
     return (side, side, 1)
 
 
+def frequencies(*names, exclusive=()):
+    """Of two photos for each combination of these attributes but the last, that of none."""
+    combinations = np.float32(list(product((1, -1), repeat=len(names)))[:-1])
+    return LabelFrequencies(names, combinations, np.full(len(combinations), 2), exclusive)
+
+
 def run_of(folder, preset, conditions=0):
     """A run of a small network of this preset, of which every weight is something."""
     generator = uneven_generator(preset, shape_of(preset), conditions)
@@ -34,6 +43,8 @@ def run_of(folder, preset, conditions=0):
     generator.save(folder / "generator.keras")
     config = Config(preset, PRESETS[preset], 0, "train", 40, "abc", shape_of(preset), cache=True, condition=condition)
     configs.save(folder, config, {})
+    if conditions:
+        labels.save(folder, frequencies("Male", "Smiling"))
     return draw.load(folder / "generator.keras")
 
 
@@ -149,6 +160,15 @@ def test_the_card_says_what_goes_in_and_what_comes_out(tmp_path):
     inside = tf.saved_model.load(str(tmp_path / "faces")).signatures["about"]()["card"].numpy()
     assert json.loads(inside) == card, "a SavedModel says it too"
     assert (tmp_path / "faces").stat().st_mode & 0o777 == 0o755
+
+
+def test_the_card_says_which_labels_exclude_each_other():
+    [card] = label_inputs(frequencies("cats", "tame", "dogs", exclusive=("cats", "dogs")))
+    assert (card["exclusive"], card["use_of_exclusive"]) == (("cats", "dogs"), "at most one of them is 1")
+    [card] = label_inputs(frequencies("cats", "dogs", exclusive=("cats", "dogs")))
+    assert card["use_of_exclusive"] == "exactly one of them is 1"
+    [card] = label_inputs(frequencies("Male", "Smiling"))
+    assert "exclusive" not in card
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def test_every_half_is_read_exactly():
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A conditional run with directions, samples, losses and scores."""
+    """A conditional run with directions, samples, losses and scores; none of its labels is exclusive."""
     folder = tmp_path_factory.mktemp("page") / "run"
     (folder / "samples").mkdir(parents=True)
     generator = uneven_generator("lite", SHAPE, 2)
@@ -110,6 +110,7 @@ def test_the_page_holds_the_report_of_the_run(written):
     data = data_in(written[0].read_text(encoding="utf-8"))
     assert (data["shape"], data["latent"], data["distribution"]) == ([8, 8, 1], 64, "normal")
     assert (data["conditions"], data["combinations"][0]) == (["Male", "Smiling"], {"labels": [-1, -1], "photos": 3})
+    assert (data["exclusive"], data["truncation"]) == ([], 1)
     assert [entry["name"] for entry in data["directions"]] == ["Bald", "Young", "Blurry"], "calibrated, then changed"
     assert [entry["calibrated"] for entry in data["directions"]] == [True, True, False]
     report = data["report"]
@@ -292,6 +293,27 @@ def test_sliders_and_switches_change_the_face_and_a_second_one_can_be_walked_to(
     WebDriverWait(browser, 20, poll_frequency=0.02).until(lambda page: page.execute_script(PIXELS) != before)
     WebDriverWait(browser, 60).until(lambda page: play.is_enabled())
     assert browser.execute_script(PIXELS) == before, "a walk goes there and back"
+
+
+def test_one_control_chooses_among_labels_that_exclude_each_other(browser, run, tmp_path):
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.ui import Select
+
+    other = shutil.copytree(run, tmp_path / "run")
+    frequencies = LabelFrequencies(
+        ("Male", "Smiling"), np.float32([[-1, 1], [1, -1]]), np.array([3, 1]), ("Male", "Smiling")
+    )
+    labels.save(other, frequencies)
+    page.succeeds("--run", other, "--out", tmp_path / "faces.html", "--truncation", 0.7)
+    opened(browser, tmp_path / "faces.html", "#is:Male=1&is:Smiling=1")
+    assert browser.execute_script("return [labelsOf(7), state.psi]") == [[1, -1], 0.7]
+    [select] = map(Select, browser.find_elements(By.CSS_SELECTOR, "#labels select"))
+    assert (select.first_selected_option.text, len(select.options)) == ("Male", 3)
+    select.select_by_index(2)
+    assert browser.execute_script("return labelsOf(7)") == [-1, 1]
+    assert "is%3ASmiling=1" in browser.find_element(By.ID, "link").get_attribute("href")
+    select.select_by_index(0)
+    assert browser.execute_script("return state.answers") == {}
 
 
 def test_the_wall_begins_at_any_face_and_goes_on_from_there(browser, written):

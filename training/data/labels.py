@@ -33,6 +33,12 @@ class LabelFrequencies:
     exclusive: tuple[str, ...] = ()
     """Those of which one holds at most, and one for each photo where no combination is without."""
 
+    @property
+    def may_have_none(self) -> bool:
+        """Whether there are photos with none of the exclusive attributes."""
+        columns = [self.names.index(name) for name in self.exclusive]
+        return bool((self.combinations[:, columns] < 0).all(axis=1).any())
+
     def draw(self, count: int, seed: int, given: Mapping[str, bool] | None = None) -> np.ndarray:
         """Draw labels as often as the photos have them together: float32 [count, len(names)], -1 or 1.
 
@@ -54,8 +60,7 @@ class LabelFrequencies:
 
         Raises UsageError where no photo can have what is given.
         """
-        columns = [self.names.index(name) for name in self.exclusive]
-        held = [*self.exclusive, *([None] if (self.combinations[:, columns] < 0).all(axis=1).any() else [])]
+        held = [*self.exclusive, *([None] if self.may_have_none else [])]
         possible = [
             one for one in held if all(given.get(name, name == one) == (name == one) for name in self.exclusive)
         ]
