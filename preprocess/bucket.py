@@ -165,9 +165,9 @@ def publish(out: Url) -> None:
 
 def clear(out: Url) -> None:
     """Remove what is unfinished in `out`, the recipe last: by it the rest is found again after a kill."""
-    names = [found.name for found in (out / UNFINISHED).list()]
-    (out / UNFINISHED).remove(name for name in names if name != RECIPE)
-    (out / UNFINISHED).remove([RECIPE])
+    names = sorted((found.name for found in (out / UNFINISHED).list()), key=RECIPE.__eq__)
+    (out / UNFINISHED).remove(names[:-1])
+    (out / UNFINISHED).remove(names[-1:])
 
 
 def shard_names(out: Url) -> list[str]:

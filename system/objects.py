@@ -184,8 +184,14 @@ class Url:
         with _reported(self, "removed"):
             store, key = _place(self)
             keys = [f"{key}/{name}" if key else name for name in names]
-            if keys:
+            if not keys:
+                return
+            try:
                 store.delete(keys)
+            except FileNotFoundError:  # of Azure and Google, where the rest may still be there
+                for key in keys:
+                    with suppress(FileNotFoundError):
+                        store.delete(key)
 
 
 def url_of(text: str) -> Url | None:

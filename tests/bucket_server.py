@@ -133,14 +133,15 @@ class Bucket:
         if method == "LIST":
             return _listed(self.objects, key, query, sorted(self.objects if stale is None else stale))
         there = self.objects.get(key)
+        if method == "DELETE" and "delete" not in query:
+            gone = self.objects.pop(key, None) is None
+            return _error(404, "NoSuchKey") if gone else Answer(204)  # S3 has 204 for both, Azure and Google have not
         if method == "DELETE":
-            keys = re.findall(r"<Key>(.*?)</Key>", body.decode()) or [""]
-            for name in keys:
-                self.objects.pop(f"{key}/{unescape(name)}" if name else key, None)
-            return Answer(
-                200,
-                f"<DeleteResult>{''.join(f'<Deleted><Key>{k}</Key></Deleted>' for k in keys)}</DeleteResult>".encode(),
-            )
+            names = re.findall("<Key>(.*?)</Key>", body.decode())
+            for name in names:
+                self.objects.pop(f"{key}/{unescape(name)}", None)
+            deleted = "".join(f"<Deleted><Key>{name}</Key></Deleted>" for name in names)
+            return Answer(200, f"<DeleteResult>{deleted}</DeleteResult>".encode())
         if self.has_preconditions and not _is_met(headers, there):
             return _error(412, "PreconditionFailed")
         if method == "PUT":

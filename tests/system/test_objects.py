@@ -65,7 +65,17 @@ def test_objects_are_written_listed_read_and_removed(prefix, bucket):
     assert (prefix / "a.jpg").read(start=3, end=99) == b"st"
     assert [request.range for request in bucket.requests("GET", "a.jpg")[-2:]] == ["bytes=1-2", "bytes=3-98"]
     prefix.remove(["a.jpg", "empty", "gone"])
+    prefix.remove([])
     assert [found.name for found in prefix.list()] == ["sub/b c+ü&<1>.jpg"]
+
+
+def test_what_is_gone_is_no_error_where_objects_are_removed_one_by_one(bucket, monkeypatch):
+    """As Azure and Google do it; so does S3's client where a server knows no other way."""
+    monkeypatch.setenv("AWS_DISABLE_BULK_DELETE", "true")
+    names = [f"{number}" for number in range(30)]
+    bucket.objects |= {f"bucket/photos/{name}": b"" for name in names[::3]}
+    Url("s3://bucket/photos").remove(names)
+    assert bucket.objects == {}
 
 
 def test_a_listing_of_many_pages_is_whole(prefix, bucket):
