@@ -125,7 +125,8 @@ def test_the_readme_draws_faces_with_plain_keras(place):
 
 @pytest.fixture(scope="module")
 def readers():
-    return dict(zip(("tensorflow", "tfds", "numpy", "pytorch"), blocks(DOCS / "shards.md", "python"), strict=True))
+    names = ("tensorflow", "tfds", "shards.py", "numpy", "pytorch")
+    return dict(zip(names, blocks(DOCS / "shards.md", "python"), strict=True))
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +158,8 @@ SUMS = {
 
 @pytest.mark.parametrize("library", SUMS)
 def test_other_libraries_read_what_tensorflow_reads(place, readers, records, library):
-    """In a process of its own: the package tfrecord brings messages of the names that TensorFlow's have."""
+    """In a process of its own, for the workers of PyTorch."""
+    (place / "shards.py").write_text(readers["shards.py"])
     if library == "pytorch":
         pytest.importorskip("torch")
     command = [sys.executable, "-c", f"{readers[library]}\n{SUMS[library]}"]
