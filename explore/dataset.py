@@ -17,9 +17,8 @@ from system.command import LocalPath
 from system.files import replacing, write_text
 from training import config as configs
 from training.command import Command, startup_messages_hidden
-from training.data.shards import find as find_shards
 from training.features import check_writable
-from training.options import SEED, best_of_option, features_dir_option, run_option, shards_options
+from training.options import SEED, FindShards, best_of_option, features_dir_option, run_option, shards_options
 
 ARCHIVE, ATTRIBUTES, PARTITIONS = "drawn_faces.zip", "list_attr_celeba.txt", "list_eval_partition.txt"
 # 3,000 grey photos are 7.3 MB. Their shards differ from the faces by 2.8 grey levels (39 dB), at 50 by 2.4 and 8.2 MB.
@@ -51,7 +50,7 @@ class Layout(NamedTuple):
 )
 def main(
     folder: Path,
-    shards: tuple[str, ...],
+    find_shards: FindShards,
     features_dir: Path | None,
     count: int,
     seed: int,
@@ -64,7 +63,7 @@ def main(
     attributes by the network of training.features; and list_eval_partition.txt. preprocess.run reads them as CelebA.
     """
     config, path = configs.load_with_generator(folder)
-    photos = find_shards(shards, features_dir)
+    photos = find_shards(features_dir)
     configs.check_image_shape(config, photos.image_shape)
     layout = layout_of(photos.origin["crop"])
     if not (out / ARCHIVE).exists() and ((out / ATTRIBUTES).exists() or (out / PARTITIONS).exists()):

@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
@@ -33,6 +33,7 @@ READ_ONLY = ("http", "https", "hf")  # and not to be listed
 
 TIMEOUT = "600s"  # of a whole request, progress or not: obstore's 30 s are too few for a shard on a slow link
 READ_TIMEOUT = "30s"  # without a byte
+STOP_SECONDS = 0.2  # between two looks whether a download is to be stopped
 AT_ONCE = 32  # requests: at 30 ms of latency about 900 photos a second
 
 _CREDENTIALS = re.compile(
@@ -110,11 +111,36 @@ class Url:
             store, key = _place(self)
             return store.get(key, options=_options(etag, start, end)).bytes().to_bytes()
 
-    def blocks(self, etag: str = "") -> Iterator[bytes]:
-        """Yield an object's bytes in blocks of at least 1 MiB, as they come. Raises as `read` does."""
-        with _reported(self, "read"):
+    def blocks(self, etag: str = "", is_stopped: Callable[[], bool] = lambda: False) -> Iterator[bytes]:
+        """Yield an object's bytes in blocks of at least 1 MiB, as they come.
+
+        Raises as `read` does, and StorageError soon after it is stopped, whatever the network does.
+        """
+        import asyncio  # 30 ms that runs on local paths need not spend
+
+        with _reported(self, "read"), closing(asyncio.new_event_loop()) as loop:
             store, key = _place(self)
-            yield from store.get(key, options=_options(etag)).stream(min_chunk_size=1 << 20)
+
+            def wait(request: Coroutine[Any, Any, T]) -> T:
+                task = loop.create_task(request)
+                while not task.done():
+                    loop.run_until_complete(asyncio.wait({task}, timeout=STOP_SECONDS))
+                    if is_stopped():
+                        task.cancel()
+                        loop.run_until_complete(asyncio.wait({task}, timeout=STOP_SECONDS))
+                        raise StorageError(f"{self} was not read to its end: that was stopped.")
+                return task.result()
+
+            async def opened() -> AsyncIterator[bytes]:
+                answer = await store.get_async(key, options=_options(etag))
+                return aiter(answer.stream(min_chunk_size=1 << 20))
+
+            async def following() -> bytes:
+                return await anext(stream, b"")
+
+            stream = wait(opened())
+            while block := wait(following()):
+                yield block
 
     def look(self) -> Object:
         """Return name, size and ETag. Raises MissingObject, StorageError."""

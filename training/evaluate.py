@@ -16,10 +16,11 @@ from system.files import write_text
 from training import config as configs
 from training.command import Command, startup_messages_hidden
 from training.config import Config
-from training.data.shards import ShardSet, find
+from training.data.shards import ShardSet
 from training.metrics import HELD_OUT, METRICS, OF_EFFICIENTNET, TRAIN, Sample
 from training.options import (
     SEED,
+    FindShards,
     NameList,
     best_of_option,
     check_writable,
@@ -71,7 +72,7 @@ PAIRS = 32  # faces that --neighbours shows, each with its nearest training phot
 )
 def main(
     folder: Path,
-    shards: tuple[str, ...],
+    find_shards: FindShards,
     features: str,
     inception_file: Path | None,
     features_dir: Path | None,
@@ -105,7 +106,7 @@ def main(
     check_writable(out)
     if neighbours:
         check_writable(neighbours, "choose another path for --neighbours")
-    train_shards, held_out = split_photos(find(shards, features_dir), config)
+    train_shards, held_out = split_photos(find_shards(features_dir), config)
     check_condition(train_shards, config.condition)
 
     with startup_messages_hidden():

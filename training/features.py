@@ -11,8 +11,8 @@ from click import UsageError
 
 from system.command import LocalPath
 from training.command import Command, startup_messages_hidden
-from training.data.shards import ShardSet, find
-from training.options import SEED, Number, shards_options
+from training.data.shards import ShardSet
+from training.options import SEED, FindShards, Number, shards_options
 
 MAX_CHECKED = 20_000  # training photos that a judge is checked on
 
@@ -33,13 +33,13 @@ MAX_CHECKED = 20_000  # training photos that a judge is checked on
     help="Folder to write to; name it to other commands by --features-dir.  "
     "[default: features/ in the folder of the shards]",
 )
-def main(shards: tuple[str, ...], kimg: float, seed: int, judge: bool, out: Path | None) -> None:
+def main(find_shards: FindShards, kimg: float, seed: int, judge: bool, out: Path | None) -> None:
     """Train a network that recognises the attributes of faces: the feature space of python -m training.evaluate.
 
     Writes attributes.keras and attributes.json, or judge.keras and judge.json.
     The shards need attributes: preprocess.run takes them from CelebA's list.
     """
-    photos = find(shards, out)
+    photos = find_shards(out)
     train_on = {"valid", "test"} if judge else {"train"}
     train_shards = photos.only(train_on)
     if not train_shards.count:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields
 from functools import wraps
@@ -11,9 +12,12 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import click
 
-from system.command import LocalPath
+from system.command import LocalPath, Place
 from system.files import try_to_write
+from system.objects import Url
 from training.command import Command
+from training.data.cache import ShardCache
+from training.data.shards import ShardSet, find
 from training.presets import AUGMENTATION, LOSS, NETWORKS, OPTIMIZERS, Augmentation, CosineSchedule, Preset
 
 
@@ -93,25 +97,58 @@ class GroupedCommand(Command):
 SEED = click.IntRange(0, 2**31 - 1)  # what TensorFlow and NumPy both take as a seed
 
 
+FindShards = Callable[[Path | None], ShardSet]
+"""Folder of features -> `shards.find` of what the command line names."""
+
+
 def shards_options(command: Callable) -> Callable:
-    """Add --shards, which gives the command a tuple of paths and patterns, by default the folder data.
+    """Add --shards, by default the folder data, and what concerns those at URLs; the command gets a FindShards.
 
     The shell makes several paths of data/*.tfrecord: all but the first come as arguments.
     """
 
     @wraps(command)
-    def with_all(*args, shards: tuple[str, ...], more_shards: tuple[str, ...], **options) -> object:
-        return command(*args, shards=(*shards, *more_shards) or ("data",), **options)
+    def with_all(
+        *args,
+        shards: tuple[Path | Url, ...],
+        more_shards: tuple[Path | Url, ...],
+        shard_cache: Path,
+        shard_cache_gb: float,
+        **options,
+    ) -> object:
+        cache = ShardCache(shard_cache, int(shard_cache_gb * 1e9))
 
-    argument = click.argument("more_shards", nargs=-1, type=LocalPath(), metavar="[SHARDS]...")
-    option = click.option(
-        "--shards",
-        multiple=True,
-        metavar="SHARDS",
-        type=LocalPath(),
-        help="Shard files, a folder of shards, or a pattern: --shards data/*.tfrecord",
-    )
-    return option(argument(with_all))
+        def find_shards(features_dir: Path | None) -> ShardSet:
+            return find((*shards, *more_shards) or ("data",), features_dir, cache)
+
+        return command(*args, find_shards=find_shards, **options)
+
+    for add in (
+        click.argument("more_shards", nargs=-1, type=Place(), metavar="[SHARDS]..."),
+        click.option(
+            "--shard-cache-gb",
+            type=Number(0, min_open=True),
+            default=20.0,
+            help="Size of that folder in GB (1e9 bytes). Shards that were not used for longest make room for others.",
+        ),
+        click.option(
+            "--shard-cache",
+            type=LocalPath(path_type=Path, file_okay=False),
+            default=lambda: Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "face-factory", "shards"),
+            show_default="~/.cache/face-factory/shards",
+            help="Folder on a local disk through which shards at URLs are read; several runs can share it.",
+        ),
+        click.option(
+            "--shards",
+            multiple=True,
+            metavar="SHARDS",
+            type=Place(),
+            help="Shard files, a folder of shards, or a pattern: --shards data/*.tfrecord; also a URL (s3, gs, az, "
+            "https, hf): --shards s3://BUCKET/data",
+        ),
+    ):
+        with_all = add(with_all)
+    return with_all
 
 
 run_option = click.option(

@@ -17,12 +17,13 @@ from training import config as configs
 from training import resolve
 from training.command import startup_messages_hidden
 from training.config import Config
-from training.data.shards import ShardSet, find
+from training.data.shards import ShardSet
 from training.loop.lock import locked_run_folder, next_folder
 from training.loop.timetable import Timetable
 from training.metrics import MAY_CHOOSE
 from training.options import (
     SEED,
+    FindShards,
     GroupedCommand,
     NameList,
     Number,
@@ -126,7 +127,7 @@ RUNS = Path("runs")
 )
 @method_options
 def main(
-    shards: tuple[str, ...],
+    find_shards: FindShards,
     train_on: str,
     limit: int | None,
     out: Path | None,
@@ -147,7 +148,7 @@ def main(
     If training is unstable, try --clip-norm 1, or half of --lr-g and --lr-d.
     """
     # 1. What the command line and the shards ask for, checked before TensorFlow is imported.
-    photos = find(shards, features_dir)
+    photos = find_shards(features_dir)
     train_shards, held_out = resolve.split_shards(photos, train_on, limit)
     given = {field.name: options.pop(field.name) for field in fields(Preset)}
     overrides: dict[str, Any] = {name: value for name, value in given.items() if value is not None}

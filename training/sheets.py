@@ -20,8 +20,8 @@ from system.files import sha256_of, write_json, write_text
 from training import config as configs
 from training.command import Command, startup_messages_hidden
 from training.config import Config
-from training.data.shards import ShardSet, find
-from training.options import SEED, check_writable, shards_options
+from training.data.shards import ShardSet
+from training.options import SEED, FindShards, check_writable, shards_options
 
 PHOTOS = "photos"  # the source of the photos, beside those of faces
 MARKS = "marks.txt"
@@ -113,7 +113,7 @@ class Images:
 def main(
     folders: tuple[Path, ...],
     pictures: tuple[Path, ...],
-    shards: tuple[str, ...],
+    find_shards: FindShards,
     count: int,
     photos: int | None,
     seed: int,
@@ -129,7 +129,7 @@ def main(
     check_names([*map(str, folders), *map(str, pictures), PHOTOS])
     check_new(out, key_path)
     runs = [configs.load_with_generator(folder)[0] for folder in folders]
-    held_out = held_out_photos(find(shards), runs)
+    held_out = held_out_photos(find_shards(None), runs)
     drawn = [images_of_picture(picture, held_out.image_shape, count) for picture in pictures]
 
     with startup_messages_hidden():

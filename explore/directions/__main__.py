@@ -16,8 +16,7 @@ from training import config as configs
 from training.command import Command, startup_messages_hidden
 from training.config import Config
 from training.data.shards import ShardSet
-from training.data.shards import find as find_shards
-from training.options import SEED, Number, check_writable, features_dir_option, run_option, shards_options
+from training.options import SEED, FindShards, Number, check_writable, features_dir_option, run_option, shards_options
 
 if TYPE_CHECKING:
     import keras
@@ -52,7 +51,7 @@ CHUNK = 4_000  # faces in memory at a time
 )
 def main(
     folder: Path,
-    shards: tuple[str, ...],
+    find_shards: FindShards,
     features_dir: Path | None,
     count: int,
     seed: int,
@@ -67,7 +66,7 @@ def main(
     as directions.csv and directions.png, into the run's folder. explore.sample --edit and --strip use them.
     """
     config, path = configs.load_with_generator(folder)
-    photos = None if is_factorised else find_shards(shards, features_dir)
+    photos = None if is_factorised else find_shards(features_dir)
     if photos:
         configs.check_image_shape(config, photos.image_shape)
     names = directions.FILE_NAME, rescoring.CSV_NAME, rescoring.PICTURE_NAME

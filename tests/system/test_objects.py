@@ -123,6 +123,14 @@ def test_what_the_server_refuses_is_said_in_one_sentence(prefix, bucket, kind, s
         act()
 
 
+def test_a_download_that_gets_nothing_can_be_stopped(prefix, bucket):
+    bucket.objects["bucket/photos/x"] = bytes(100)
+    bucket.fails("stall", "GET")
+    stopped = iter([False, False, True])
+    assert "was not read to its end" in refused(lambda: list((prefix / "x").blocks(is_stopped=lambda: next(stopped))))
+    assert len(bucket.requests("GET")) == 1
+
+
 def test_an_object_that_is_gone_or_replaced_is_told_from_others(prefix):
     etag = (prefix / "x").write(b"old")
     (prefix / "x").write(b"new")

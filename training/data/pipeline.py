@@ -7,14 +7,18 @@ photo at most once; the remainder that does not fill a batch is dropped, a diffe
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from functools import partial
+from pathlib import Path
+from typing import IO, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 from click import ClickException
 
+from system.objects import Url
 from training.batch import Batch
 from training.data.interleave import rest_after
 from training.data.shards import Shard, ShardSet, damage, how_to_repair
@@ -62,16 +66,27 @@ def damage_reported(shards: ShardSet) -> Iterator[None]:
     try:
         yield
     except _PERHAPS_UNREADABLE as error:
+        if shards.cache and shards.cache.failure:
+            raise shards.cache.failure from None
         faults = damage(shards)
         if not faults and not isinstance(error, _UNREADABLE):
             raise
         kind = type(error).__name__
-        repairs = "; ".join(how_to_repair(folder) for folder in sorted({shard.path.parent for shard in shards.shards}))
-        raise ClickException(
-            ("\n".join(faults) or f"A record cannot be read ({kind}), but every file has the SHA-256 of its manifest.")
-            + f"\nCopy such shards again, or make them again from the photos: {repairs}\n"
-            "Then give the same command again."
-        ) from None
+        lines = faults or [f"A record cannot be read ({kind}), but every file has the SHA-256 of its manifest."]
+        if folders := sorted({shard.path.parent for shard in shards.shards if isinstance(shard.path, Path)}):
+            repairs = "; ".join(map(how_to_repair, folders))
+            lines.append(f"Copy such shards again, or make them again from the photos: {repairs}")
+        raise ClickException("\n".join([*lines, "Then give the same command again."])) from None
+
+
+@contextmanager
+def ending_downloads(shards: ShardSet) -> Iterator[None]:
+    """End downloads for an endless data set of these shards when the block ends: they are not read after that."""
+    try:
+        yield
+    finally:
+        if shards.cache:
+            shards.cache.stop()
 
 
 def read_images(shards: ShardSet) -> np.ndarray:
@@ -110,8 +125,10 @@ def attribute_batches(shards: ShardSet, names: Sequence[str]) -> Iterator[np.nda
 
 
 def _all_records(shards: ShardSet) -> tf.data.Dataset:
-    files = tf.data.Dataset.from_tensor_slices(_paths_and_counts(shards.shards))
-    return files.flat_map(lambda path, count: _records(path, count, READ_BATCH))
+    on_disk = _OnDisk(shards)
+    paths, counts = _paths_and_counts(shards.shards)
+    files = tf.data.Dataset.from_tensor_slices((paths, counts, tf.zeros_like(counts)))
+    return on_disk(files).flat_map(partial(on_disk.records, at_once=READ_BATCH))
 
 
 def _from_memory(
@@ -156,6 +173,7 @@ def _from_files(
     chunk = max(min(SHUFFLE_BYTES // shards.image_bytes, shards.count) // batch_size, 1) * batch_size
     block = max(chunk // BLOCKS, 1)
     attributes = _parser_of_attributes(shards, conditions) if conditions else None
+    on_disk = _OnDisk(shards)
 
     def parse(serialized: tf.Tensor) -> Batch:
         labels = _as_labels(attributes(serialized)) if attributes else None
@@ -183,8 +201,8 @@ def _from_files(
         files = tf.data.Dataset.from_tensor_slices(opened)
 
         def read(reader: tf.Tensor) -> tf.data.Dataset:
-            blocks = files.shard(READERS, reader).interleave(
-                lambda path, count, begun: _records(path, count, block, begun), cycle_length=OPEN_SHARDS // READERS
+            blocks = on_disk(files.shard(READERS, reader)).interleave(
+                partial(on_disk.records, at_once=block), cycle_length=OPEN_SHARDS // READERS
             )
             return blocks.map(parse)
 
@@ -213,15 +231,60 @@ def _from_files(
 
 
 def _paths_and_counts(shards: tuple[Shard, ...]) -> tuple[tf.Tensor, tf.Tensor]:
-    paths = [os.fsencode(shard.path) for shard in shards]  # which need not be UTF-8
+    paths = [os.fsencode(str(shard.path)) for shard in shards]  # which need not be UTF-8
     return tf.constant(paths), tf.constant([shard.count for shard in shards], tf.int64)
 
 
-def _records(path: tf.Tensor, count: tf.Tensor, at_once: int, begun: tf.Tensor | int = 0) -> tf.data.Dataset:
-    """The serialized records of one shard but for the first `begun`, `at_once` in an element but for the last."""
-    records = tf.data.TFRecordDataset(path, buffer_size=1 << 20).skip(begun).take(count - begun)
-    # A file that was cut short between two records ends without an error.
-    return records.apply(tf.data.experimental.assert_cardinality(count - begun)).batch(at_once)
+class _OnDisk:
+    """Shards as files. Those at URLs are fetched into the cache, some ahead, and held there until they have been read.
+
+    What a data set that is given up had open is held as long as the process: TensorFlow keeps functions that long.
+    """
+
+    def __init__(self, shards: ShardSet):
+        self._at_urls = {
+            os.fsencode(str(shard.path)): (shard.path, shard.sha256, shard.manifest.entries[shard.path.name]["bytes"])
+            for shard in shards.shards
+            if isinstance(shard.path, Url)
+        }
+        self._cache = shards.cache
+        self._held = defaultdict[bytes, list[IO[bytes]]](list)
+
+    def __call__(self, shards: tf.data.Dataset) -> tf.data.Dataset:
+        """Path or URL, count, and how many records of these are left out -> the same, with paths alone."""
+
+        def fetched(path: tf.Tensor, count: tf.Tensor, begun: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+            file = tf.numpy_function(self._fetch, [path, count - begun], tf.string)
+            return tf.ensure_shape(file, []), count, begun
+
+        return shards.map(fetched, num_parallel_calls=2, deterministic=True).prefetch(2) if self._at_urls else shards
+
+    def records(self, path: tf.Tensor, count: tf.Tensor, begun: tf.Tensor, at_once: int) -> tf.data.Dataset:
+        """The serialized records of one shard but for the first `begun`, `at_once` in an element but for the last."""
+        records = tf.data.TFRecordDataset(path, buffer_size=1 << 20).skip(begun).take(count - begun)
+        # A file that was cut short between two records ends without an error.
+        records = records.apply(tf.data.experimental.assert_cardinality(count - begun)).batch(at_once)
+        if not self._at_urls:
+            return records
+        end = tf.data.Dataset.from_tensors([path])
+        return records.concatenate(end.filter(lambda read: tf.numpy_function(self._release, [read[0]], tf.bool)))
+
+    def _fetch(self, path: bytes, count: int) -> bytes:
+        if not (self._cache and count and path in self._at_urls):
+            return path
+        try:
+            file = self._cache.hold(*self._at_urls[path])
+        except Exception as error:
+            self._cache.failure = error
+            raise
+        local = os.fsencode(file.name)
+        self._held[local].append(file)
+        return local
+
+    def _release(self, path: bytes) -> bool:
+        if files := self._held[path]:
+            files.pop().close()
+        return False  # to `filter`: no record
 
 
 def _images(serialized: tf.Tensor, image_shape: tuple[int, int, int]) -> tf.Tensor:

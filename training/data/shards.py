@@ -6,6 +6,7 @@ import glob
 import hashlib
 import json
 import os
+import re
 import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -16,6 +17,8 @@ from typing import Any
 from click import UsageError
 
 from system.files import sha256_of
+from system.objects import MissingObject, Url, url_of
+from training.data.cache import ShardCache
 
 HOW_TO_MAKE = "Make shards with: python -m preprocess.run --source PHOTOS --out FOLDER"
 NAMED = 12  # missing shards in a message; the rest is counted
@@ -41,13 +44,18 @@ class Manifest:
 class Shard:
     """One TFRecord file."""
 
-    path: Path
+    path: Path | Url
     split: str
     """"train", "valid" or "test"."""
     count: int
     """Records to read, from the first."""
     sha256: str
     manifest: Manifest
+
+    @property
+    def folder(self) -> Path | Url:
+        """The folder that it is in."""
+        return self.path.parents[0]
 
 
 @dataclass(frozen=True)
@@ -59,16 +67,24 @@ class ShardSet:
     shards: tuple[Shard, ...]
     chosen_features_dir: Path | None = None
     """Where networks that were trained on the photos, and features of them, are kept; None: beside the shards."""
+    cache: ShardCache | None = None
+    """Where those that are at URLs are read from."""
 
     @property
     def features_dir(self) -> Path:
-        """The folder of feature spaces: the chosen one, or features/ in the folder of the first shard."""
-        return self.chosen_features_dir or self.shards[0].path.parent / "features"
+        """The folder of feature spaces: the chosen one, or features/ in the folder of the first shard.
+
+        Raises UsageError where that is not on a disk.
+        """
+        folder = self.chosen_features_dir or self.shards[0].folder / "features"
+        if isinstance(folder, Url):
+            raise UsageError(f"{folder} cannot be a folder of networks and features: name a local one, --features-dir.")
+        return folder
 
     @property
     def attribute_names(self) -> list[str]:
         """The attributes in the records; raise UsageError where there are none, or not the same in all folders."""
-        names = {shard.path.parent: shard.manifest.attribute_names for shard in self.shards}
+        names = {shard.folder: shard.manifest.attribute_names for shard in self.shards}
         if without := [folder for folder in names if not names[folder]]:
             raise UsageError(
                 f"The shards in {without[0]} have no attributes. Make them with CelebA's list: "
@@ -131,47 +147,53 @@ class ShardSet:
         return replace(self, shards=tuple(kept))
 
 
-def find(patterns: Iterable[str], features_dir: Path | None = None) -> ShardSet:
-    """Return the shards of files, folders and glob patterns, in any mixture, with their folders' manifests.
+def find(
+    patterns: Iterable[str | Path | Url], features_dir: Path | None = None, cache: ShardCache | None = None
+) -> ShardSet:
+    """Return the shards of files, folders, URLs and glob patterns, in any mixture, with their folders' manifests.
 
-    A folder, or a pattern, names the shards of the manifest that it matches, whether they are there or not.
-    Raises UsageError where nothing matches, a shard is missing, not listed or not whole, or the shapes differ.
+    A folder, or a pattern, names the shards of the manifest that it matches, whether they are there or not. Of a URL
+    the last part can be a pattern; its shards are read through `cache`.
+    Raises UsageError where nothing matches, a shard is missing, not listed or not whole, or the shapes differ, and
+    StorageError where a manifest cannot be fetched.
     """
+    places = [url_of(str(pattern)) or Path(os.path.expanduser(str(pattern))) for pattern in patterns]  # noqa: PTH111 - leaves ~nobody as it is
     try:
-        places = [Path(os.path.expanduser(pattern)) for pattern in patterns]  # noqa: PTH111 - leaves ~nobody as it is
-        files = {path for path in places if path.is_file()}
-        paths = files | _missing_in_list(files)
-        for place in places:
-            paths |= set() if place in files else _expand(place)
-        for path in sorted(paths):
-            if path.suffix != ".tfrecord":
-                raise UsageError(f"{path}: not a shard (a shard's name ends in .tfrecord). {HOW_TO_MAKE}")
-        manifests = {folder: _read_manifest(folder) for folder in _folders(paths)}
-        for folder, manifest in manifests.items():
-            _check_complete(folder, sorted(path for path in paths if path.parent == folder), manifest.entries)
-        shapes = {folder: manifest.image_shape for folder, manifest in manifests.items()}
-        if len(set(shapes.values())) > 1:
-            listed = "; ".join(f"{folder} holds {'x'.join(map(str, shape))}" for folder, shape in shapes.items())
-            raise UsageError(f"Shards of one shape are needed: {listed}. Name one folder.")
-        shards = tuple(_describe(path, manifests[path.parent]) for path in sorted(paths))
+        shards = _on_disk([place for place in places if isinstance(place, Path)])
     except OSError as error:
         raise UsageError(f"{error.filename}: {error.strerror}.") from None
-    return ShardSet(next(iter(shapes.values())), shards, features_dir)
+    if remote := {shard.path: shard for place in places if isinstance(place, Url) for shard in _at(place)}:
+        if cache is None:
+            raise UsageError(f"{next(iter(remote))} is read through a cache, and none was given.")
+        cache.check([shard.manifest.entries[shard.path.name]["bytes"] for shard in remote.values()])
+        shards += sorted(remote.values(), key=lambda shard: str(shard.path).split("/"))
+    shapes = {shard.folder: shard.manifest.image_shape for shard in shards}
+    if len(set(shapes.values())) > 1:
+        listed = "; ".join(f"{folder} holds {'x'.join(map(str, shape))}" for folder, shape in shapes.items())
+        raise UsageError(f"Shards of one shape are needed: {listed}. Name one folder.")
+    return ShardSet(next(iter(shapes.values())), tuple(shards), features_dir, cache)
 
 
 def are_unchanged(shards: ShardSet) -> bool:
-    """Whether the folders still hold the shards that `find` found there: another run may have replaced them since."""
+    """Whether the folders still hold the shards that `find` found there: another run may have replaced them since.
+
+    What comes from URLs is compared with the manifest when it is fetched.
+    """
+    local = [(shard, shard.path) for shard in shards.shards if isinstance(shard.path, Path)]
     try:
-        manifests = {folder: _read_manifest(folder) for folder in {shard.path.parent for shard in shards.shards}}
-        now = [_describe(shard.path, manifests[shard.path.parent]) for shard in shards.shards]
+        manifests = {folder: _read_manifest(folder) for folder in {path.parent for _, path in local}}
+        now = [_describe(path, manifests[path.parent]) for _, path in local]
     except (UsageError, OSError):
         return False
-    return [shard.sha256 for shard in now] == [shard.sha256 for shard in shards.shards]
+    return [shard.sha256 for shard in now] == [shard.sha256 for shard, _ in local]
 
 
 def damage(shards: ShardSet) -> list[str]:
-    """Return what is wrong with each shard that is no longer as it was made, by its SHA-256: it is read to its end."""
-    return [f"{shard.path} {fault}" for shard in shards.shards if (fault := _fault(shard))]
+    """Return what is wrong with each shard that is no longer as it was made, by its SHA-256: it is read to its end.
+
+    Of those at URLs the copies in the cache are read.
+    """
+    return [f"{shard.path} {fault}" for shard in shards.shards if (fault := _fault(shard, shards.cache))]
 
 
 def how_to_repair(folder: Path) -> str:
@@ -179,7 +201,11 @@ def how_to_repair(folder: Path) -> str:
     return f"python -m preprocess.verify --repair {shlex.quote(str(folder))}"
 
 
-def _fault(shard: Shard) -> str | None:
+def _fault(shard: Shard, cache: ShardCache | None) -> str | None:
+    if isinstance(shard.path, Url):
+        copy = cache.path(shard.sha256) if cache else None
+        is_damaged = copy and copy.exists() and sha256_of(copy) != shard.sha256
+        return f"has a damaged copy, {copy}, which the next run replaces" if is_damaged else None
     try:
         is_whole = sha256_of(shard.path) == shard.sha256
     except FileNotFoundError:
@@ -187,6 +213,35 @@ def _fault(shard: Shard) -> str | None:
     except OSError as error:
         return f"cannot be read ({error.strerror})"
     return None if is_whole else "is damaged (its SHA-256 is not that of the manifest)"
+
+
+def _on_disk(places: list[Path]) -> list[Shard]:
+    """Return the shards of files, folders and patterns on a disk, in order."""
+    files = {path for path in places if path.is_file()}
+    paths = files | _missing_in_list(files)
+    for place in places:
+        paths |= set() if place in files else _expand(place)
+    for path in sorted(paths):
+        if path.suffix != ".tfrecord":
+            raise UsageError(f"{path}: not a shard (a shard's name ends in .tfrecord). {HOW_TO_MAKE}")
+    manifests = {folder: _read_manifest(folder) for folder in _folders(paths)}
+    for folder, manifest in manifests.items():
+        _check_complete(folder, sorted(path for path in paths if path.parent == folder), manifest.entries)
+    return [_describe(path, manifests[path.parent]) for path in sorted(paths)]
+
+
+def _at(url: Url) -> list[Shard]:
+    """Return the shards of a folder at a URL, or of a pattern for the names in its manifest."""
+    is_pattern = re.search(r"[*?[]|[.]tfrecord$", url.name)
+    folder, pattern = (url.parents[0], url.name) if is_pattern else (url, "*")
+    manifest = _read_manifest(folder)
+    entries = {name: entry for name, entry in manifest.entries.items() if fnmatchcase(name, pattern)}
+    if not entries:
+        raise UsageError(f"{url}: {folder / 'manifest.json'} lists no such shards.")
+    return [
+        Shard(folder / name, entry["split"], entry["count"], entry["sha256"], manifest)
+        for name, entry in entries.items()
+    ]
 
 
 def _folders(paths: Iterable[Path]) -> list[Path]:
@@ -246,8 +301,8 @@ def _check_complete(folder: Path, paths: list[Path], listed: dict[str, dict]) ->
     raise UsageError(message)
 
 
-def _how_to_make(folder: Path) -> str:
-    if (folder / ".unfinished").exists():
+def _how_to_make(folder: Path | Url) -> str:
+    if isinstance(folder, Path) and (folder / ".unfinished").exists():
         return "Stage 1 has not finished there: the same command of python -m preprocess.run finishes it."
     return HOW_TO_MAKE
 
@@ -260,11 +315,13 @@ def _listed(folder: Path) -> dict[str, dict]:
         return {}
 
 
-def _read_manifest(folder: Path) -> Manifest:
+def _read_manifest(folder: Path | Url) -> Manifest:
     path = folder / "manifest.json"
     try:
         manifest = json.loads(path.read_bytes())  # as bytes, with or without a byte order mark
         height, width, channels = map(int, manifest["image"]["shape"])
+        if not all(re.fullmatch("[0-9a-f]{64}", shard["sha256"]) for shard in manifest["shards"]):
+            raise ValueError("a SHA-256 has 64 hexadecimal digits")
         return Manifest(
             (height, width, channels),
             tuple(manifest["attribute_names"] or ()),
@@ -276,7 +333,7 @@ def _read_manifest(folder: Path) -> Manifest:
             },
             {shard["name"]: shard for shard in manifest["shards"]},
         )
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, MissingObject):
         raise UsageError(f"{path} is missing: it says what the shards hold. {_how_to_make(folder)}") from None
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise UsageError(f"{path} cannot be read ({error!r}). {HOW_TO_MAKE} --overwrite") from None

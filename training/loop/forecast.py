@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from training.config import Config
-from training.data.pipeline import damage_reported
+from training.data.pipeline import damage_reported, ending_downloads
 from training.data.shards import ShardSet
 from training.loop.engine import build_on, compile_steps, global_batches
 from training.loop.failures import errors_reported
@@ -20,7 +20,7 @@ from training.models.step import phases
 
 def forecast(config: Config, shards: ShardSet, devices: Devices, total_steps: int) -> str:
     """Build everything, take one step to compile and some to time, and return the report; write nothing."""
-    with errors_reported(devices, config), damage_reported(shards):
+    with errors_reported(devices, config), ending_downloads(shards), damage_reported(shards):
         gan, progress = build_on(devices, config)
         run_steps = compile_steps(gan, progress, config, devices)
         iterator = global_batches(config, shards, devices, 0)

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from training import draw
 from training.config import Config
 from training.data import labels
-from training.data.pipeline import damage_reported, read_images
+from training.data.pipeline import damage_reported, ending_downloads, read_images
 from training.data.shards import ShardSet, are_unchanged
 from training.draw import tile, write_png
 from training.loop import collapse
@@ -53,7 +53,7 @@ def train(
     `load_networks`. Raises ClickException where a loss, gradient or weight is not finite, a shard is damaged, memory is
     short, the devices do not add up, or another host is gone.
     """
-    with errors_reported(devices, config), damage_reported(shards):
+    with errors_reported(devices, config), ending_downloads(shards), damage_reported(shards):
         if devices.replicas > 1:
             self_test(devices)
         with devices.writable(run_dir) as output_dir, stop_on_signal() as stop:
@@ -262,7 +262,7 @@ class Trainer:
         if self.shards_replaced or not self.devices.any_host(not are_unchanged(self.shards)):
             return
         self.shards_replaced = True
-        folders = ", ".join(sorted({str(shard.path.parent) for shard in self.shards.shards}))
+        folders = ", ".join(sorted({str(shard.folder) for shard in self.shards.shards}))
         trouble = f"The shards in {folders} have been replaced while this run trains on them."
         if not self.config.cache:
             kept = f"The run until {self.saved} is kept" if self.saved else "Nothing was saved yet"

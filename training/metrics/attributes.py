@@ -196,7 +196,7 @@ def load_network(shards: ShardSet, name: str = NAME) -> tuple[keras.Model, Card]
 
     Raises UsageError where there is none, or it is not the one of these photos.
     """
-    folder, photos = shards.features_dir, shards.shards[0].path.parent
+    folder, photos = shards.features_dir, shards.shards[0].folder
     option = " --judge" if name == JUDGE else ""
     how = f"Train it once, in minutes: python -m training.features{option} --shards {shlex.quote(str(photos))}"
     if shards.chosen_features_dir:

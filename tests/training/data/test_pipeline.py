@@ -1,5 +1,7 @@
 import hashlib
 import itertools
+import os
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,8 +10,10 @@ import pytest
 import tensorflow as tf
 from click import ClickException
 
+from system.objects import StorageError
 from tests.training.shards_by_tensorflow import numbered_images, numbers_of, write_shards
 from training.data import pipeline
+from training.data.cache import IN_USE, ShardCache
 from training.data.shards import find
 
 BATCH = 8
@@ -209,3 +213,79 @@ def test_the_order_of_a_seed_never_changes(many, is_cached, digest):
     """A run that another version began goes on with the photos that it has not seen; integers alone decide it."""
     order = np.concatenate(take(many, is_cached, 0, 20)).astype("<i4")
     assert hashlib.sha256(order.tobytes()).hexdigest()[:12] == digest
+
+
+class NotingCache(ShardCache):
+    """Notes how many shards are in use."""
+
+    def __init__(self, folder, limit):
+        super().__init__(folder, limit)
+        self.files, self.most = weakref.WeakSet(), 0
+
+    def hold(self, *shard):
+        file = super().hold(*shard)
+        self.files.add(file)
+        self.most = max(self.most, sum(not file.closed for file in list(self.files)))
+        return file
+
+
+class TestAtUrls:
+    """Through the cache the same batches, bit for bit."""
+
+    @pytest.fixture
+    def cache_of(self, many, bucket, tmp_path, monkeypatch):
+        """A cache in a folder of its own, of as many shards; `many` are in the bucket."""
+        bucket.objects |= {f"bucket/data/{path.name}": path.read_bytes() for path in many.shards[0].folder.iterdir()}
+        monkeypatch.setattr(pipeline, "SHUFFLE_BYTES", COUNT // 6 * many.image_bytes)
+        sizes = [entry["bytes"] for entry in many.shards[0].manifest.entries.values()]
+        return lambda count: NotingCache(tmp_path / "cache", count * max(sizes))
+
+    @pytest.fixture
+    def expected(self, many, cache_of):
+        return take(many, False, 0, 2 * COUNT // BATCH)
+
+    def test_batches_are_the_same_from_a_small_and_a_cold_and_a_warm_cache(self, cache_of, expected, bucket):
+        for count, fetched in ((IN_USE, range(60, 81)), (40, range(0, 40)), (40, range(0, 1))):
+            before, cache = len(bucket.requests("GET", "train")), cache_of(count)
+            shards = find(["s3://bucket/data"], cache=cache)
+            assert np.array_equal(take(shards, False, 0, len(expected)), expected)
+            assert len(bucket.requests("GET", "train")) - before in fetched
+            assert sum(path.stat().st_size for path in cache.folder.glob("*.tfrecord")) <= cache.limit
+            assert pipeline.OPEN_SHARDS < cache.most <= IN_USE
+
+    def test_what_has_been_read_is_not_fetched_where_a_run_is_continued(self, cache_of, expected, bucket):
+        shards = find(["s3://bucket/data"], cache=cache_of(40))
+        for step in (140, 149):
+            assert np.array_equal(take(shards, False, step, COUNT // BATCH - step), expected[step : COUNT // BATCH])
+        assert len(bucket.requests("GET", "train")) < 30
+
+    def test_photos_can_be_read_into_memory_and_a_part_of_them(self, cache_of, many):
+        shards = find(["s3://bucket/data"], cache=cache_of(40))
+        assert np.array_equal(pipeline.read_images(shards.first(100)), numbered_images(COUNT, SIDE)[:100])
+        assert np.array_equal(take(shards, True, 5, 3), take(many, True, 5, 3))
+
+    @pytest.mark.parametrize(
+        ("harm", "message"),
+        [("flip", r"train-00007-of-00040.tfrecord is not what manifest.json says"), ("denied", "do not allow it")],
+    )
+    def test_a_shard_that_cannot_be_had_is_one_sentence(self, cache_of, bucket, harm, message):
+        shards = find(["s3://bucket/data"], cache=cache_of(40))
+        bucket.fails(harm, "GET", "train-00007", times=100)
+        with pytest.raises(StorageError, match=message), pipeline.damage_reported(shards):
+            take(shards, False, 0, COUNT // BATCH)
+
+    def test_a_copy_that_is_damaged_while_it_is_used_is_named(self, cache_of, expected):
+        shards = find(["s3://bucket/data"], cache=cache_of(40))
+        take(shards, False, 0, COUNT // BATCH)
+        copy = shards.cache.path(shards.shards[7].sha256)
+        modified = copy.stat().st_mtime_ns
+        flip_a_bit(copy)
+        os.utime(copy, ns=(modified, modified))
+        with pytest.raises(ClickException) as raised, pipeline.damage_reported(shards):
+            take(shards, False, 0, COUNT // BATCH)
+        assert raised.value.message == (
+            f"{shards.shards[7].path} has a damaged copy, {copy}, which the next run replaces\n"
+            "Then give the same command again."
+        )
+        again = find(["s3://bucket/data"], cache=cache_of(40))
+        assert np.array_equal(take(again, False, 0, 9), expected[:9])

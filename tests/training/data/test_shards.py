@@ -6,7 +6,8 @@ import pytest
 from click import UsageError
 
 from tests.training.shards_by_tensorflow import numbered_images, write_shards
-from training.data.shards import find
+from training.data.cache import ShardCache
+from training.data.shards import are_unchanged, find
 
 
 def test_the_three_spellings_find_the_same(shard_folder):
@@ -201,3 +202,57 @@ def test_attributes_are_those_of_all_folders(tmp_path):
     with_attributes(second, None)
     with pytest.raises(UsageError, match=rf"The shards in {second} have no attributes"):
         find(given).attribute_names  # noqa: B018
+
+
+class TestAtUrls:
+    """What a manifest in a bucket, on a web server or on the Hub says, in one request."""
+
+    @pytest.fixture
+    def cache(self, tmp_path):
+        return ShardCache(tmp_path / "cache", 10**9)
+
+    @pytest.fixture
+    def url(self, bucket, shard_folder):
+        bucket.objects["bucket/data/manifest.json"] = (shard_folder / "manifest.json").read_bytes()
+        return "s3://bucket/data"
+
+    def test_a_folder_has_the_shards_that_it_has_on_a_disk(self, url, bucket, cache, shard_folder):
+        there, here = find([url + "/"], cache=cache), find([str(shard_folder)])
+        assert there.fingerprint == here.fingerprint
+        assert [str(shard.path) for shard in there.shards] == [f"{url}/{shard.path.name}" for shard in here.shards]
+        assert len(bucket.log) == 1
+        assert are_unchanged(there)
+
+    def test_a_pattern_or_names_are_those_in_the_manifest(self, url, cache):
+        train = find([f"{url}/train-*"], cache=cache)
+        assert train == find([url], cache=cache).only({"train"})
+        names = [f"{url}/{shard.path.name}" for shard in train.shards]
+        assert find([names[2], names[0]], cache=cache).shards == (train.shards[0], train.shards[2])
+
+    def test_it_may_be_mixed_with_folders(self, url, cache, shard_folder):
+        both = find([url, shard_folder], cache=cache)
+        assert [shard.count for shard in both.shards] == [40, 35, 25, 20] * 2
+        assert both.shards[0].folder == shard_folder
+
+    def test_web_servers_and_the_hub_need_no_listing(self, url, bucket, cache):
+        bucket.objects["datasets/o/n/resolve/v1/manifest.json"] = bucket.objects["bucket/data/manifest.json"]
+        for other in (f"http://127.0.0.1:{bucket.port}/bucket/data", "hf://datasets/o/n@v1"):
+            assert find([other], cache=cache).fingerprint == find([url], cache=cache).fingerprint
+
+    def test_what_is_not_there_is_named(self, url, bucket, cache):
+        for pattern, message in (
+            ("s3://bucket/other", "s3://bucket/other/manifest.json is missing: it says what the shards hold"),
+            (f"{url}/test-*", "s3://bucket/data/test-[*]: s3://bucket/data/manifest.json lists no such shards"),
+        ):
+            with pytest.raises(UsageError, match=message):
+                find([pattern], cache=cache)
+        bucket.objects["bucket/data/manifest.json"] = bucket.objects["bucket/data/manifest.json"].replace(
+            b'"sha256": "', b'"sha256": "../'
+        )
+        with pytest.raises(UsageError, match=r"manifest.json cannot be read .*64 hexadecimal digits"):
+            find([url], cache=cache)
+
+    def test_networks_and_features_of_them_need_a_local_folder(self, url, cache, tmp_path):
+        assert find([url], tmp_path, cache).features_dir == tmp_path
+        with pytest.raises(UsageError, match=r"s3://bucket/data/features cannot be .*--features-dir"):
+            find([url], cache=cache).features_dir  # noqa: B018 - raises
