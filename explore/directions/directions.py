@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 from click import UsageError
-from scipy.stats import rankdata
 
 from system.files import replacing
 
@@ -79,10 +78,11 @@ def find(names: Sequence[str], z: np.ndarray, logits: np.ndarray) -> Directions:
 
 def area_under_curve(values: np.ndarray, labels: np.ndarray) -> float:
     """Return the area under the ROC curve of values for bool labels. NaN where all labels are the same."""
-    positives = int(labels.sum())
-    if positives in (0, len(labels)):
+    positives, negatives = values[labels], np.sort(values[~labels])
+    if not (positives.size and negatives.size):
         return float("nan")
-    return float((rankdata(values)[labels].mean() - (positives + 1) / 2) / (len(labels) - positives))
+    below, up_to = (np.searchsorted(negatives, positives, side).mean() for side in ("left", "right"))
+    return float((below + up_to) / 2 / len(negatives))
 
 
 def factorise(kernel: np.ndarray, count: int) -> Directions:

@@ -240,8 +240,9 @@ def logits(model: keras.Model, images: np.ndarray) -> np.ndarray:
 
     `images` is uint8 [count, height, width, channels]. Of the judge's answers 88.8 percent are right in place of 88.6.
     """
-    both = (model.predict(view, batch_size=256, verbose=0) for view in (images, images[:, :, ::-1]))
-    return sum(both) / 2
+    batches = (images[first : first + 256] for first in range(0, len(images), 256))
+    # Not by `predict`, which traces a pipeline of tf.data each time: 0.1 s.
+    return np.concatenate([sum(map(model.predict_on_batch, (batch, batch[:, :, ::-1]))) / 2 for batch in batches])
 
 
 def features_of(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
