@@ -172,6 +172,8 @@ def clear(out: Url) -> None:
 
 def shard_names(out: Url) -> list[str]:
     """Return the names of all shards in `out`, also of those that its manifest does not list."""
+    if not out.can_write:  # nor list
+        return []
     return sorted(found.name for found in out.list() if "/" not in found.name and found.name.endswith(".tfrecord"))
 
 

@@ -44,6 +44,8 @@ def main(folder: Path | Url, workers: int, repair: bool) -> None:
     anything.
     """
     began = perf_counter()
+    if repair and isinstance(folder, Url) and not folder.can_write:
+        raise click.UsageError(f"{folder} can only be read. Copy it to a disk or a bucket to repair it.")
     stage = destination(folder)
     with stage.locked(folder) if repair else nullcontext():
         manifest = stage.finished(folder)

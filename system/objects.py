@@ -159,11 +159,9 @@ class Url:
 
     def is_file(self) -> bool:
         """Return whether there is such an object. Raises StorageError."""
-        try:
-            self.look()
-        except MissingObject:
-            return False
-        return True
+        with suppress(MissingObject):
+            return _divided(self.text)[1] != "" and self.look() is not None
+        return False
 
     def write(self, data: bytes | memoryview) -> str:
         """Put an object whole, in one request, in place of what may be there; return its ETag.
@@ -237,8 +235,10 @@ def url_of(text: str) -> Url | None:
     rest = rest.rstrip("/")
     if scheme == "hf" and not re.fullmatch(r"datasets/[^/@]+/[^/@]+(@[^/]+)?(/.+)?", rest):
         raise ValueError(f"{text!r} is no data set: hf://datasets/OWNER/NAME, or hf://datasets/OWNER/NAME@REVISION.")
-    if scheme.startswith("http") and "?" in rest:
-        raise ValueError(f"{text!r} has a query, which is not sent: give the address without ? and what follows.")
+    if scheme.startswith("http") and re.search(r"[?]|^[^/]*@", rest):
+        raise ValueError(
+            f"{text!r} has a query or a password, and what is in an address is written down: leave it out."
+        )
     if not all(part not in ("", ".", "..") for part in rest.split("/")):
         raise ValueError(f"{text!r} names no bucket, or has an empty part: {scheme}://BUCKET/PREFIX.")
     return Url(f"{scheme}://{rest}")
@@ -288,7 +288,7 @@ def _reported(url: Url, action: str) -> Iterator[None]:
     except FileNotFoundError:
         raise MissingObject(f"{url} does not exist.") from None
     except Exception as error:
-        if not type(error).__module__.startswith(("obstore", "builtins")):
+        if not (isinstance(error, ValueError | NotImplementedError) or type(error).__module__.startswith("obstore")):
             raise
         raise _sentence(url, action, error) from None
 
@@ -353,7 +353,7 @@ def _store(root: str) -> ObjectStore:
         ) from None
     # Client options that are given replace those of the environment.
     allowed = (os.environ.get(f"{cloud}_ALLOW_HTTP", "").lower() for cloud in ("AWS", "AZURE", "GOOGLE"))
-    is_plain = root.startswith("http://") or "true" in allowed
+    is_plain = root.startswith("http://") or not {"true", "1"}.isdisjoint(allowed)
     options: Any = {"timeout": TIMEOUT, "read_timeout": READ_TIMEOUT, "allow_http": is_plain}
     if root == _hub() and (token := os.environ.get("HF_TOKEN")):
         options["default_headers"] = {"authorization": f"Bearer {token}"}

@@ -197,26 +197,27 @@ def _error(status: int, code: str) -> Answer:
 
 class _Connection(asyncio.Protocol):
     def __init__(self, bucket: Bucket):
-        self._bucket, self._received = bucket, b""
+        self._bucket, self._received = bucket, bytearray()
 
     def connection_made(self, transport):
         self._transport = transport
 
     def data_received(self, data):
         self._received += data
-        head, end, rest = self._received.partition(b"\r\n\r\n")
-        if not end:
+        end = self._received.find(b"\r\n\r\n")
+        if end < 0:
             return
-        request, *lines = head.decode().split("\r\n")
+        request, *lines = self._received[:end].decode().split("\r\n")
         headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
-        size = int(headers.get("content-length", 0))
-        if len(rest) < size:
+        whole = end + 4 + int(headers.get("content-length", 0))
+        if len(self._received) < whole:
             return
-        self._received = rest[size:]
+        body = bytes(self._received[end + 4 : whole])
+        del self._received[:whole]
         method, target, _ = request.split(" ")
         self._bucket.waiting += 1
         self._bucket.most_waiting = max(self._bucket.most_waiting, self._bucket.waiting)
-        answer, fault = self._bucket.answer(method, target, headers, rest[:size])
+        answer, fault = self._bucket.answer(method, target, headers, body)
         wait = self._bucket.latency + (fault.seconds if fault else 0)
         asyncio.get_running_loop().call_later(wait, self._send, method, answer, fault.kind if fault else "")
 

@@ -12,37 +12,40 @@ import os
 import resource
 import sys
 import tempfile
-import time
 from pathlib import Path
 from statistics import median
 
 import click
-from measure import photos_of, python, table
+from measure import photos_of, python, seconds, table
 
 from tests.bucket_server import Answer, Bucket, environment, serving
 
-# Lists a prefix and plans its shards; `used() - before` is then what they take in the memory of the process.
+# Lists a prefix and plans its shards; what that takes in the memory of the process, in bytes a photo, goes to a file.
 LISTING = """
 import gc, sys
 from pathlib import Path
 from preprocess.crop import parse
+from preprocess.shard import Folder
 from preprocess.sources import open_source
 from preprocess.work import Settings, Work, annotate
-from preprocess.shard import Folder
 from system.objects import Url
+
 def used():
     gc.collect()
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
-list(Url("s3://bucket/few").list())
+
+list(Url("s3://bucket/none").list())  # obstore is there, and what it needs
 before, settings = used(), Settings(None, None, parse("progan"), 4096, None, 0, "name", "faces")
 source = open_source([Url("s3://bucket/photos")])
-listing = source.list()
-work = Work(annotate(listing, settings), source, settings, Folder(Path()))
+work = Work(annotate(source.list(), settings), source, settings, Folder(Path()))
+Path(sys.argv[1]).write_text(str((used() - before) / sum(map(len, work.planned.values()))))
 """
 
 
 class Simulated(Bucket):
-    """Lists photos that are not there."""
+    """Lists `count` photos that are not there."""
+
+    count = 0
 
     def _served(self, method, key, query, headers, body, stale) -> Answer:
         if method != "LIST" or not key.endswith("photos/"):
@@ -59,15 +62,18 @@ class Simulated(Bucket):
         text = f"<ListBucketResult><IsTruncated>{is_cut}</IsTruncated>{more}{contents}</ListBucketResult>"
         return Answer(200, text.encode())
 
-    count = 0
+
+def processor_time() -> float:
+    """Seconds that the processes which have ended so far used of a processor."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def measured(source: object, out: object, workers: int) -> tuple[float, float]:
-    """Seconds of one run, and seconds of processor time of its processes."""
-    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    python("-m", "preprocess.run", "--source", source, "--out", out, "--workers", workers)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return time.perf_counter() - began, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    """Seconds of one run, and its processor time."""
+    before = processor_time()
+    taken = seconds(lambda: python("-m", "preprocess.run", "--source", source, "--out", out, "--workers", workers))
+    return taken, processor_time() - before
 
 
 @click.command()
@@ -103,26 +109,22 @@ def main(source: Path, latency: float, listed: int, workers: int, rounds: int) -
         print(f"\n{len(photos):,} photos, {workers} workers, {latency * 1e3:g} ms; medians of {rounds} rounds")
         print(table(("way", "photos/s", "us of processor a photo"), rows))
     if listed:
-        rows = []
-        for count in (listed // 10, listed):
-            with serving(Simulated) as simulated:
-                simulated.count = count
-                os.environ |= environment(simulated)
-                rows.append(listing(count))
-        print(f"\nA listing in the parent\n{table(('photos', 'bytes a photo', 'us of processor a photo'), rows)}")
+        rows = [listing(listed // 10), listing(listed)]
+        print(f"\nListed and planned\n{table(('photos', 'bytes a photo', 'us of processor a photo'), rows)}")
     print(f"{os.cpu_count()} cores, Python {sys.version.split()[0]}.")
 
 
 def listing(count: int) -> tuple[str, str, str]:
     """List so many simulated photos in a process of its own: a row of the table."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    with tempfile.TemporaryDirectory() as place:
-        script = Path(place, "listing.py")
-        script.write_text(LISTING + f"\nPath({place!r}, 'result').write_text(str((used() - before) / {count}))\n")
-        python(script)
-        size = float(Path(place, "result").read_text())
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return f"{count:,}", f"{size:.0f}", f"{(after.ru_utime - before.ru_utime) / count * 1e6:.0f}"
+    with serving(Simulated) as simulated, tempfile.TemporaryDirectory() as place:
+        simulated.count = count
+        os.environ |= environment(simulated)
+        script, result = Path(place, "listing.py"), Path(place, "result")
+        script.write_text(LISTING)
+        before = processor_time()
+        python(script, result)
+        processor = processor_time() - before
+        return f"{count:,}", f"{float(result.read_text()):.0f}", f"{processor / count * 1e6:.0f}"
 
 
 if __name__ == "__main__":

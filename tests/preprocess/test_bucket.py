@@ -11,13 +11,15 @@ import click
 import pytest
 
 from preprocess import manifest as manifests
+from preprocess.bucket import finished
 from preprocess.crop import parse
 from preprocess.run import produce
 from preprocess.sources import open_source
-from preprocess.verify import check_shard
+from preprocess.verify import check_shard, main, verify
 from preprocess.work import Settings
 from system.objects import StorageError, Url, url_of
 from tests.bucket_server import Bucket
+from tests.command import Command
 
 SETTINGS = Settings(None, None, parse("wae"), 4, None, 0, "name", "faces")
 OTHER = Settings(None, None, parse("wae"), 4, None, 1, "name", "faces")
@@ -274,6 +276,21 @@ def test_what_is_not_ours_stays(few, bucket):
     with pytest.raises(click.UsageError, match="holds data that this program did not make"):
         make(few, OUT)
     assert list(bucket.objects) == ["bucket/data/train.tfrecord-00000-of-00001"]
+
+
+def test_a_whole_bucket_is_a_source_and_a_destination(few, local, bucket):
+    bucket.objects |= {f"photos/{path.name}": path.read_bytes() for path in few.iterdir()}
+    make("s3://photos", Url("s3://shards"))
+    assert without_source(bucket.files("shards")) == without_source(local)
+
+
+def test_what_can_only_be_read_is_verified(few, local, bucket):
+    make(few, OUT)
+    url = Url(f"http://127.0.0.1:{bucket.port}/bucket/data")
+    assert verify(url, finished(url), 1) == {}
+    bucket.objects["bucket/data/train-00001-of-00003.tfrecord"] = b""
+    assert list(verify(url, finished(url), 1)) == ["train-00001-of-00003.tfrecord"]
+    assert "can only be read" in Command(main).is_refused(url, "--repair")
 
 
 def test_a_network_that_fails_is_no_damage(few, bucket):

@@ -41,6 +41,7 @@ def test_what_is_a_url_and_which_are_supported():
         "s3://b/../x",
         "hf://a/b",
         "https://h/a?b",
+        "https://u:p@h/a",
     ):
         with pytest.raises(ValueError, match=text.replace("?", "[?]")):
             url_of(text)
