@@ -39,9 +39,8 @@ import click
 from measure import python, table
 
 from system.files import write_text
-from training.data.shards import find
 from training.loop.machine import this_machine
-from training.options import features_dir_option, shards_options
+from training.options import FindShards, features_dir_option, shards_options
 
 CORES = 2
 PHOTOS = ("train", "held_out")  # columns of an evaluation that faces are scored in
@@ -287,7 +286,7 @@ def draw_curve(runs: list[Run], path: Path) -> None:
 @click.option("--seed", default=0, help="Of the training.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default="runs/presets")
 def main(
-    shards: tuple[str, ...],
+    find_shards: FindShards,
     features_dir: Path | None,
     presets: str,
     changes: tuple[str, ...],
@@ -301,7 +300,8 @@ def main(
     methods = [f"{preset} {change}" for preset in presets.split(",") for change in ("", *changes)]
     runs = [Run(out, " ".join(method.split())) for method in methods]
     out.mkdir(parents=True, exist_ok=True)
-    photos = find(shards, features_dir)
+    photos = find_shards(features_dir)
+    shards = tuple(str(shard.path) for shard in photos.shards)
     for run in runs:
         check(run, seed, photos.only({"train"}).fingerprint, minutes[-1])
     features = learn_features(shards, photos.features_dir)
