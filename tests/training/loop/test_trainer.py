@@ -32,8 +32,23 @@ def shards(tmp_path_factory):
     return find([str(folder)])
 
 
+@pytest.fixture(scope="module")
+def built(shards):
+    """Networks and their compiled steps, which every run of these tests begins with as they were here."""
+    config, devices = config_of(shards), Devices("one", tf.distribute.OneDeviceStrategy("CPU:0"))
+    gan, progress = engine.build_on(devices, config)
+    run_steps = engine.compile_steps(gan, progress, config, devices)
+    parts = (gan.generator, gan.discriminator, gan.generator_ema, gan.g_optimizer, gan.d_optimizer, progress)
+    first = [(variable, variable.numpy()) for part in parts for variable in part.variables]
+    return devices, gan, progress, run_steps, first
+
+
+def config_of(shards, cache=True):
+    return Config("classic", METHOD, 0, "train", 60, shards.fingerprint, shards.image_shape, cache=cache)
+
+
 @pytest.fixture
-def trained(shards, tmp_path, monkeypatch):
+def trained(shards, built, tmp_path, monkeypatch):
     """Run 18 steps, 6 an epoch; after each call into TensorFlow `disturb(gan, progress)` may change the state.
 
     `change(step, sums)` may change what the call returns.
@@ -47,21 +62,20 @@ def trained(shards, tmp_path, monkeypatch):
         photos=shards,
         change=lambda step, sums: sums,
     ):
-        def compile_steps(gan, progress, config, devices):
-            take = real(gan, progress, config, devices)
+        def build_on(devices, config, saved):
+            for variable, value in first:
+                variable.assign(value)
+            return gan, progress
 
-            def take_and_disturb(iterator, count):
-                sums = take(iterator, count)
-                disturb(gan, progress)
-                return change(int(progress.step.numpy()), sums)
+        def take_and_disturb(iterator, count):
+            sums = run_steps(iterator, count)
+            disturb(gan, progress)
+            return change(int(progress.step.numpy()), sums)
 
-            return take_and_disturb
-
-        real = trainer.compile_steps
-        monkeypatch.setattr(trainer, "compile_steps", compile_steps)
-        config = Config("classic", METHOD, 0, "train", 60, photos.fingerprint, photos.image_shape, cache=cache)
-        devices = Devices("one", tf.distribute.OneDeviceStrategy("CPU:0"))
-        assert train(config, photos, devices, timetable, tmp_path, evaluator) == 0
+        monkeypatch.setattr(trainer, "build_on", build_on)
+        monkeypatch.setattr(trainer, "compile_steps", lambda *_: take_and_disturb)
+        devices, gan, progress, run_steps, first = built
+        assert train(config_of(photos, cache), photos, devices, timetable, tmp_path, evaluator) == 0
         return stats(tmp_path)
 
     return trained
