@@ -6,7 +6,6 @@ import subprocess
 import sys
 
 import keras
-import pytest
 
 from tests.training.runs import history, run
 from tests.training.shards_by_tensorflow import numbered_images, write_shards
@@ -31,35 +30,33 @@ def losses(folder):
     return [(row["d_loss"], row["g_loss"]) for row in history(folder)]
 
 
-@pytest.fixture(scope="module")
-def command(tmp_path_factory):
-    """Start a short run by Python with these arguments and variables, in this folder."""
-    data = tmp_path_factory.mktemp("libraries") / "data"
-    write_shards(data, numbered_images(20), (20,))
-
-    def start(out, *python, **variables):
-        options = ["--shards", data, "--batch-size", 10, "--epochs", 1, "--strategy", "one", "--out", out]
-        return subprocess.Popen(
-            [sys.executable, *python, *map(str, options)],
-            env={**os.environ, **variables}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )  # fmt: skip
-
-    return start
+def start(options, *python, **variables):
+    """Start a short run by Python with these arguments and variables."""
+    return subprocess.Popen(
+        [sys.executable, *python, *map(str, options)],
+        env={**os.environ, **variables}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
 
 
-def test_a_run_is_the_same_whatever_the_libraries_were_told(command, tmp_path):
+def test_a_run_is_the_same_whatever_the_libraries_were_told(tmp_path):
+    write_shards(tmp_path / "data", numbered_images(20), (20,))
+
+    def options(name):
+        short = ("--batch-size", 10, "--epochs", 1, "--strategy", "one")
+        return ("--shards", tmp_path / "data", *short, "--out", tmp_path / name)
+
     settings = {"floatx": "float16", "epsilon": 0.1, "backend": "torch", "image_data_format": "channels_first"}
     (tmp_path / "keras.json").write_text(json.dumps(settings))
     (tmp_path / "matplotlibrc").write_text(MATPLOTLIBRC)
     processes = {
-        "undisturbed": command(tmp_path / "undisturbed", "-m", "training.run"),
-        "variables": command(
-            tmp_path / "variables", "-m", "training.run",
+        "variables": start(
+            options("variables"), "-m", "training.run",
             KERAS_HOME=str(tmp_path), KERAS_BACKEND="jax", KERAS_MAX_EPOCHS="many", MPLBACKEND="nonsense",
             MATPLOTLIBRC=str(tmp_path), ONEDNN_DEFAULT_FPMATH_MODE="BF16", TF_SET_ONEDNN_FPMATH_MODE="BF16",
         ),
-        "notebook": command(tmp_path / "notebook", "-c", NOTEBOOK, KERAS_HOME=str(tmp_path / "none")),
+        "notebook": start(options("notebook"), "-c", NOTEBOOK, KERAS_HOME=str(tmp_path / "none")),
     }  # fmt: skip
+    run.succeeds(*options("undisturbed"))
     for process in processes.values():
         output, _ = process.communicate(timeout=300)
         assert process.returncode == 0, output
