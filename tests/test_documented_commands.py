@@ -37,9 +37,9 @@ SHORT = {
     "explore.dataset": "--count 20",
 }
 # What does not run here: it sets up another environment or needs other machines; `make` is tested in test_makefile.py.
-ELSEWHERE = ("pip install", "python3 -m venv", "python -m dask", "export TF_CONFIG", "make ")
-ON_OTHER_MACHINES = ("--cluster", "runs/two-hosts")
-EXPLORING = DOCS / "exploring.md"
+ELSEWHERE = ("pip install", "python3 -m venv", "python -m dask", "export ", "make ")
+ON_OTHER_MACHINES = ("--cluster", "runs/two-hosts", "gs://", "az://", "https://", "hf://")
+EXPLORING, BUCKETS = DOCS / "exploring.md", DOCS / "buckets.md"
 
 
 @pytest.fixture(scope="module")
@@ -105,9 +105,19 @@ def parses(script, arguments):
         module.main.make_context(script.name, list(arguments))
 
 
-@pytest.mark.parametrize("page", [page for page in ENGLISH[1:] if page != EXPLORING], ids=name_of)
+@pytest.mark.parametrize("page", [page for page in ENGLISH[1:] if page not in (EXPLORING, BUCKETS)], ids=name_of)
 def test_every_command_of_a_page_succeeds(place, page):
     run_all(place, page)
+
+
+def test_every_command_of_the_page_of_buckets_succeeds(place, bucket):
+    archive = place / "img_align_celeba.zip"
+    with zipfile.ZipFile(archive) as photos:
+        bucket.objects = {f"bucket/photos/{name}": photos.read(name) for name in photos.namelist()[:100]}
+    for path in (place / "Downloads").glob("list_*"):
+        bucket.objects[f"bucket/photos/{path.name}"] = path.read_bytes()
+    bucket.objects["bucket/photos.zip"] = archive.read_bytes()
+    run_all(place, BUCKETS)
 
 
 def executed(code):

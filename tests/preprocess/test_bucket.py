@@ -13,6 +13,7 @@ import pytest
 from preprocess import manifest as manifests
 from preprocess.bucket import finished
 from preprocess.crop import parse
+from preprocess.plan import Part
 from preprocess.run import produce
 from preprocess.sources import open_source
 from preprocess.verify import check_shard, main, verify
@@ -40,10 +41,10 @@ class Here:
             self._between = lambda: None
 
 
-def make(source: object, out: Path | Url, settings=SETTINGS, between=lambda: None):
+def make(source: object, out: Path | Url, settings=SETTINGS, between=lambda: None, part=None):
     """What the command does, in this process alone; return the manifest."""
     place = url_of(str(source)) or Path(str(source))
-    return produce(open_source([place]), settings, out, lambda: Here(between), 0.01, overwrite=False)
+    return produce(open_source([place]), settings, out, lambda: Here(between), 0.01, False, part)
 
 
 @pytest.fixture(scope="module")
@@ -202,6 +203,11 @@ def test_two_runs_with_the_same_settings_do_no_harm(few, local, bucket, has_prec
     paths = json.loads(files["manifest.json"])["source"]["paths"]
     assert without_source(files) == without_source(local)
     assert paths == [str(moved)]  # of the one that was first
+
+
+def test_parts_are_made_at_the_same_time(few, local, bucket):
+    make(few, OUT, part=Part(1, 2), between=lambda: make(few, OUT, part=Part(2, 2)))
+    assert bucket.files("bucket/data") == local
 
 
 @pytest.mark.parametrize("has_preconditions", [True, False])
