@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -109,7 +110,7 @@ class Url:
         """
         with _reported(self, "read"):
             store, key = _place(self)
-            return store.get(key, options=_options(etag, start, end)).bytes().to_bytes()
+            return _awaited(lambda: store.get(key, options=_options(etag, start, end)).bytes().to_bytes())
 
     def blocks(self, etag: str = "", is_stopped: Callable[[], bool] = lambda: False) -> Iterator[bytes]:
         """Yield an object's bytes in blocks of at least 1 MiB, as they come.
@@ -146,7 +147,7 @@ class Url:
         """Return name, size and ETag. Raises MissingObject, StorageError."""
         with _reported(self, "read"):
             store, key = _place(self)
-            described = store.head(key)
+            described = _awaited(lambda: store.head(key))
             return Object(self.name, described["size"], _strong(described["e_tag"]))
 
     def read_bytes(self) -> bytes:
@@ -170,7 +171,7 @@ class Url:
         """
         with _reported(self, "written"):
             store, key = _place(self)
-            return _strong(store.put(key, data, use_multipart=False)["e_tag"])
+            return _strong(_awaited(lambda: store.put(key, data, use_multipart=False))["e_tag"])
 
     def create(self, data: bytes) -> bytes:
         """Put an object where there is none; return what is there then: this or another's. Raises StorageError.
@@ -182,7 +183,7 @@ class Url:
         try:
             with _reported(self, "written"):
                 store, key = _place(self)
-                store.put(key, data, mode="create")
+                _awaited(lambda: store.put(key, data, mode="create"))
                 return data
         except StorageError as refused:  # there is one; or the answer was lost, as obstore does not ask again
             try:
@@ -198,7 +199,8 @@ class Url:
         with _reported(self, "listed"):
             store, key = _place(self)
             begin = len(key) + 1 if key else 0
-            for page in store.list(key or None):
+            pages = iter(store.list(key or None))
+            while page := _awaited(lambda: next(pages, None)):
                 for described in page:
                     if name := described["path"][begin:]:  # "" is what some programs put for a folder
                         yield Object(name, described["size"], _strong(described["e_tag"]))
@@ -211,7 +213,7 @@ class Url:
             if not keys:
                 return
             try:
-                store.delete(keys)
+                _awaited(lambda: store.delete(keys))
             except FileNotFoundError:  # of Azure and Google, where the rest may still be there
                 for key in keys:
                     with suppress(FileNotFoundError):
@@ -276,6 +278,24 @@ def read_ahead(read: Callable[[T], R], requests: Iterable[T]) -> Iterator[Callab
         yield result
     finally:
         threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _awaited(request: Callable[[], T]) -> T:
+    """Return what a request returns. obstore handles no signals while it waits, which may be minutes; this does."""
+    if threading.current_thread() is not threading.main_thread():
+        return request()
+    from concurrent.futures import Future
+
+    answer: Future[T] = Future()
+
+    def ask() -> None:
+        try:
+            answer.set_result(request())
+        except BaseException as error:
+            answer.set_exception(error)
+
+    threading.Thread(target=ask, daemon=True).start()
+    return answer.result()
 
 
 @contextmanager

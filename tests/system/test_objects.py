@@ -1,5 +1,6 @@
 """Objects by their URLs, on a server that fails as servers do."""
 
+import signal
 import sys
 import threading
 
@@ -9,6 +10,7 @@ import pytest
 from system import objects
 from system.objects import AT_ONCE, MissingObject, Object, ReplacedObject, StorageError, Url, read_ahead, url_of
 from tests.bucket_server import etag_of
+from tests.preprocess.waiting import wait_until
 
 
 @pytest.fixture
@@ -164,6 +166,27 @@ def test_without_credentials_no_address_is_asked_but_that_of_the_machines_metada
     bucket.fails("denied", key="latest/api/token", times=9)
     assert "s3://bucket/photos/x needs credentials" in refused((prefix / "x").read)
     assert {request.key for request in bucket.log} == {"latest/api/token"}
+
+
+def test_ctrl_c_does_not_wait_for_the_network(prefix, bucket):
+    class Stopped(Exception):
+        pass
+
+    def stop(*_):
+        raise Stopped
+
+    acts = [(prefix / "x").read, (prefix / "x").look, lambda: (prefix / "x").write(b""), lambda: list(prefix.list())]
+    bucket.latency = 5
+    before = signal.signal(signal.SIGALRM, stop)
+    try:
+        for number, act in enumerate(acts, 1):
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
+            with pytest.raises(Stopped):
+                act()
+            wait_until(lambda number=number: len(bucket.log) == number)
+            assert bucket.waiting == number  # none of them has an answer
+    finally:
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_without_obstore_one_sentence_says_how_to_install_it(monkeypatch):
