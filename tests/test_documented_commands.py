@@ -37,7 +37,8 @@ SHORT = {
     "explore.dataset": "--count 20",
 }
 # What does not run here: it sets up another environment or needs other machines; `make` is tested in test_makefile.py.
-ELSEWHERE = ("pip install", "python3 -m venv", "python -m dask", "export ", "make ")
+SYSTEMS = ("docker ", "mkdir ", "sbatch ", "kubectl ", "gcloud ")
+ELSEWHERE = ("pip install", "python3 -m venv", "python -m dask", "export ", "make ", *SYSTEMS)
 ON_OTHER_MACHINES = ("--cluster", "runs/two-hosts", "gs://", "az://", "https://", "hf://")
 EXPLORING, BUCKETS = DOCS / "exploring.md", DOCS / "buckets.md"
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import tensorflow as tf
 from click import UsageError
 
-# Of TF_CONFIG, as Vertex AI and Kubeflow name the hosts that train; the first of them is the first host.
+# Of TF_CONFIG, as Vertex AI names the hosts that train; the first of them is the first host.
 _ROLES = ("chief", "worker")
 _EXAMPLE = '{"cluster": {"worker": ["host1:12345", "host2:12345"]}, "task": {"type": "worker", "index": 0}}'
 

@@ -1,10 +1,9 @@
-"""Two processes on loopback under TF_CONFIG: one run between them."""
+"""Two processes on loopback under TF_CONFIG or SLURM's variables, also those of deploy/: one run between them."""
 
 import csv
 import json
 import os
 import random
-import shutil
 import socket
 import subprocess
 import sys
@@ -15,10 +14,13 @@ import keras
 import numpy as np
 import pytest
 
+from tests.deployed import Started, of_kubernetes, of_slurm, put_programs
+from tests.documents import ROOT
 from tests.training.runs import run
 from tests.training.shards_by_tensorflow import numbered_images, write_shards
 
 NARROW = ["--batch-size", 10, "--width", 0.25]
+EPOCHS = 4
 ANY = random.SystemRandom()  # other tests seed Python's own
 
 
@@ -76,9 +78,9 @@ def data(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def two(data):
-    """The folder of a run of two hosts over two epochs, and what each printed."""
+    """The folder of a run of two hosts that nothing happens to, and what each printed."""
     out = data.parent / "two"
-    ended = finish(start([data, data], out, "--epochs", 2))
+    ended = finish(start([data, data], out, "--epochs", EPOCHS))
     assert [code for _, code in ended] == [0, 0], ended
     return out, *(output for output, _ in ended)
 
@@ -87,9 +89,9 @@ def test_two_hosts_make_the_run_that_one_makes(data, two, tmp_path):
     out, first, second = two
     assert "Strategy multi-worker over CPU:0 of each of 2 hosts; batch 10, 5 per device." in first
     assert "epoch" not in second
-    run.succeeds("--shards", data, *NARROW, "--strategy", "one", "--epochs", 2, "--out", tmp_path / "one")
+    run.succeeds("--shards", data, *NARROW, "--strategy", "one", "--epochs", EPOCHS, "--out", tmp_path / "one")
     np.testing.assert_allclose(losses(out), losses(tmp_path / "one"), rtol=1e-4)
-    assert len(losses(out)) == 2
+    assert len(losses(out)) == EPOCHS
     assert not list(out.glob(".partial*"))
     folders = (tmp_path / "one", out)
     generators = [keras.saving.load_model(folder / "generator.keras", compile=False) for folder in folders]
@@ -105,24 +107,66 @@ def test_hosts_that_see_different_shards_are_refused(data, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_two_hosts_continue_a_run_and_one_that_dies_ends_the_other_with_a_message(data, two, tmp_path):
-    out = shutil.copytree(two[0], tmp_path / "run")
-    survivor, victim = start([data, data], out, "--epochs", 100_000)
+def start_deployed(place, tasks):
+    """Start tasks of deploy/ in a clone at `place`, whose Python adds the options of a small network."""
+    options = " ".join(map(str, ["--preset", "classic", *NARROW, "--epochs", EPOCHS, "--save-kimg", 0.01]))
+    path = put_programs(place, python=f'exec "{sys.executable}" "$@" {options}')
+    return [
+        subprocess.Popen(
+            [word.replace("/shared", str(place)) for word in task.command],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=place,
+            env={**os.environ, **task.environment, **path, "PYTHONPATH": str(ROOT)},
+        )
+        for task in tasks
+    ]
+
+
+def pods():
+    """Those of deploy/train.yaml, on this machine."""
+    ports = {f"faces-{index}.faces:12345": f"localhost:{free_port()}" for index in range(2)}
+    for index in range(2):
+        pod = of_kubernetes("train.yaml", index)
+        for theirs, ours in ports.items():
+            pod.environment["TF_CONFIG"] = pod.environment["TF_CONFIG"].replace(theirs, ours)
+        yield pod
+
+
+def steps():
+    """Those of deploy/train.sbatch, on this machine."""
+    job = str(ANY.randrange(10**6))
+    for task in range(2):
+        step = of_slurm("train.sbatch", task, nodes="localhost")
+        yield Started(step.command, step.environment | {"SLURM_JOB_ID": job})
+
+
+def test_a_host_that_dies_ends_the_other_with_a_message_and_started_again_they_end_as_if_nothing_had_happened(
+    data, two, tmp_path
+):
+    """Under the environments of deploy/: those of Kubernetes first, then those of SLURM."""
+    (tmp_path / "data").symlink_to(data)
+    out = tmp_path / "runs/r3gan"
+    survivor, victim = start_deployed(tmp_path, pods())
     deadline = time.monotonic() + 480
-    while not (out / "samples" / "epoch-00004.png").exists():
+    while not list(out.glob("checkpoints/step-*.index")):
         assert survivor.poll() is None, survivor.stdout.read()
         assert time.monotonic() < deadline
-        time.sleep(0.05)
+        time.sleep(0.01)
     victim.kill()
     [(output, code), _] = finish([survivor, victim])
-    assert code == 1
-    assert "12 of 600,000 steps are done" in output
+    assert code == 1, output
     assert "Another host" in output
     assert "Traceback" not in output
-    epochs = len(losses(out)) + 1
-    alone = ("--shards", data, *NARROW, "--strategy", "one", "--epochs", epochs, "--out", out)
-    assert "Continuing from" in run.succeeds(*alone)
-    assert len(losses(out)) == epochs
+    again = finish(start_deployed(tmp_path, steps()))
+    assert [code for _, code in again] == [0, 0], again
+    assert f" of {6 * EPOCHS} steps are done" in again[0][0]
+    assert losses(out) == losses(two[0])
+    folders = (two[0], out)
+    generators = [keras.saving.load_model(folder / "generator.keras", compile=False) for folder in folders]
+    for here, there in zip(*(generator.get_weights() for generator in generators), strict=True):
+        np.testing.assert_array_equal(here, there)
 
 
 def test_hosts_go_back_together_and_give_up_together(data, tmp_path):
@@ -155,16 +199,8 @@ def cluster_of(*roles):
     return [{"TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": role, "index": n}})} for role, n in roles]
 
 
-def slurm_step(tasks):
-    node = {"SLURM_STEP_NODELIST": "localhost", "SLURM_STEP_TASKS_PER_NODE": str(tasks)}
-    step = {**node, "SLURM_STEP_NUM_TASKS": str(tasks), "SLURM_JOB_ID": str(ANY.randrange(10**6))}
-    return [{**step, "SLURM_PROCID": str(task), "SLURM_LOCALID": str(task)} for task in range(tasks)]
-
-
-@pytest.mark.parametrize(
-    "hosts", [lambda: cluster_of(("chief", 0), ("worker", 0)), lambda: slurm_step(2)], ids=["TF_CONFIG", "SLURM"]
-)
-def test_hosts_agree_on_what_any_all_and_the_least_of_them_say(hosts):
-    for output, code in finish([python(environment, "-c", AGREE) for environment in hosts()]):
+def test_hosts_agree_on_what_any_all_and_the_least_of_them_say():
+    hosts = cluster_of(("chief", 0), ("worker", 0))  # as Vertex AI calls them
+    for output, code in finish([python(environment, "-c", AGREE) for environment in hosts]):
         assert code == 0, output
         assert "[True, False, False, True, True, False, 3, 2, False]\n" in output

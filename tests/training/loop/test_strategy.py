@@ -44,7 +44,7 @@ CHIEF = {"chief": ["a:1"], "worker": ["b:1", "c:1"], "evaluator": ["d:1"]}
 
 @pytest.mark.parametrize(("task", "host"), [(("chief", 0), 0), (("worker", 0), 1), (("worker", 1), 2)])
 def test_a_chief_is_the_first_host_and_workers_follow(monkeypatch, task, host):
-    """Vertex AI and Kubeflow name a chief: counted apart, it and the workers would be two runs in one folder."""
+    """Vertex AI names a chief: counted apart, it and the workers would be two runs in one folder."""
     monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": CHIEF, "task": {"type": task[0], "index": task[1]}}))
     assert hosts.cluster().hosts.index(task) == host
     assert strategy._detect(gpus=0, logical_devices=None) == "multi-worker"
