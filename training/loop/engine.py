@@ -106,7 +106,7 @@ def compile_steps(gan: GAN, progress: Progress, config: Config, devices: Devices
         replica = replica_step(gan, method, config.seed, devices.replicas, phase, config.micro_batch, config.jit)
 
         def run_step() -> tf.Tensor:
-            adapted = tf.cast(progress.augment_probability, full_precision())
+            adapted = tf.cast(tf.identity(progress.augment_probability), full_precision())
             arguments = (global_batches, tf.identity(progress.step), adapted)
             values = strategy.run(lambda *arguments: tf.stack(replica(*arguments)), args=arguments)
             half_life = 1000.0 * method.ema_kimg.at(cosine_decay(method, progress.step))

@@ -292,7 +292,7 @@ def replica_step(
                     torn_out = discriminator_for(part.torn, Purpose.DISCRIMINATOR_TORN)(part.torn.photos)
                     _, torn_loss = discriminator_loss(real_out[::PHOTOS_PER_TORN], torn_out)
                     total += method.torn * PHOTOS_PER_TORN * share_of_mean(torn_loss)
-            real_sign = share_of_mean(tf.sign(real_out[:, 0])) if is_adaptive else tf.zeros([])
+            real_sign = share_of_mean(tf.sign(real_out[:, 0])) if is_adaptive else tf.zeros_like(total)
             return [share_of_mean(adversarial), real_sign, *tape.gradient(total, gan.discriminator.trainable_variables)]
 
         def g_loss_and_gradients(part: MicroBatch) -> list[tf.Tensor]:

@@ -87,6 +87,7 @@ def test_compiled_over_any_number_of_devices_a_run_is_what_python_computes_on_on
         losses, final = run(method, 6, floats="float64", condition=condition)
     finally:
         tf.config.run_functions_eagerly(False)
+    assert 0 < losses[-1, 4] < 1, "the probability of augmentations has moved"
     losses_there, final_there = run(method, 6, devices, floats="float64", condition=condition)
     np.testing.assert_allclose(losses_there, losses, rtol=1e-12)
     for there, here in zip(final_there, final, strict=True):
