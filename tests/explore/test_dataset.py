@@ -107,6 +107,7 @@ def test_the_same_seed_draws_the_same_bytes_also_in_place_of_others(place, drawn
 
 
 def test_faces_can_be_chosen(place, tmp_path, monkeypatch):
+    monkeypatch.setattr(choosing, "REFERENCE", 50)
     output = command.succeeds(*arguments(place, tmp_path, "--best-of", 2))
     assert "20 faces in drawn_faces.zip, each the least odd of 2" in output
     generator = draw.load(place / "run/generator.keras")

@@ -12,6 +12,7 @@ from PIL import Image
 from explore.sample import main as sample_command
 from tests.command import Command
 from tests.training.shards_by_tensorflow import numbered_images, write_shards
+from training import choosing
 from training import config as configs
 from training.config import Config
 from training.data.shards import find
@@ -104,7 +105,8 @@ def test_neighbours_show_the_faces_that_sample_draws_beside_photos(place, tmp_pa
             assert any(np.array_equal(pair[:, 16:], photo) for photo in photos)
 
 
-def test_chosen_faces_are_measured_apart_from_all(place, evaluated, tmp_path):
+def test_chosen_faces_are_measured_apart_from_all(place, evaluated, tmp_path, monkeypatch):
+    monkeypatch.setattr(choosing, "REFERENCE", 50)
     run = tmp_path / "run"
     shutil.copytree(place / "run", run)
     before = (run / "evaluation.json").read_text()

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from tests.training.runs import SMALL, history, run, sample, scores, stats
+from training import choosing
 
 ROOT = Path(__file__).parents[2]
 
@@ -62,7 +63,8 @@ def test_sample_draws_other_faces_for_another_seed_and_count(finished, tmp_path)
     assert not np.array_equal(first, second)
 
 
-def test_sample_keeps_one_of_every_few_faces(finished, tmp_path):
+def test_sample_keeps_one_of_every_few_faces(finished, tmp_path, monkeypatch):
+    monkeypatch.setattr(choosing, "REFERENCE", 50)
     options = ("--run", finished[0] / "run", "--seed", 5)
     output = sample.succeeds(*options, "--count", 4, "--best-of", 9, "--out", tmp_path / "best.png")
     assert "4 faces, each the least odd of 9" in output
