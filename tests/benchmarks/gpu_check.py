@@ -99,21 +99,21 @@ class Broken(Exception):
 def run_here(job: Job) -> Outcome:
     """Take the steps of a job in this process."""
     from training.command import startup_messages_hidden
+    from training.data.shards import find
 
+    photos = find([job.shards])
     with startup_messages_hidden():
         import tensorflow as tf
 
         from training.batch import Batch
         from training.config import Config
         from training.data.pipeline import read_images
-        from training.data.shards import find
         from training.loop.engine import build_on, compile_steps, global_batches, means
         from training.loop.machine import memory_mb
         from training.loop.strategy import choose, self_test
         from training.presets import PRESETS
 
         devices = choose(job.strategy, job.split, job.deterministic)
-    photos = find([job.shards])
     method = replace(PRESETS[job.preset], batch_size=job.batch_size, width=job.width, precision=job.precision)
     config = Config(
         job.preset, method, 0, "train", photos.count, "", photos.image_shape, False, job.micro_batch, job.jit
