@@ -14,16 +14,15 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from itertools import islice
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import unquote
 
 import click
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-
     from obstore.store import ObjectStore
 
 T = TypeVar("T")
@@ -257,45 +256,66 @@ def read_ahead(read: Callable[[T], R], requests: Iterable[T]) -> Iterator[Callab
 
     AT_ONCE requests are under way, so that their latencies overlap; their results come in the order of `requests`.
     """
-    from concurrent.futures import ThreadPoolExecutor  # 5 ms that runs on local paths need not spend
+    to_come, end = iter(requests), object()
+    threads: list[_Reader] = []
+    waiting: deque[tuple[T, _Reader]] = deque()
 
-    waiting: deque[tuple[T, Future[R]]] = deque()
-    to_come = iter(requests)
-    threads = ThreadPoolExecutor(AT_ONCE)
-
-    def begin(count: int) -> None:
-        waiting.extend((request, threads.submit(read, request)) for request in islice(to_come, count))
+    def begin(request: T, thread: _Reader) -> None:
+        thread.requests.put(request)
+        waiting.append((request, thread))
 
     def result(request: T) -> R:
         if not waiting or waiting[0][0] != request:
             return read(request)
-        _, future = waiting.popleft()
-        begin(1)
-        return future.result()
+        _, thread = waiting.popleft()
+        for following in islice(to_come, 1):
+            begin(following, thread)
+        return _value(thread.answers.get())
 
-    begin(AT_ONCE)
+    for request in islice(to_come, AT_ONCE):
+        threads.append(_Reader(SimpleQueue(), SimpleQueue()))
+        threading.Thread(target=_serve, args=(read, *threads[-1], end), daemon=True).start()
+        begin(request, threads[-1])
     try:
         yield result
     finally:
-        threads.shutdown(wait=False, cancel_futures=True)
+        for thread in threads:
+            thread.requests.put(end)
+
+
+class _Reader(NamedTuple):
+    """A thread: what it is to read, and what came of it. Queues cost less than a pool of threads with its futures."""
+
+    requests: SimpleQueue
+    answers: SimpleQueue
+
+
+def _serve(read: Callable[[T], R], requests: SimpleQueue, answers: SimpleQueue, end: object) -> None:
+    for request in iter(requests.get, end):
+        answers.put(_tried(partial(read, request)))
+
+
+def _tried(call: Callable[[], R]) -> tuple[R | None, BaseException | None]:
+    try:
+        return call(), None
+    except BaseException as error:  # to be raised in another thread
+        return None, error
+
+
+def _value(answer: tuple[Any, BaseException | None]) -> Any:
+    value, error = answer
+    if error:
+        raise error
+    return value
 
 
 def _awaited(request: Callable[[], T]) -> T:
     """Return what a request returns. obstore handles no signals while it waits, which may be minutes; this does."""
     if threading.current_thread() is not threading.main_thread():
         return request()
-    from concurrent.futures import Future
-
-    answer: Future[T] = Future()
-
-    def ask() -> None:
-        try:
-            answer.set_result(request())
-        except BaseException as error:
-            answer.set_exception(error)
-
-    threading.Thread(target=ask, daemon=True).start()
-    return answer.result()
+    answers: SimpleQueue = SimpleQueue()
+    threading.Thread(target=lambda: answers.put(_tried(request)), daemon=True).start()
+    return _value(answers.get())
 
 
 @contextmanager
