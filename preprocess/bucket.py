@@ -44,13 +44,9 @@ class Prefix:
         """See Unfinished. What a listing does not know yet is written again, to the same bytes."""
         listed = {found.name: found for found in self.out.list()}
         described = [name for name in names if name in listed and _described(name) in listed]
-        shards = {}
-        with read_ahead(Url.read, (self.out / _described(name) for name in described)) as read:
-            for name in described:
-                shard = Shard.described(json.loads(read(self.out / _described(name))))
-                if _is(listed[name], shard):
-                    shards[name] = shard
-        return shards
+        with read_ahead(self._description, described) as read:
+            shards = {name: read(name) for name in described}
+        return {name: shard for name, shard in shards.items() if shard and _is(listed[name], shard)}
 
     def check(self, shards: Sequence[Shard]) -> None:
         """See Unfinished."""
@@ -62,6 +58,13 @@ class Prefix:
                     f"Another run wrote {self.out / shard.name} meanwhile; no manifest was written. Let one run alone "
                     "write there: the same command continues."
                 )
+
+    def _description(self, name: str) -> Shard | None:
+        """Return what describes a shard, or None where a run that has finished meanwhile has removed it."""
+        try:
+            return Shard.described(json.loads((self.out / _described(name)).read()))
+        except MissingObject:
+            return None
 
     def _holds(self, shard: Shard) -> bool:
         """Return whether the bytes are those of a shard: a listing may be late, and equal bytes have another ETag."""

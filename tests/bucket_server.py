@@ -31,6 +31,7 @@ _ERRORS = {
     "503": (503, "SlowDown"),
     "expired": (400, "ExpiredToken"),
     "denied": (403, "AccessDenied"),
+    "gone": (404, "NoSuchKey"),
 }
 
 
@@ -47,7 +48,7 @@ class Request(NamedTuple):
 class Fault:
     """What happens to requests of this method ("" is any) for keys that a pattern finds.
 
-    Instead of an answer: 500, 503, expired, denied; reset, before anything happens; lost, after it has. With the
+    Instead of an answer: 500, 503, expired, denied, gone; reset, before anything happens; lost, after it has. With the
     answer: cut and stall, in the middle of the body; slow, `seconds` late; flip, a bit of the body; stale, a listing of
     what there was when the fault was made.
     """

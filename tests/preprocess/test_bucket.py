@@ -162,6 +162,16 @@ def test_a_bit_of_a_zip_that_is_wrong_on_its_way_rejects_no_photo(stored, local)
     assert not stored.faults[0].times
 
 
+def test_a_description_that_is_removed_when_it_is_read_costs_work_and_no_bytes(few, local, bucket):
+    """As by a run with the same settings that finishes at that moment."""
+    with pytest.raises(StorageError):
+        make(few, OUT, between=lambda: bucket.fails("denied", "PUT", "train-00001"))
+    bucket.fails("gone", "GET", "unfinished/train-00000")
+    make(few, OUT)
+    assert bucket.files("bucket/data") == local
+    assert len(bucket.requests("PUT", "train-00000.*tfrecord")) == 2
+
+
 def test_a_listing_that_is_late_costs_work_and_no_bytes(few, local, bucket):
     with pytest.raises(StorageError):
         make(few, OUT, between=lambda: bucket.fails("denied", "PUT", "train-00001"))
