@@ -3,11 +3,11 @@
 FROM debian:trixie-slim
 RUN apt-get update && apt-get install -y --no-install-recommends make python3-venv && rm -rf /var/lib/apt/lists/*
 
-# The versions that were tested, and of tensorflow[and-cuda] what it adds to them. The code comes later: it changes often.
+# The versions that were tested, what tensorflow[and-cuda] adds to them, buckets. The code comes later: it changes often.
 ARG TENSORFLOW=tensorflow
-COPY requirements-lock.txt /opt/
+COPY requirements-lock.txt requirements-bucket.txt /opt/
 RUN python3 -m venv /opt/venv && /opt/venv/bin/pip install --no-cache-dir -r /opt/requirements-lock.txt && \
-    /opt/venv/bin/pip install --no-cache-dir "$TENSORFLOW"
+    /opt/venv/bin/pip install --no-cache-dir "$TENSORFLOW" -r /opt/requirements-bucket.txt
 
 # Any user may write into data/ and runs/: docker run --user "$(id -u)" -v "$PWD/runs:/face-factory/runs" ...
 RUN useradd --create-home faces && install -d -m 1777 /face-factory/data /face-factory/runs

@@ -299,7 +299,7 @@ def part_summary(part: Part, unfinished: Sequence[int]) -> str:
     numbers = ", ".join(map(str, unfinished))
     return (
         f"Part {part.number} of {part.count} is finished. Not finished yet: {numbers}. The last "
-        f"one publishes the shards. If one isn't running: the same command with --part {unfinished[0]}/{part.count}."
+        f"one publishes the shards. If one is not running: the same command with --part {unfinished[0]}/{part.count}."
     )
 
 

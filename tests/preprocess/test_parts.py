@@ -36,7 +36,7 @@ def test_parts_at_once_of_which_one_is_killed_end_as_one_run_does(
     missing = "2, 3" if runs[3].returncode else "2"
     assert output.splitlines()[-1] == (
         f"Part 1 of 4 is finished. Not finished yet: {missing}. The last one publishes the shards. "
-        "If one isn't running: the same command with --part 2/4."
+        "If one is not running: the same command with --part 2/4."
     )
     assert not list((tmp_path / "data").glob("*.tfrecord"))
     assert preprocess(*same, "--part", "3/4")[0] == 0
