@@ -2,7 +2,8 @@
 
 The example for PyTorch runs where PyTorch is installed; in those for trackers and the Hugging Face Hub, which need
 packages and accounts of their own, something that keeps what it is given stands in their place. What is trained is
-small, and the shards of 16x16 pixels: the options in `SHORT` are added to the commands.
+small, and the shards of 16x16 pixels: the options in `SHORT` are added to the commands, and what takes long beside them
+is less by `LITTLE`. That all metrics go together is in training/test_evaluate.py.
 """
 
 import csv
@@ -23,19 +24,29 @@ import numpy as np
 import pytest
 from keras.src.saving import saving_lib
 
-from explore.directions import directions
+from explore.directions import __main__ as directions_command
+from explore.directions import directions, refining
 from tests.command import Command
 from tests.documents import DOCS, DRAWN_FACES, ENGLISH, ROOT, blocks, commands, name_of
+from training import choosing
 
 SHORT = {
     "preprocess.run": "--size 16 --limit 60 --max-rejected 0.5",
     "training.run": "--kimg 0.04 --batch-size 8 --width 0.1",
     "training.features": "--kimg 0.02",
+    "training.evaluate": "--metrics frechet",
     "explore.directions": "--count 1000",
     "explore.sample": "--count 4",
     "explore.walk": "--fps 1",
     "explore.dataset": "--count 20",
 }
+LITTLE = [
+    (refining, "WIDTH", 8),
+    (refining, "UPDATES", 10),
+    (refining, "STEPS", 10),
+    (directions_command, "RESCORED", 10),
+    (choosing, "REFERENCE", 50),
+]
 # What does not run here: it sets up another environment or needs other machines; `make` is tested in test_makefile.py.
 SYSTEMS = ("docker ", "mkdir ", "sbatch ", "kubectl ", "gcloud ")
 ELSEWHERE = ("pip install", "python3 -m venv", "python -m dask", "export ", "make ", *SYSTEMS)
@@ -44,7 +55,7 @@ EXPLORING, BUCKETS = DOCS / "exploring.md", DOCS / "buckets.md"
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory, quick_directions):
+def place(tmp_path_factory):
     """A clone with a download of CelebA, photos of one's own with labels, and what the README's commands leave."""
     place = tmp_path_factory.mktemp("documents")
     (place / "docs").symlink_to(DOCS)
@@ -62,6 +73,8 @@ def place(tmp_path_factory, quick_directions):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
         patch.setenv("HOME", str(place))
+        for module, name, value in LITTLE:
+            patch.setattr(module, name, value)
         run_all(place, ENGLISH[0])
         yield place
 
