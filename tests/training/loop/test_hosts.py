@@ -34,11 +34,11 @@ def free_port():
 
 
 def start(data, out, *options):
-    """Start a process for each host, with shards of its own each."""
-    addresses = [f"localhost:{free_port()}" for _ in data]
+    """Start a process for each host, a chief and a worker, with shards of its own each."""
+    cluster = {role: [f"localhost:{free_port()}"] for role in ("chief", "worker")}
     processes = []
-    for index, shards in enumerate(data):
-        task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+    for role, shards in zip(cluster, data, strict=True):
+        task = {"cluster": cluster, "task": {"type": role, "index": 0}}
         given = ["--shards", shards, *NARROW, "--out", out, *options]
         processes.append(python({"TF_CONFIG": json.dumps(task)}, "-m", "training.run", *given))
     return processes
@@ -192,15 +192,7 @@ print([devices.any_host(mine), devices.any_host(False), devices.all_hosts(mine),
 """
 
 
-def cluster_of(*roles):
-    cluster = {}
-    for role, _ in roles:
-        cluster.setdefault(role, []).append(f"localhost:{free_port()}")
-    return [{"TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": role, "index": n}})} for role, n in roles]
-
-
-def test_hosts_agree_on_what_any_all_and_the_least_of_them_say():
-    hosts = cluster_of(("chief", 0), ("worker", 0))  # as Vertex AI calls them
-    for output, code in finish([python(environment, "-c", AGREE) for environment in hosts]):
+def test_hosts_of_a_slurm_step_agree_on_what_any_all_and_the_least_of_them_say():
+    for output, code in finish([python(step.environment, "-c", AGREE) for step in steps()]):
         assert code == 0, output
         assert "[True, False, False, True, True, False, 3, 2, False]\n" in output
