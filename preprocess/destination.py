@@ -30,7 +30,7 @@ class Destination(Protocol):
     def check_ours(self, out: Any) -> None:
         """Raise click.UsageError where this program did not make what is here."""
 
-    def locked(self, out: Any, timeout_s: float = ...) -> AbstractContextManager[None]:
+    def locked(self, out: Any, *, timeout_s: float = ...) -> AbstractContextManager[None]:
         """Keep other runs away, where that can be done."""
 
     def begin(
@@ -68,4 +68,6 @@ class Destination(Protocol):
 
 def destination(out: Path | Url) -> Destination:
     """Return the steps for a folder or a prefix."""
-    return bucket if isinstance(out, Url) else staging
+    if isinstance(out, Url):
+        return bucket
+    return staging

@@ -229,7 +229,7 @@ def produce(
         names = ", ".join(annotated.attributes.names)
         click.echo(f"{len(annotated.attributes.names)} attributes in {settings.attributes}: {names}.")
     refuse_many(annotated.rejected, len(annotated.photos), max_rejected)
-    lock = partial(stage.locked, out, _PART_TIMEOUT_S if part else TIMEOUT_S)
+    lock = partial(stage.locked, out, timeout_s=_PART_TIMEOUT_S if part else TIMEOUT_S)
     with ExitStack() as held:
         held.enter_context(lock())
         stage.publish(out)  # what an interrupted run has completed
