@@ -36,10 +36,17 @@ class ShardCache:
         """Why a shard could not be fetched: TensorFlow, which asked for it, keeps no more than a text."""
         self._verified: dict[str, tuple[int, int]] = {}
         self._is_stopped = False
+        self._under_way = set[str]()
 
     def stop(self) -> None:
-        """End what is being fetched: who drops a data set waits for that, and the network may take minutes."""
+        """End what is being fetched, and wait until it has ended: a second at most. Nothing is fetched after that.
+
+        The network may take minutes; and Python never ends while TensorFlow waits for one of its functions.
+        """
         self._is_stopped = True
+        time.sleep(STOP_SECONDS)
+        while self._under_way:
+            time.sleep(STOP_SECONDS)
 
     def check(self, sizes: Sequence[int]) -> None:
         """Raise UsageError where shards of these sizes, in bytes, cannot be read through this cache."""
@@ -69,6 +76,13 @@ class ShardCache:
         It is fetched where it is not there, and hashed where this process sees it for the first time.
         Raises StorageError where it cannot be fetched or is another one, and OSError.
         """
+        self._under_way.add(sha256)
+        try:
+            return self._held(url, sha256, size)
+        finally:
+            self._under_way.discard(sha256)
+
+    def _held(self, url: Url, sha256: str, size: int) -> IO[bytes]:
         path = self.path(sha256)
         while True:  # again where another process has just removed it, or has just fetched it
             with suppress(FileNotFoundError):
@@ -79,6 +93,8 @@ class ShardCache:
                     return file
                 file.close()
                 continue
+            if self._is_stopped:
+                raise StorageError(f"{url} was not fetched: that was stopped.")
             self._fetch(url, path, sha256, size)
 
     def _is_whole(self, file: IO[bytes], path: Path, sha256: str) -> bool:

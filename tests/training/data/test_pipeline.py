@@ -1,6 +1,8 @@
 import hashlib
 import itertools
 import os
+import subprocess
+import sys
 import weakref
 from dataclasses import replace
 from pathlib import Path
@@ -229,6 +231,24 @@ class NotingCache(ShardCache):
         return file
 
 
+# In a process of its own: conftest.py gives TensorFlow more threads than this.
+FIRST_BATCH = """
+import sys
+from pathlib import Path
+import training
+import tensorflow as tf
+from training.data import pipeline
+from training.data.cache import ShardCache
+from training.data.shards import find
+tf.config.threading.set_inter_op_parallelism_threads(2)
+shards = find(["s3://bucket/data"], cache=ShardCache(Path(sys.argv[1]), 10**9))
+pipeline.SHUFFLE_BYTES = int(sys.argv[2])
+stream = iter(pipeline.batches(shards, 8, 0, 0, cache=False))
+with pipeline.ending_downloads(shards):
+    next(stream)
+"""
+
+
 class TestAtUrls:
     """Through the cache the same batches, bit for bit."""
 
@@ -273,6 +293,13 @@ class TestAtUrls:
         bucket.fails(harm, "GET", "train-00007", times=100)
         with pytest.raises(StorageError, match=message), pipeline.damage_reported(shards):
             take(shards, False, 0, COUNT // BATCH)
+
+    def test_downloads_that_stall_hold_up_neither_what_has_come_nor_the_end(self, expected, bucket, tmp_path):
+        first = set(np.concatenate(expected[: COUNT // 6 // BATCH]) // PER_SHARD)  # of which the first chunk is
+        bucket.fails("stall", "GET", f"train-000(?!{'|'.join(f'{number:02}' for number in first)})", times=100)
+        arguments = [tmp_path / "cache", str(pipeline.SHUFFLE_BYTES)]
+        subprocess.run([sys.executable, "-c", FIRST_BATCH, *arguments], check=True, timeout=90)
+        assert len(bucket.requests("GET", "train-")) > len(first)
 
     def test_a_copy_that_is_damaged_while_it_is_used_is_named(self, cache_of, expected):
         shards = find(["s3://bucket/data"], cache=cache_of(40))
