@@ -171,7 +171,7 @@ def find(
     if len(set(shapes.values())) > 1:
         listed = "; ".join(f"{folder} holds {'x'.join(map(str, shape))}" for folder, shape in shapes.items())
         raise UsageError(f"Shards of one shape are needed: {listed}. Name one folder.")
-    return ShardSet(next(iter(shapes.values())), tuple(shards), features_dir, cache)
+    return ShardSet(next(iter(shapes.values())), tuple(shards), features_dir, cache if remote else None)
 
 
 def are_unchanged(shards: ShardSet) -> bool:
