@@ -280,8 +280,9 @@ def environment(bucket: Bucket) -> dict[str, str]:
 def bucket(monkeypatch) -> Iterator[Bucket]:
     """A server, to which every s3:// URL leads."""
     pytest.importorskip("obstore")
-    objects._store.cache_clear()
     with serving() as served:
         for name, value in environment(served).items():
             monkeypatch.setenv(name, value)
+        # After that: a data set of an earlier test may still read, and would open a store without a server.
+        objects._store.cache_clear()
         yield served
