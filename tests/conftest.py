@@ -1,9 +1,16 @@
 """Before any test imports TensorFlow: `training` sets the environment that TensorFlow reads when it is imported."""
 
+import signal
+
 import pytest
 
 import training  # noqa: F401
 from tests.bucket_server import bucket  # noqa: F401, a fixture
+
+# Under nohup, or in a script's background, programs ignore these, and so would the commands that tests send them to.
+for number in (signal.SIGHUP, signal.SIGINT):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, lambda *_: None)  # still without effect here; a new program begins with the default
 
 
 @pytest.fixture(scope="module")

@@ -36,7 +36,7 @@ class Devices:
     def batches(self, dataset: tf.data.Dataset) -> Iterator:
         """Iterate over global batches, each divided over the replicas in order: replica 0 gets its first rows.
 
-        `dataset` has global batches, each a `Batch` of a known size; the same on every host.
+        `dataset` has global batches without end, each a `Batch` of a known size; the same on every host.
         """
 
         def of_this_host(context: tf.distribute.InputContext) -> tf.data.Dataset:
@@ -48,8 +48,10 @@ class Devices:
                 parts = tf.reshape(rows, (context.num_replicas_in_sync, size, *rows.shape[1:]))
                 return parts[first : first + of_host]
 
-            # A batch for each replica: the shape stays known, which `unbatch` and `batch` would lose.
-            return dataset.map(lambda batch: batch.map(divided), num_parallel_calls=2, deterministic=True).unbatch()
+            # A batch for each replica: the shape stays known, which `unbatch` and `batch` would lose. Hosts would
+            # prepare for a last batch of some rows, which fails without labels, if it were not known that none comes.
+            parts = dataset.map(lambda batch: batch.map(divided), num_parallel_calls=2, deterministic=True).unbatch()
+            return parts.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
 
         # Prefetch to the device on GPUs only: between logical CPUs it saves no copy and delays exit by minutes.
         to_device = any("GPU" in device for device in self.strategy.extended.worker_devices)

@@ -14,12 +14,13 @@ import keras
 import numpy as np
 import pytest
 
+from tests.bucket_server import environment, serving
 from tests.deployed import Started, of_kubernetes, of_slurm, put_programs
 from tests.documents import ROOT
 from tests.training.runs import run
 from tests.training.shards_by_tensorflow import numbered_images, write_shards
 
-NARROW = ["--batch-size", 10, "--width", 0.25]
+NARROW = ["--batch-size", 10, "--width", 0.25, "--cache", "none"]
 EPOCHS = 4
 ANY = random.SystemRandom()  # other tests seed Python's own
 
@@ -78,9 +79,13 @@ def data(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def two(data):
-    """The folder of a run of two hosts that nothing happens to, and what each printed."""
-    out = data.parent / "two"
-    ended = finish(start([data, data], out, "--epochs", EPOCHS))
+    """The folder of a run of two hosts that nothing happens to, and what each printed. One of them reads a bucket."""
+    out, cache = data.parent / "two", data.parent / "cache"
+    with serving() as bucket, pytest.MonkeyPatch.context() as patch:
+        bucket.objects = {f"bucket/data/{path.name}": path.read_bytes() for path in data.iterdir()}
+        for name, value in environment(bucket).items():
+            patch.setenv(name, value)
+        ended = finish(start([data, "s3://bucket/data"], out, "--epochs", EPOCHS, "--shard-cache", cache))
     assert [code for _, code in ended] == [0, 0], ended
     return out, *(output for output, _ in ended)
 
@@ -174,7 +179,7 @@ def test_hosts_go_back_together_and_give_up_together(data, tmp_path):
     ended = finish(start([data, data], tmp_path / "run", *options))
     for output, code in ended:
         assert code == 1, output
-        assert "was rolled back 3 times already" in output
+        assert "was rolled back 3 times already" in output, output
     assert ended[0][0].count("Returned to step-0") == 3
     assert (tmp_path / "run" / "checkpoints" / "step-0-rollback-3.index").exists()
     assert not list((tmp_path / "run").glob(".partial*"))
