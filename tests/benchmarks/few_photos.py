@@ -25,10 +25,10 @@ from presets import CORES, STOPPED, Run, learn_features, train
 
 from training import config as configs
 from training.command import startup_messages_hidden
-from training.data.shards import find
+from training.data.shards import ShardSet
 from training.loop.machine import this_machine
 from training.metrics import HELD_OUT, Sample
-from training.options import features_dir_option, shards_options
+from training.options import FindShards, features_dir_option, shards_options
 
 METRICS = ("frechet", "precision", "recall")
 HEAD = ("photos", "options", "images seen", "probability", "FD", "precision", "recall", "nearest is its own", "chance")
@@ -37,12 +37,12 @@ HEAD = ("photos", "options", "images seen", "probability", "FD", "precision", "r
 class Yardstick:
     """Held-out photos of the whole data set, and all photos that a run may have learnt from, in one feature space."""
 
-    def __init__(self, shards: tuple[str, ...], features_dir: Path):
+    def __init__(self, photos: ShardSet):
         """Read them."""
         from training.metrics.evaluator import Evaluator, open_space
         from training.metrics.space import features_of_photos
 
-        train_photos, held_out = find(shards, features_dir).divide("train")
+        train_photos, held_out = photos.divide("train")
         space = open_space("attributes", train_photos)
         self.evaluator = Evaluator(train_photos, held_out, space, METRICS)
         self.train_features = features_of_photos(train_photos, np.arange(train_photos.count), space)
@@ -94,7 +94,7 @@ class Yardstick:
 @click.option("--seed", default=0, help="Of the training.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default="runs/few-photos")
 def main(
-    shards: tuple[str, ...],
+    find_shards: FindShards,
     features_dir: Path | None,
     photos: str,
     changes: tuple[str, ...],
@@ -110,14 +110,15 @@ def main(
     runs = [
         (count, Run(out, f"lite --limit {count} {change}".strip())) for count in counts for change in ("", *changes)
     ]
-    spaces = find(shards, features_dir).features_dir
-    learn_features(shards, spaces)
+    data = find_shards(features_dir)
+    shards = tuple(str(shard.path) for shard in data.shards)
+    learn_features(shards, data.features_dir)
     for _, run in runs:
         print(f"{run.method} ...", flush=True)
         train(run, shards, seed, CORES * 60 * minutes)
     with startup_messages_hidden():
         import training.metrics.evaluator  # noqa: F401
-    yardstick = Yardstick(shards, spaces)
+    yardstick = Yardstick(data)
     rows = [yardstick.row(run, count) for count, run in runs if run.is_there()]
     known = yardstick.cells(yardstick.evaluator.floor_photos)
     rows.append(("all", "training photos in place of faces", "", "", *known, "", ""))
