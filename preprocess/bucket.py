@@ -21,7 +21,8 @@ import click
 from preprocess.manifest import MANIFEST, RECIPE, REJECTED, UNFINISHED, Document, differences, is_manifest
 from preprocess.shard import Folder, Shard
 from system.files import json_text
-from system.objects import MissingObject, Object, Url, read_ahead
+from system.objects import MissingObject, Object, Url
+from system.threads import read_ahead
 
 
 @dataclass(frozen=True)
@@ -155,8 +156,8 @@ def complete(out: Url, rejected: str, documents: Mapping[str, Document], manifes
     for name, document in documents.items():
         write(out, name, json_text(document))
     ours = json_text(manifest).encode()
-    there = (out / MANIFEST).create(ours)
-    if there != ours and differences(json.loads(there), manifest):
+    published = (out / MANIFEST).create(ours)
+    if published != ours and differences(json.loads(published), manifest):
         raise click.ClickException(f"Another run has written {out / MANIFEST} meanwhile, for other shards.")
 
 

@@ -20,8 +20,7 @@ from preprocess.crop import Rejection
 from preprocess.destination import destination
 from preprocess.manifest import Document
 from preprocess.options import AUTO, CropType, ListType, NameType, PartType, SizeType, workers_option
-from preprocess.plan import Part, ShardSpec
-from preprocess.shard import Shard
+from preprocess.plan import Part
 from preprocess.sources import IDS, Source, open_source, passed_over_message
 from preprocess.work import Pool, Settings, Work, annotate, describe, finished, write_missing
 from preprocess.workers.local import WorkerPool
@@ -242,21 +241,20 @@ def produce(
         if part:
             held.close()
         work = Work(annotated, source, settings, unfinished, may_reject_all=max_rejected == 1)
-        made: dict[ShardSpec, Shard] = {}
-        failure = None
+        specs = part.of(work.planned) if part else list(work.planned)
         try:
-            specs = part.of(work.planned) if part else list(work.planned)
             made = dict(zip(specs, write_missing(work, specs, pool), strict=True))
-        except click.ClickException as error:
-            failure = error
+        except click.ClickException:
+            if part:  # perhaps another run made the same part, and has published and tidied up meanwhile
+                held.enter_context(lock())
+                if manifest := up_to_date(out, recipe):
+                    return manifest
+            raise
         # 3. Publish them, when all are there.
         if part:
             held.enter_context(lock())
-            if manifest := up_to_date(out, recipe):  # another run made these shards too, and has published
+            if manifest := up_to_date(out, recipe):
                 return manifest
-        if failure:
-            raise failure
-        if part:
             made = finished(work, work.planned) | made
             if missing := part.unfinished(work.planned, made):
                 click.echo(part_summary(part, missing))

@@ -9,24 +9,21 @@ from __future__ import annotations
 
 import os
 import re
-import threading
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache, partial
-from itertools import islice
-from queue import SimpleQueue
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import unquote
 
 import click
 
+from system.threads import awaited
+
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
 T = TypeVar("T")
-R = TypeVar("R")
 
 BUCKETS = ("s3", "s3a", "gs", "az", "abfs", "abfss")
 READ_ONLY = ("http", "https", "hf")  # and not to be listed
@@ -34,7 +31,6 @@ READ_ONLY = ("http", "https", "hf")  # and not to be listed
 TIMEOUT = "600s"  # of a whole request, progress or not: obstore's 30 s are too few for a shard on a slow link
 READ_TIMEOUT = "30s"  # without a byte
 STOP_SECONDS = 0.2  # between two looks whether a download is to be stopped
-AT_ONCE = 32  # requests: at 30 ms of latency about 900 photos a second
 
 _CREDENTIALS = re.compile(
     "ExpiredToken|InvalidToken|TokenRefreshRequired|InvalidAccessKeyId|SignatureDoesNotMatch|RequestTimeTooSkewed"
@@ -109,7 +105,7 @@ class Url:
         """
         with _reported(self, "read"):
             store, key = _place(self)
-            return _awaited(lambda: store.get(key, options=_options(etag, start, end)).bytes().to_bytes())
+            return awaited(lambda: store.get(key, options=_options(etag, start, end)).bytes().to_bytes())
 
     def blocks(self, etag: str = "", is_stopped: Callable[[], bool] = lambda: False) -> Iterator[bytes]:
         """Yield an object's bytes in blocks of at least 1 MiB, as they come.
@@ -146,7 +142,7 @@ class Url:
         """Return name, size and ETag. Raises MissingObject, StorageError."""
         with _reported(self, "read"):
             store, key = _place(self)
-            described = _awaited(lambda: store.head(key))
+            described = awaited(lambda: store.head(key))
             return Object(self.name, described["size"], _strong(described["e_tag"]))
 
     def read_bytes(self) -> bytes:
@@ -170,7 +166,7 @@ class Url:
         """
         with _reported(self, "written"):
             store, key = _place(self)
-            return _strong(_awaited(lambda: store.put(key, data, use_multipart=False))["e_tag"])
+            return _strong(awaited(lambda: store.put(key, data, use_multipart=False))["e_tag"])
 
     def create(self, data: bytes) -> bytes:
         """Put an object where there is none; return what is there then: this or another's. Raises StorageError.
@@ -182,7 +178,7 @@ class Url:
         try:
             with _reported(self, "written"):
                 store, key = _place(self)
-                _awaited(lambda: store.put(key, data, mode="create"))
+                awaited(lambda: store.put(key, data, mode="create"))
                 return data
         except StorageError as refused:  # there is one; or the answer was lost, as obstore does not ask again
             try:
@@ -199,7 +195,7 @@ class Url:
             store, key = _place(self)
             begin = len(key) + 1 if key else 0
             pages = iter(store.list(key or None))
-            while page := _awaited(lambda: next(pages, None)):
+            while page := awaited(lambda: next(pages, None)):
                 for described in page:
                     if name := described["path"][begin:]:  # "" is what some programs put for a folder
                         yield Object(name, described["size"], _strong(described["e_tag"]))
@@ -212,7 +208,7 @@ class Url:
             if not keys:
                 return
             try:
-                _awaited(lambda: store.delete(keys))
+                awaited(lambda: store.delete(keys))
             except FileNotFoundError:  # of Azure and Google, where the rest may still be there
                 for key in keys:
                     with suppress(FileNotFoundError):
@@ -248,74 +244,6 @@ def url_of(text: str) -> Url | None:
 def is_url(text: str) -> bool:
     """Return whether a text is a URL rather than a local path, supported or not."""
     return re.match(r"[a-z][a-z0-9+.-]+:/|.*://", text, re.IGNORECASE | re.DOTALL) is not None
-
-
-@contextmanager
-def read_ahead(read: Callable[[T], R], requests: Iterable[T]) -> Iterator[Callable[[T], R]]:
-    """Yield what reads: a request that is the next one of `requests` has been begun before, any other is read now.
-
-    AT_ONCE requests are under way, so that their latencies overlap; their results come in the order of `requests`.
-    """
-    to_come, end = iter(requests), object()
-    threads: list[_Reader] = []
-    waiting: deque[tuple[T, _Reader]] = deque()
-
-    def begin(request: T, thread: _Reader) -> None:
-        thread.requests.put(request)
-        waiting.append((request, thread))
-
-    def result(request: T) -> R:
-        if not waiting or waiting[0][0] != request:
-            return read(request)
-        _, thread = waiting.popleft()
-        for following in islice(to_come, 1):
-            begin(following, thread)
-        return _value(thread.answers.get())
-
-    for request in islice(to_come, AT_ONCE):
-        threads.append(_Reader(SimpleQueue(), SimpleQueue()))
-        threading.Thread(target=_serve, args=(read, *threads[-1], end), daemon=True).start()
-        begin(request, threads[-1])
-    try:
-        yield result
-    finally:
-        for thread in threads:
-            thread.requests.put(end)
-
-
-class _Reader(NamedTuple):
-    """A thread: what it is to read, and what came of it. Queues cost less than a pool of threads with its futures."""
-
-    requests: SimpleQueue
-    answers: SimpleQueue
-
-
-def _serve(read: Callable[[T], R], requests: SimpleQueue, answers: SimpleQueue, end: object) -> None:
-    for request in iter(requests.get, end):
-        answers.put(_tried(partial(read, request)))
-
-
-def _tried(call: Callable[[], R]) -> tuple[R | None, BaseException | None]:
-    try:
-        return call(), None
-    except BaseException as error:  # to be raised in another thread
-        return None, error
-
-
-def _value(answer: tuple[Any, BaseException | None]) -> Any:
-    value, error = answer
-    if error:
-        raise error
-    return value
-
-
-def _awaited(request: Callable[[], T]) -> T:
-    """Return what a request returns. obstore handles no signals while it waits, which may be minutes; this does."""
-    if threading.current_thread() is not threading.main_thread():
-        return request()
-    answers: SimpleQueue = SimpleQueue()
-    threading.Thread(target=lambda: answers.put(_tried(request)), daemon=True).start()
-    return _value(answers.get())
 
 
 @contextmanager

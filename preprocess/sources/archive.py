@@ -18,7 +18,8 @@ from preprocess.crop import UnusablePhoto
 from preprocess.sources import tar_photos, zip_photos
 from preprocess.sources.photo import Entry, Location, unreadable, vanished
 from preprocess.sources.section import Pread
-from system.objects import MissingObject, ReplacedObject, Url, read_ahead
+from system.objects import MissingObject, ReplacedObject, Url
+from system.threads import read_ahead
 
 _FORMATS = {"tar": tar_photos, "zip": zip_photos}
 

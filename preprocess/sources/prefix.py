@@ -8,7 +8,8 @@ import click
 
 from preprocess.sources import photo
 from preprocess.sources.photo import Entry, Location, is_picture
-from system.objects import MissingObject, ReplacedObject, Url, read_ahead
+from system.objects import MissingObject, ReplacedObject, Url
+from system.threads import read_ahead
 
 
 @dataclass(frozen=True)

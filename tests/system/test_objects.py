@@ -8,7 +8,8 @@ import click
 import pytest
 
 from system import objects
-from system.objects import AT_ONCE, MissingObject, Object, ReplacedObject, StorageError, Url, read_ahead, url_of
+from system.objects import MissingObject, Object, ReplacedObject, StorageError, Url, url_of
+from system.threads import AT_ONCE, read_ahead
 from tests.bucket_server import etag_of
 from tests.preprocess.waiting import wait_until
 
