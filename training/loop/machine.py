@@ -36,8 +36,7 @@ _INSTRUCTIONS = {
 _LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
 # Limits under which oneDNN has no bfloat16 at all; under others it may emulate it.
 _WITHOUT_BFLOAT16 = {"SSE41", "AVX", "AVX2", "AVX2_VNNI"}
-_FAST_BFLOAT16 = {"amx_bf16", "avx512_bf16"}
-_LIMITS_WITHOUT_FAST_BFLOAT16 = _WITHOUT_BFLOAT16 | {"AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI"}
+_WITHOUT_AVX512_BFLOAT16 = _WITHOUT_BFLOAT16 | {"AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI"}
 
 
 @dataclass(frozen=True)
@@ -147,14 +146,17 @@ def choose_precision(network: str, width: float, wanted: Precision, is_given: bo
 def has_fast_bfloat16() -> bool:
     """Whether this machine multiplies in bfloat16 faster than in float32.
 
-    GPUs of compute capability 8.0 (2020) and later do, and processors with AVX512-BF16 or AMX under oneDNN.
+    GPUs of compute capability 8.0 (2020) and later do, and under oneDNN processors with AMX, and AMD's with
+    AVX512-BF16. Intel's without AMX, as many virtual machines have them, train `lite` 1.4 times as fast in float32.
     """
     if gpus := tf.config.get_visible_devices("GPU"):
         details = map(tf.config.experimental.get_device_details, gpus)
         return all(detail.get("compute_capability", (0, 0)) >= (8, 0) for detail in details)
-    flags = set(_cpuinfo().get("flags", "").split())
-    is_limited = _onednn_limit() in _LIMITS_WITHOUT_FAST_BFLOAT16
-    return has_onednn() and bool(flags & _FAST_BFLOAT16) and not is_limited
+    cpuinfo, limit = _cpuinfo(), _onednn_limit()
+    flags = cpuinfo.get("flags", "").split()
+    has_amx = "amx_bf16" in flags and (not limit or "AMX" in limit)
+    is_fast_amd = cpuinfo.get("vendor_id") == "AuthenticAMD" and "avx512_bf16" in flags
+    return has_onednn() and (has_amx or (is_fast_amd and limit not in _WITHOUT_AVX512_BFLOAT16))
 
 
 @lru_cache

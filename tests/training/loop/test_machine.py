@@ -69,18 +69,23 @@ def test_a_precision_of_the_preset_stays_where_the_machine_is_fast_in_it(monkeyp
 
 
 @pytest.mark.parametrize(
-    ("flags", "limit", "onednn", "is_fast"),
+    ("vendor", "flags", "limit", "onednn", "is_fast"),
     [
-        ("avx2 avx512f avx512_bf16", "", True, True),
-        ("avx2 avx512f amx_bf16", "ALL", True, True),
-        ("avx2 avx512f avx512_bf16", "avx512_core_vnni", True, False),
-        ("avx2 avx512f avx512_bf16", "", False, False),
-        ("avx2 avx512f", "", True, False),
-        ("avx2", "", True, False),
+        ("AuthenticAMD", "avx2 avx512f avx512_bf16", "", True, True),
+        ("AuthenticAMD", "avx2 avx512f avx512_bf16", "avx512_core_vnni", True, False),
+        ("AuthenticAMD", "avx2 avx512f avx512_bf16", "", False, False),
+        ("AuthenticAMD", "avx2 avx512f", "", True, False),
+        ("GenuineIntel", "avx2 avx512f avx512_bf16 amx_bf16", "ALL", True, True),
+        ("GenuineIntel", "avx2 avx512f avx512_bf16 amx_bf16", "avx512_core_amx", True, True),
+        ("GenuineIntel", "avx2 avx512f avx512_bf16 amx_bf16", "avx512_core_bf16", True, False),
+        ("GenuineIntel", "avx2 avx512f avx512_bf16", "", True, False),  # a virtual machine that hides AMX
+        ("GenuineIntel", "avx2", "", True, False),
     ],
 )
-def test_a_processor_is_fast_in_bfloat16_where_it_has_instructions_for_it(monkeypatch, flags, limit, onednn, is_fast):
-    monkeypatch.setattr(machine, "_read", lambda path: f"flags\t\t: fpu {flags}\n")
+def test_a_processor_is_fast_in_bfloat16_where_its_instructions_for_it_are(
+    monkeypatch, vendor, flags, limit, onednn, is_fast
+):
+    monkeypatch.setattr(machine, "_read", lambda path: f"vendor_id\t: {vendor}\nflags\t\t: fpu {flags}\n")
     monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: [])
     monkeypatch.setattr(machine, "has_onednn", lambda: onednn)
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
