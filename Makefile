@@ -90,10 +90,11 @@ PYTHONS := 3.11 3.12 3.13
 IS_SUPPORTED := import sys; sys.exit("%d.%d" % sys.version_info[:2] not in "$(PYTHONS)".split())
 NAMED_PYTHON := $(call quoted,$(PYTHON))
 ENVIRONMENT := $(call quoted,$(VENV))
-# $(call installed,FILES): a copy of the requirements in the environment says that they are installed.
+# $(call installed,FILES): a copy of the requirements in the environment says that they are installed. Python compiles
+# what it imports; pip would compile all of TensorFlow, which takes 15 s.
 STAMP = $(ENVIRONMENT)/.installed-$(lastword $1)
 installed = cat $1 | cmp -s - $(STAMP) || { \
-  $(RUNNER) -m pip install --quiet --disable-pip-version-check $(addprefix -r ,$1) && cat $1 > $(STAMP); }
+  $(RUNNER) -m pip install --quiet --no-compile --disable-pip-version-check $(addprefix -r ,$1) && cat $1 > $(STAMP); }
 
 ready:
 ifneq ($(VENV),)

@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import numpy as np
-from scipy.ndimage import correlate1d
 
 PATCH = 7
 PATCHES_PER_IMAGE = 128
@@ -74,6 +73,8 @@ def laplacian_pyramid(images: np.ndarray) -> list[np.ndarray]:
 
 
 def _blur(images: np.ndarray) -> np.ndarray:
+    from scipy.ndimage import correlate1d  # not on top, since training starts without it
+
     return correlate1d(correlate1d(images, _BINOMIAL, axis=1, mode="mirror"), _BINOMIAL, axis=2, mode="mirror")
 
 

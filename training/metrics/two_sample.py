@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.optimize import minimize
 
 PENALTY = 1.0  # times half the squared weights: classes that a plane parts have no other finite answer
 
@@ -29,6 +28,7 @@ def accuracy(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
 
 def fit(x: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, float]:
     """Return weights and bias of the logistic regression of float64 [count, width] on classes of -1 and 1."""
+    from scipy.optimize import minimize  # 0.3 s, which training would pay for at each start
 
     def loss(parameters: np.ndarray) -> tuple[float, np.ndarray]:
         weights, bias = parameters[:-1], parameters[-1]
