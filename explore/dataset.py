@@ -17,7 +17,7 @@ from system.command import LocalPath
 from system.files import replacing, write_text
 from training import config as configs
 from training.command import Command, startup_messages_hidden
-from training.features import check_writable
+from training.features import check_writable_folder
 from training.options import SEED, FindShards, best_of_option, features_dir_option, run_option, shards_options
 
 ARCHIVE, ATTRIBUTES, PARTITIONS = "drawn_faces.zip", "list_attr_celeba.txt", "list_eval_partition.txt"
@@ -54,7 +54,7 @@ def main(
     features_dir: Path | None,
     count: int,
     seed: int,
-    choices: int,
+    best_of: int,
     out: Path,
 ) -> None:
     """Draw a data set with the generator of a run, laid out as CelebA.
@@ -64,11 +64,11 @@ def main(
     """
     config, path = configs.load_with_generator(folder)
     photos = find_shards(features_dir)
-    configs.check_image_shape(config, photos.image_shape)
+    configs.check_shards_fit_run(config, photos.image_shape)
     layout = layout_of(photos.origin["crop"])
     if not (out / ARCHIVE).exists() and ((out / ATTRIBUTES).exists() or (out / PARTITIONS).exists()):
         raise UsageError(f"{out} holds the lists of other photos, which would be replaced: choose another --out.")
-    check_writable(out)
+    check_writable_folder(out)
     with startup_messages_hidden():
         from training import choosing, draw
         from training.metrics import attributes
@@ -77,7 +77,7 @@ def main(
         generator = draw.load(path)
     classifier, card = attributes.load_network(photos)
     labels = draw.labels_of(folder, config, count, seed)
-    z = choosing.latents(generator, count, seed, config.method.latent_distribution, choices, labels)
+    z = choosing.latents(generator, count, seed, config.method.latent_distribution, best_of, labels)
     with progress(count, "Faces") as bar:
         faces = draw.render(generator, z, labels, bar.update)
     answers = attributes.logits(classifier, faces) > 0
@@ -87,7 +87,7 @@ def main(
     with replacing(out / ARCHIVE) as partial, ZipFile(partial, "w") as archive:
         for photo_id, photo in zip(ids, photos_of(faces, layout), strict=True):
             archive.writestr(ZipInfo(f"img_align_celeba/{photo_id}"), photo)  # of a fixed date
-    print(f"{out}: {count:,} faces in {ARCHIVE}{choosing.described(choices)}; with {ATTRIBUTES} and {PARTITIONS}.")
+    print(f"{out}: {count:,} faces in {ARCHIVE}{choosing.described(best_of)}; with {ATTRIBUTES} and {PARTITIONS}.")
 
 
 def layout_of(crop: Mapping[str, Any]) -> Layout:

@@ -72,7 +72,7 @@ def main(
     folder: Path,
     count: int | None,
     seed: int,
-    choices: int,
+    best_of: int,
     truncation: float,
     answers: Mapping[str, bool],
     each: str,
@@ -111,7 +111,7 @@ def main(
     distribution = config.method.latent_distribution
     labels = frequencies.draw(count, seed, given) if frequencies else None
     # Chosen before they are moved or get other attributes: a row stays one face.
-    z = choosing.latents(generator, count, seed, distribution, choices, labels, truncation)
+    z = choosing.latents(generator, count, seed, distribution, best_of, labels, truncation)
     if moves and edit:
         z = moves.edit(z, edit, distribution)
     columns = {}  # faces by caption
@@ -122,7 +122,7 @@ def main(
         for strength in STRENGTHS:
             moved = moves.edit(z, {strip: strength}, distribution)
             columns[f"{strength:+g}" if strength else "0"] = draw.render(generator, moved, labels)
-    chosen = choosing.described(choices, truncation)
+    chosen = choosing.described(best_of, truncation)
     if columns:
         draw.write_png(out, captioned(np.stack(list(columns.values()), axis=1), list(columns)))
         print(f"{out}: {count} rows, a face each, with {' and '.join(names) or strip} as captioned{chosen}.")

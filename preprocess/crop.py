@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import PIL
-from PIL import Image, features
+from PIL import Image, ImageOps, features
 
 SIZE = 64  # default side of the pixels, in pixels
 MAX_SIZE = 2048  # a record of three channels is then below 16 MiB
@@ -46,18 +46,7 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 _BEGINNINGS = (b"\xff\xd8\xff", _PNG, b"RIFF")  # of files of these formats
 _DAMAGED = "truncated or damaged"
 
-_ORIENTATION = 0x0112  # the tag of EXIF
 _WITH_ORIENTATION = {"exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp"}  # what Pillow calls such data
-# How to turn a photo upright, by its orientation; 1 is upright, and other numbers mean nothing.
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 
 class UnusablePhoto(Exception):
@@ -183,9 +172,7 @@ def _decode(image: Image.Image, color: str) -> Image.Image:
     if mode == "L":
         image.draft(mode, None)
     image.load()
-    turn = _turn(image)
-    if turn is not None:
-        image = image.transpose(turn)
+    image = _upright(image)
     if image.mode == mode and "transparency" not in image.info:
         return image
     if image.mode.startswith(("I", "F")):
@@ -196,14 +183,14 @@ def _decode(image: Image.Image, color: str) -> Image.Image:
     return image.convert("RGB").convert(mode)
 
 
-def _turn(image: Image.Image) -> Image.Transpose | None:
-    """Return what turns a loaded photo upright. Unreadable EXIF or XMP data count as none."""
+def _upright(image: Image.Image) -> Image.Image:
+    """Turn a loaded photo upright. Unreadable EXIF or XMP data count as none."""
     if _WITH_ORIENTATION.isdisjoint(image.info):
-        return None  # asking Pillow would cost 2 percent of the time that CelebA takes
+        return image  # asking Pillow would cost 2 percent of the time that CelebA takes
     try:
-        return _TURNS.get(image.getexif().get(_ORIENTATION, 1))
+        return ImageOps.exif_transpose(image)
     except Exception:  # decoders raise errors of many types
-        return None
+        return image
 
 
 def _box(size: tuple[int, int], crop: Crop) -> Box:

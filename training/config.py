@@ -128,7 +128,7 @@ def load_with_generator(folder: Path) -> tuple[Config, Path]:
     return saved.config, path
 
 
-def check_image_shape(config: Config, image_shape: tuple[int, int, int]) -> None:
+def check_shards_fit_run(config: Config, image_shape: tuple[int, int, int]) -> None:
     """Raise UsageError where shards of this shape hold other images than the run draws."""
     if image_shape != config.image_shape:
         run, shards = ("x".join(map(str, shape)) for shape in (config.image_shape, image_shape))

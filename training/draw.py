@@ -18,7 +18,7 @@ from PIL import Image
 import training.models.networks  # noqa: F401  # it registers the layers of discriminators
 from system.files import replacing
 from training.config import Config
-from training.data import labels as frequencies
+from training.data.labels import load as load_labels
 from training.models.noise import Purpose, latent
 from training.models.precision import full_precision
 
@@ -76,7 +76,7 @@ def labels_of(folder: Path, config: Config, count: int, seed: int) -> np.ndarray
 
     They are drawn as often as the training photos have them together.
     """
-    return frequencies.load(folder).draw(count, seed) if config.conditions else None
+    return load_labels(folder).draw(count, seed) if config.conditions else None
 
 
 def latents(generator: keras.Model, count: int, seed: int, distribution: str, truncation: float = 1.0) -> np.ndarray:

@@ -78,7 +78,7 @@ def main(
     features_dir: Path | None,
     count: int,
     seed: int,
-    choices: int,
+    best_of: int,
     truncation: float,
     metrics: str,
     neighbours: Path | None,
@@ -100,7 +100,7 @@ def main(
     not broken, it is about 0.2.
     """
     config, path = configs.load_with_generator(folder)
-    changes = {"best-of": choices, "truncation": truncation}
+    changes = {"best-of": best_of, "truncation": truncation}
     suffix = "".join(f"-{name}-{value:g}" for name, value in changes.items() if value != 1)
     out = out or folder / f"evaluation{suffix}.json"
     check_writable(out)
@@ -112,20 +112,20 @@ def main(
     with startup_messages_hidden():
         from training import choosing, draw
         from training.metrics.conditions import judge
-        from training.metrics.evaluator import Evaluator, needs_features, open_space
+        from training.metrics.evaluator import Evaluator, needs_space, open_space
         from training.metrics.space import progress
 
         generator = draw.load(path)
         names = choose(metrics)
     of_samples = tuple(name for name in names if name in METRICS)
     space = None
-    if needs_features(of_samples) or neighbours:
+    if needs_space(of_samples) or neighbours:
         space = open_space(features, train_shards, inception_file)
     answers = open_judge(train_shards, config) if config.conditions else None
     evaluator = Evaluator(train_shards, held_out, space, of_samples, count, config.conditions)
-    print(describe(folder, evaluator, config, choosing.described(choices, truncation)), flush=True)
+    print(describe(folder, evaluator, config, choosing.described(best_of, truncation)), flush=True)
     distribution = config.method.latent_distribution
-    z = choosing.latents(generator, evaluator.count, seed, distribution, choices, evaluator.labels, truncation)
+    z = choosing.latents(generator, evaluator.count, seed, distribution, best_of, evaluator.labels, truncation)
     with progress(evaluator.count, "Faces") as bar:
         faces = draw.render(generator, z, evaluator.labels, bar.update)
     fake = evaluator.sample_of(faces)
@@ -145,7 +145,7 @@ def main(
         "photos": {split: {"count": part.count, "data": part.fingerprint} for split, part in evaluator.shards.items()},
         "count": evaluator.count,
         "seed": seed,
-        "best_of": choices,
+        "best_of": best_of,
         "truncation": truncation,
         "scores": columns,
         **(length or {}),
@@ -198,7 +198,7 @@ def path_length(
 
 def split_photos(shards: ShardSet, config: Config) -> tuple[ShardSet, ShardSet]:
     """Return the photos that the run was trained on, and those that it was not; of these there may be none."""
-    configs.check_image_shape(config, shards.image_shape)
+    configs.check_shards_fit_run(config, shards.image_shape)
     train_shards, held_out = shards.divide(config.train_on)
     if not train_shards.count:
         raise UsageError(f"The run was trained on {config.train_on} shards, and none are among those given.")

@@ -55,7 +55,7 @@ def main(find_shards: FindShards, kimg: float, seed: int, judge: bool, out: Path
         from training.metrics import attributes
 
         names = photos.attribute_names
-        check_writable(photos.features_dir)
+        check_writable_folder(photos.features_dir)
         tf.zeros(())  # initialises the devices while stderr is hidden
     print(f"{len(names)} attributes of {train_shards.count:,} photos; training on {kimg:g} thousand.", flush=True)
     if checked_on is None:
@@ -79,7 +79,7 @@ def main(find_shards: FindShards, kimg: float, seed: int, judge: bool, out: Path
         print(f"Other commands find it by: --features-dir {shlex.quote(str(out))}")
 
 
-def check_writable(folder: Path) -> None:
+def check_writable_folder(folder: Path) -> None:
     """Raise UsageError where nothing can be written into a folder: before the minutes of training."""
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -18,7 +18,7 @@ from system.objects import Url
 from training.command import Command
 from training.data.cache import ShardCache
 from training.data.shards import ShardSet, find
-from training.presets import AUGMENTATION, LOSS, NETWORKS, OPTIMIZERS, Augmentation, CosineSchedule, Preset
+from training.presets import AUGMENTATION, LOSS, NETWORKS, OPTIMIZERS, AugmentationName, CosineSchedule, Preset
 
 
 class Number(click.FloatRange):
@@ -157,7 +157,6 @@ run_option = click.option(
 
 best_of_option = click.option(
     "--best-of",
-    "choices",
     type=click.IntRange(min=1),
     default=1,
     show_default="1: as drawn",
@@ -243,7 +242,7 @@ def _option_type(name: str, kind: object, limits: Mapping[str, float]) -> click.
     if get_origin(kind) is Literal:
         return click.Choice(get_args(kind))
     if name == "augment":
-        return NameList(get_args(Augmentation))
+        return NameList(get_args(AugmentationName))
     if kind is bool:
         return None
     if kind is int:

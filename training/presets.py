@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 # The keys of `training.models.networks.FAMILIES`.
-Network = Literal["classic", "dcgan", "wgan_gp", "sngan", "r3gan", "lite"]
-Loss = Literal["cross_entropy", "hinge", "wasserstein", "relativistic"]  # the keys of `training.models.step.LOSSES`
+NetworkName = Literal["classic", "dcgan", "wgan_gp", "sngan", "r3gan", "lite"]
+# The keys of `training.models.step.LOSSES`.
+LossName = Literal["cross_entropy", "hinge", "wasserstein", "relativistic"]
 SIGNED_LOSSES = ("cross_entropy", "hinge")  # of which a logit above 0 means a photo
 Distribution = Literal["uniform", "normal"]  # U(-1, 1) and N(0, 1)
 # The keys of `training.models.augmentation.AUGMENTATIONS`: four of DiffAugment, and ADA's set as one.
-Augmentation = Literal["brightness", "contrast", "translation", "cutout", "ada"]
+AugmentationName = Literal["brightness", "contrast", "translation", "cutout", "ada"]
 # In bfloat16 layers compute; weights, outputs, losses and penalties stay float32.
 Precision = Literal["float32", "bfloat16"]
 
@@ -64,12 +65,12 @@ def setting(group: str, description: str, default: Any, **limits: float) -> Any:
 class Preset:
     """The method of one run. The fields are the options of the command line."""
 
-    network: Network = setting(NETWORKS, "Architecture of both networks.", "classic")
+    network: NetworkName = setting(NETWORKS, "Architecture of both networks.", "classic")
     width: float = setting(NETWORKS, "Factor of the number of channels of every hidden layer.", 1.0, above=0)
     latent: int = setting(NETWORKS, "Length of z.", 100, at_least=1)
     latent_distribution: Distribution = setting(NETWORKS, "Distribution of z: U(-1, 1) or N(0, 1).", "uniform")
 
-    loss: Loss = setting(LOSS, "Adversarial loss of both networks.", "cross_entropy")
+    loss: LossName = setting(LOSS, "Adversarial loss of both networks.", "cross_entropy")
     san: bool = setting(
         LOSS, "Learn the direction of the discriminator's last layer by a loss of its own (Takida et al. 2024).", False
     )
@@ -126,8 +127,8 @@ class Preset:
     )
     augment: str = setting(
         AUGMENTATION,
-        f"Augmentations of every discriminator input, separated by commas: {', '.join(get_args(Augmentation))}. ada is "
-        "a set of its own: geometry, colour and cutout.",
+        f"Augmentations of every discriminator input, separated by commas: {', '.join(get_args(AugmentationName))}. "
+        "ada is a set of its own: geometry, colour and cutout.",
         "",
     )
     augment_probability: CosineSchedule = setting(

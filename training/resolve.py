@@ -16,7 +16,7 @@ from system.lock import NAME as LOCK_NAME
 from training import config as configs
 from training.config import Config, SavedRun
 from training.data.shards import ShardSet
-from training.loop.timetable import Timetable
+from training.loop.timetable import MAX_ROLLBACKS, Timetable
 from training.presets import PHOTOS_PER_TORN, SIGNED_LOSSES, CosineSchedule, Precision, Preset
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def split_shards(shards: ShardSet, train_on: str, limit: int | None) -> tuple[Sh
     return (train_shards.first(limit) if limit else train_shards), held_out
 
 
-def timetable_of(config: Config, options: Mapping[str, Any], is_scored: bool, max_rollbacks: int) -> Timetable:
+def timetable_of(config: Config, options: Mapping[str, Any], is_scored: bool) -> Timetable:
     """Return when the run ends, saves and scores, by the command line's options."""
     return Timetable(
         total_steps=steps_of(config, options["kimg"]) or options["epochs"] * config.steps_per_epoch,
@@ -42,7 +42,7 @@ def timetable_of(config: Config, options: Mapping[str, Any], is_scored: bool, ma
         status_seconds=options["status_seconds"],
         save_steps=steps_of(config, options["save_kimg"]),
         score_steps=steps_of(config, options["metrics_kimg"]) if is_scored else None,
-        max_rollbacks=max_rollbacks if options["on_nan"] == "rollback" else 0,
+        max_rollbacks=MAX_ROLLBACKS if options["on_nan"] == "rollback" else 0,
     )
 
 
@@ -51,7 +51,7 @@ def steps_of(config: Config, kimg: float | None) -> int | None:
     return math.ceil(kimg * 1000 / config.method.batch_size) if kimg else None
 
 
-def origin(init: Path | None, continued: Config | None) -> tuple[str | None, str | None]:
+def init_of(init: Path | None, continued: Config | None) -> tuple[str | None, str | None]:
     """Return `Config.init` and `Config.init_generator`; raise UsageError where `init` is not a run.
 
     A run that is continued, whose settings are `continued`, keeps its own where no other is asked for: whatever has
@@ -112,7 +112,7 @@ def check_folder(folder: Path | None) -> None:
         )
 
 
-def check_batch_size(batch_size: int, photos: int) -> None:
+def check_photos_fill_a_batch(batch_size: int, photos: int) -> None:
     """Raise UsageError where the photos do not fill one batch."""
     if photos < batch_size:
         raise UsageError(f"{photos} photos do not fill one batch. Use --batch-size {photos} or less.")

@@ -158,7 +158,7 @@ def main(
     resolve.check_augment_target(method)
     resolve.check_condition(train_shards, options["condition"])
     resolve.check_folder(out)
-    resolve.check_batch_size(method.batch_size, train_shards.count)
+    resolve.check_photos_fill_a_batch(method.batch_size, train_shards.count)
 
     # 2. The devices.
     with startup_messages_hidden():
@@ -168,7 +168,7 @@ def main(
         from training.loop.failures import errors_reported, lost_hosts_reported
         from training.loop.forecast import forecast
         from training.loop.machine import onednn_advice, this_machine
-        from training.metrics.evaluator import Evaluator, needs_features, open_space
+        from training.metrics.evaluator import Evaluator, needs_space, open_space
 
         devices = strategies.choose(strategy, logical_devices, deterministic)
         machine = this_machine()
@@ -188,19 +188,21 @@ def main(
         # A run that has saved nothing may begin with other settings.
         continued = saved.config if saved and any((folder / "checkpoints").glob("step-*.index")) else None
         precision, remark = resolve.agree_on_precision(devices, method, saved, is_given="precision" in overrides)
+        init_folder, init_generator = resolve.init_of(init, continued)
         config = Config(
-            preset,
-            replace(method, precision=precision),
-            options["seed"],
-            train_on,
-            train_shards.count,
-            train_shards.fingerprint,
-            train_shards.image_shape,
-            resolve.agree_on_cache(devices, options["cache"], train_shards, saved),
-            options["micro_batch"],
-            options["jit"],
-            options["condition"],
-            *resolve.origin(init, continued),
+            preset=preset,
+            method=replace(method, precision=precision),
+            seed=options["seed"],
+            train_on=train_on,
+            photos=train_shards.count,
+            data=train_shards.fingerprint,
+            image_shape=train_shards.image_shape,
+            cache=resolve.agree_on_cache(devices, options["cache"], train_shards, saved),
+            micro_batch=options["micro_batch"],
+            jit=options["jit"],
+            condition=options["condition"],
+            init=init_folder,
+            init_generator=init_generator,
         )
         begins_with = None
         if continued:
@@ -211,7 +213,7 @@ def main(
         images_per_device = method.batch_size // devices.replicas
         resolve.check_micro_batch(images_per_device, config.micro_batch)
         resolve.check_torn(config.micro_batch or images_per_device, method.torn)
-        timetable = resolve.timetable_of(config, options, bool(metric_names), trainer.MAX_ROLLBACKS)
+        timetable = resolve.timetable_of(config, options, bool(metric_names))
         resolve.check_agreement(devices, config, timetable)
         strategies.check_batch_size(devices, method.batch_size)
 
@@ -237,7 +239,7 @@ def main(
             if metric_names:
                 with errors_reported(devices, config):
                     space = None
-                    if needs_features(metric_names):
+                    if needs_space(metric_names):
                         space = open_space(features, train_shards, inception_file)
                     evaluator = Evaluator(train_shards, held_out, space, metric_names, conditions=config.conditions)
             configs.save(folder, config, asdict(machine))

@@ -168,7 +168,7 @@ def check_new(out: Path, key: Path) -> None:
 def held_out_photos(shards: ShardSet, runs: list[Config]) -> ShardSet:
     """Return the photos that no run was trained on, without runs those of all splits but train."""
     for config in runs:
-        configs.check_image_shape(config, shards.image_shape)
+        configs.check_shards_fit_run(config, shards.image_shape)
     held_out = shards
     for train_on in {config.train_on for config in runs} or {"train"}:
         held_out = held_out.divide(train_on)[1]

@@ -68,7 +68,7 @@ def main(
     config, path = configs.load_with_generator(folder)
     photos = None if is_factorised else find_shards(features_dir)
     if photos:
-        configs.check_image_shape(config, photos.image_shape)
+        configs.check_shards_fit_run(config, photos.image_shape)
     names = directions.FILE_NAME, rescoring.CSV_NAME, rescoring.PICTURE_NAME
     vectors, matrix, picture = (folder / name for name in names)
     for file in (vectors, matrix, picture):

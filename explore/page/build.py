@@ -63,15 +63,8 @@ def data_of(
 ) -> dict[str, Any]:
     """Return what the page shows of the run in `folder`, as JSON has it.
 
-    Args:
-        folder: the run's.
-        config: its settings.
-        layers: of `layers.describe`.
-        directions: for sliders, where there are any.
-        generator: its digest; figures of another generator are left out.
-        face: the number of the face that is chosen at first.
-        truncation: where the slider of the variety stands at first, and what links leave out.
-        photos: real ones beside faces, which the page hides until its reader asks for them.
+    `generator` is its digest: figures of another one are left out. The page begins with the face of this number, and
+    with this truncation, which its links leave out; it hides the photos until its reader asks for them.
     """
     space, scores = _scores(folder / "evaluation.json", generator)
     saved = configs.load(folder)

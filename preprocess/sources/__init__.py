@@ -1,7 +1,7 @@
 """Sources of photos. A source is listed once, in the parent; workers read single photos at known locations."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -85,7 +85,7 @@ class Source:
         """Open every container for reading, without listing it. Locations `ahead` will be read in this order."""
         with ExitStack() as stack:
             reads = [
-                stack.enter_context(container.opened(_within(number, ahead)))
+                stack.enter_context(container.opened([location[1:] for location in ahead if location[0] == number]))
                 for number, container in enumerate(self.containers)
             ]
             yield lambda location: reads[location[0]](*location[1:])
@@ -123,11 +123,6 @@ def _container_of_objects(url: Url) -> Container:
     if is_archive or url.is_file():
         return open_archive(url)
     return Prefix(url)
-
-
-def _within(number: int, locations: Iterable[Location]) -> Iterator[Location]:
-    """Yield those of these locations that lie in this container, as it knows them."""
-    return (location[1:] for location in locations if location[0] == number)
 
 
 def passed_over_message(passed_over: Mapping[str, int]) -> str:

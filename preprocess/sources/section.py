@@ -29,10 +29,6 @@ class Section(io.RawIOBase):
         self._position = min(max(0, origin + offset), self._size)
         return self._position
 
-    def tell(self) -> int:
-        """Return the offset."""
-        return self._position
-
     def readinto(self, buffer, /) -> int:
         """Read as much as there is room for, and as there is."""
         data = self._pread(min(len(buffer), self._size - self._position), self._start + self._position)

@@ -56,18 +56,18 @@ def main(shards: Path) -> None:
     with startup_messages_hidden():
         from training.metrics import efficientnet
         from training.metrics.evaluator import Evaluator
-        from training.metrics.wholeness import Normal
+        from training.metrics.wholeness import PatchGaussians
 
     train_photos, held_out = find([str(shards)]).divide("train")
     space = efficientnet.face_space(train_photos.image_shape)
     real = Evaluator(train_photos, held_out, None, (BROKEN,)).real[TRAIN].imagenet[BROKEN]
-    normal = Normal.of(real)
-    usual = normal.oddness(real)
+    gaussians = PatchGaussians.of(real)
+    usual = gaussians.anomaly_score(real)
     oddness, broken = {}, {}
     for name, judges in marked_faces().items():
         count = max(map(len, judges))
         faces = images_of_picture(MARKS / name, train_photos.image_shape, count).pixels
-        oddness[name] = (normal.oddness(space.features(faces)) - usual.mean()) / usual.std()
+        oddness[name] = (gaussians.anomaly_score(space.features(faces)) - usual.mean()) / usual.std()
         broken[name] = np.array([np.mean([row[face] for row in judges if face < len(row)]) for face in range(count)])
 
     def fitted(names: list[str]) -> np.ndarray:

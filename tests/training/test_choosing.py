@@ -6,7 +6,7 @@ import pytest
 
 from training import choosing, draw
 from training.metrics import efficientnet
-from training.metrics.wholeness import Normal
+from training.metrics.wholeness import PatchGaussians
 
 
 @pytest.fixture
@@ -31,8 +31,8 @@ def test_of_each_group_the_least_odd_is_kept_and_broken_ones_go(generator, monke
     assert (chosen[:, 0] < -1).sum() <= 1
 
     space = efficientnet.face_space((32, 32, 1))
-    usual = Normal.of(space.features(draw.faces(generator, 200, 0, "normal")))
-    oddness = usual.oddness(space.features(draw.render(generator, z))).reshape(30, 4)
+    usual = PatchGaussians.of(space.features(draw.faces(generator, 200, 0, "normal")))
+    oddness = usual.anomaly_score(space.features(draw.render(generator, z))).reshape(30, 4)
     np.testing.assert_array_equal(chosen, z.reshape(30, 4, 6)[np.arange(30), oddness.argmin(1)])
 
 

@@ -30,7 +30,7 @@ def test_a_run_begins_with_the_networks_of_another_and_goes_on_without_it(finish
     assert "6 of 12 steps are done" in run.succeeds(*still, "--epochs", 2, "--init", origin)
     settings = json.loads((out / "config.json").read_text())
     continued = configs.load(out).config
-    assert resolve.origin(None, continued) == (str(origin), settings["init_generator"]), "it may be left out"
+    assert resolve.init_of(None, continued) == (str(origin), settings["init_generator"]), "it may be left out"
 
 
 def test_a_run_of_other_networks_is_refused_by_what_differs(finished, tmp_path):

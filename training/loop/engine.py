@@ -17,8 +17,9 @@ from training.config import Config
 from training.data.pipeline import batches
 from training.data.shards import ShardSet
 from training.loop.strategy import Devices
-from training.models.gan import GAN, Progress, begin_with, build, cosine_decay, update_ema
+from training.models.gan import GAN, Progress, begin_with, build, update_ema
 from training.models.networks.layers import mixes_examples
+from training.models.optimizer import cosine_decay
 from training.models.precision import full_precision
 from training.models.step import Phase, StepValues, batches_per_step, has_penalty, phases, replica_step
 

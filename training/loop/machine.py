@@ -52,8 +52,6 @@ class Machine:
     """Whether TensorFlow computes with oneDNN's kernels."""
     tensorflow: str
     gpus: tuple[str, ...]
-    tensor_float_32: bool
-    """Whether GPUs round float32 to TensorFloat-32, 10 bits, before they multiply."""
 
     def __str__(self) -> str:
         """One line."""
@@ -79,7 +77,6 @@ def this_machine() -> Machine:
         onednn=has_onednn(),
         tensorflow=tf.__version__,
         gpus=tuple(detail.get("device_name", "GPU") for detail in details),
-        tensor_float_32=tf.config.experimental.tensor_float_32_execution_enabled(),
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+MAX_ROLLBACKS = 3
+
 
 def clock(seconds: float) -> str:
     """Return hours:minutes:seconds."""

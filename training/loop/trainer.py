@@ -31,7 +31,6 @@ from training.loop.timetable import Timetable
 from training.metrics import TRAIN
 from training.metrics.evaluator import Evaluator
 
-MAX_ROLLBACKS = 3
 NUM_SAMPLES = 64
 # Photos whose spread the generator's faces are compared with: any 256 of CelebA's come within 3 percent of all.
 PHOTOS_TO_COMPARE = 256
@@ -58,6 +57,7 @@ def train(
             self_test(devices)
         with devices.writable(run_dir) as output_dir, stop_on_signal() as stop:
             trainer = Trainer(config, shards, devices, timetable, run_dir, output_dir, evaluator, begins_with)
+            trainer.begin(run_dir)
             return trainer.run(stop)
 
 
@@ -88,14 +88,17 @@ class Trainer:
         self.saved = self._restore()
         self.sample_labels = self._keep_labels(run_dir) if config.conditions else None
         self._resume()
+
+    def begin(self, run_dir: Path) -> None:
+        """Say where the run continues, and write what the run before may have left out; save a run that may go back."""
         if self.saved:
-            print(f"Continuing from {self.saved}: {self.step:,} of {timetable.total_steps:,} steps are done.")
+            print(f"Continuing from {self.saved}: {self.step:,} of {self.timetable.total_steps:,} steps are done.")
             # The run may have died between its checkpoint and what is written of it.
             for name, network in networks_to_save(self.gan).items():
-                if devices.any_host(not holds_network(run_dir / f"{name}.keras", network)):
-                    save_network(output_dir / f"{name}.keras", network)
+                if self.devices.any_host(not holds_network(run_dir / f"{name}.keras", network)):
+                    save_network(self.output_dir / f"{name}.keras", network)
             self._mark_if_best()
-        elif timetable.max_rollbacks:
+        elif self.timetable.max_rollbacks:
             self.saved = self.checkpoints.save()  # something to return to
 
     def run(self, stop: StopRequest) -> int:

@@ -57,7 +57,8 @@ class Metric:
     compute: Callable[[Sample, Sample], dict[str, float]]
     """(real, fake) -> figures by name. The first has the metric's own name."""
     lower_is_better: bool
-    needs_features: bool = True
+    needs_space: bool = True
+    """Whether it compares features in the space of --features; others take pixels, or EfficientNet's features."""
     adds_up: bool = False
     """Whether the figure is a distance plus a bias of the count, so that what is above the floor is the distance."""
 
@@ -108,15 +109,15 @@ TWO_SAMPLE = {"c2st": None, "c2st_24": 24}
 the texture is gone, and shape is left."""
 
 METRICS = {
-    "swd": Metric(_swd, lower_is_better=True, needs_features=False),
+    "swd": Metric(_swd, lower_is_better=True, needs_space=False),
     "frechet": Metric(_frechet, lower_is_better=True, adds_up=True),
     "kid": Metric(_kid, lower_is_better=True, adds_up=True),
     "precision": Metric(_precision, lower_is_better=False),
     "recall": Metric(_recall, lower_is_better=False),
     "density": Metric(_density, lower_is_better=False),
     "coverage": Metric(_coverage, lower_is_better=False),
-    **{name: Metric(partial(_two_sample, name), lower_is_better=True, needs_features=False) for name in TWO_SAMPLE},
-    BROKEN: Metric(_broken, lower_is_better=True, needs_features=False),
+    **{name: Metric(partial(_two_sample, name), lower_is_better=True, needs_space=False) for name in TWO_SAMPLE},
+    BROKEN: Metric(_broken, lower_is_better=True, needs_space=False),
 }
 
 OF_EFFICIENTNET = (*TWO_SAMPLE, BROKEN)

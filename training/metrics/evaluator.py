@@ -38,9 +38,9 @@ def open_space(name: str, shards: ShardSet, inception_file: Path | None = None) 
     return inception.load(shards, inception_file) if name == inception.NAME else attributes.load(shards, name)
 
 
-def needs_features(names: Sequence[str]) -> bool:
+def needs_space(names: Sequence[str]) -> bool:
     """Whether any of these metrics needs a feature space."""
-    return any(METRICS[name].needs_features for name in names)
+    return any(METRICS[name].needs_space for name in names)
 
 
 class Evaluator:

@@ -18,19 +18,19 @@ BIAS, SLOPE = -1.82, 1.41
 
 
 def broken_share(real: np.ndarray, fake: np.ndarray) -> float:
-    """Return the share of broken images among the fake ones, in [0, 1], from both samples' maps as in `Normal.of`.
+    """Return the share of broken images among the fake ones, in [0, 1]; both are maps as in `PatchGaussians.of`.
 
     Estimated from how much odder each is than the real ones. It compares generators; of photos it is 0.20 to 0.21,
     though none of them is broken.
     """
-    normal = Normal.of(real)
-    usual = normal.oddness(real)
-    scores = (normal.oddness(fake) - usual.mean()) / usual.std()
+    gaussians = PatchGaussians.of(real)
+    usual = gaussians.anomaly_score(real)
+    scores = (gaussians.anomaly_score(fake) - usual.mean()) / usual.std()
     return float(np.mean(1.0 / (1.0 + np.exp(-BIAS - SLOPE * scores))))
 
 
 @dataclass(frozen=True, eq=False)
-class Normal:
+class PatchGaussians:
     """A normal distribution of the features at each place."""
 
     mean: np.ndarray
@@ -39,7 +39,7 @@ class Normal:
     """Inverse of the covariance: float64 [places, width, width]."""
 
     @classmethod
-    def of(cls, maps: np.ndarray) -> Normal:
+    def of(cls, maps: np.ndarray) -> PatchGaussians:
         """Fit it to the maps of images, float32 [count, places, width]."""
         places = maps.astype(np.float64).transpose(1, 0, 2)
         mean = places.mean(1, keepdims=True)
@@ -48,7 +48,7 @@ class Normal:
         shrunk = covariance + SHRINKAGE * variance[:, None, None] * np.eye(maps.shape[2])
         return cls(mean[:, 0], np.linalg.inv(shrunk))
 
-    def oddness(self, maps: np.ndarray) -> np.ndarray:
+    def anomaly_score(self, maps: np.ndarray) -> np.ndarray:
         """Return the squared Mahalanobis distance of each image, the mean over its places: float64 [count]."""
         away = maps.astype(np.float64).transpose(1, 0, 2) - self.mean[:, None]
         return np.einsum("pnc,pnc->n", away @ self.precision, away) / len(self.mean)

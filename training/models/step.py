@@ -1,5 +1,16 @@
 """One training step on one page: what D and G minimise, how a run takes its turns, and both updates.
 
+D minimises, where all terms are means over the batch, x is a photo and y = G(z) the fake beside it,
+
+    loss.discriminator(D(x), D(y))
+    + <w, h(y)> - <w, h(x)>                           by w alone, with `san`: D = <w, h>, |w| = 1
+    + n (r1_gamma |dD/dx|^2 + r2_gamma |dD/dy|^2) / 2     in steps 0, n, 2n ... of n = `penalty_every`
+    + n gradient_penalty (|dD/dm| - 1)^2                  in the same; m is a random point between x and y
+    + torn loss.discriminator(D(x), D(t))             over every fourth x and the torn photo t of its group, with SAN's
+
+and then G, against the updated D and by the same z, loss.generator(D(x'), D(y)), x' being other photos. Photos, fakes
+and torn photos are augmented before D; penalties are on the gradient with respect to images before that.
+
 Images are float32 [batch, height, width, channels] in [0, 1]; logits and losses float32 [batch]; labels, of a run with
 conditions, float32 [batch, conditions], -1 or 1.
 """
@@ -17,10 +28,11 @@ import tensorflow as tf
 
 from training.batch import Batch
 from training.models.augmentation import augment
-from training.models.gan import GAN, cosine_decay
+from training.models.gan import GAN
 from training.models.networks.conditioning import LABELS
 from training.models.networks.layers import mixes_examples
 from training.models.noise import Noise, Purpose
+from training.models.optimizer import cosine_decay
 from training.models.precision import full_precision
 from training.models.torn import UNIFORMS, tear
 from training.presets import PHOTOS_PER_TORN, CosineSchedule, Preset
@@ -35,7 +47,7 @@ class Loss:
     discriminator: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
     generator: Callable[[tf.Tensor | None, tf.Tensor], tf.Tensor]
     chance: float | None
-    """D's loss where it cannot tell real from fake; None where that is 0, by which no loss can be judged."""
+    """D's loss where it cannot tell real from fake; None for Wasserstein, whose 0 is no scale for a loss."""
     generator_sees_photos: bool = False
     """Whether G's loss depends on the real logits."""
 
@@ -72,12 +84,12 @@ def outputs_and_squared_gradient(discriminate: Discriminate, images: tf.Tensor) 
     """Return D's outputs, and the squared L2 norm of the gradient of each logit with respect to its image, [batch].
 
     Times gamma / 2 it is R1 of Mescheder et al. 2018, "Which Training Methods for GANs do actually Converge?", on
-    photos, and R2 on fakes. SAN's second column has no gradient here.
+    photos, and R2 on fakes. Of SAN's two columns the second detaches the features: the sum's gradient is that of D.
     """
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(images)
         outputs = discriminate(images)
-    # Half of it is the gradient with respect to pixels in [-1, 1], on which the papers' weights rest.
+    # The papers' weights are for pixels in [-1, 1]: d/d(2x - 1) is half of d/dx.
     return outputs, tf.reduce_sum(tf.square(tape.gradient(outputs, images) / 2.0), axis=[1, 2, 3])
 
 
@@ -108,7 +120,7 @@ class Phase:
 
 
 def phases(method: Preset) -> list[Phase]:
-    """Return the cycle of a preset: step n is in phase n modulo the length."""
+    """Return the cycle of a preset: step n, from 0 on, is in phase n modulo the length."""
     every = method.penalty_every if has_penalty(method) else 1
     return [
         Phase(updates_generator=(index + 1) % method.critic_steps == 0, penalised=index % every == 0)
@@ -119,7 +131,8 @@ def phases(method: Preset) -> list[Phase]:
 def batches_per_step(method: Preset, is_conditional: bool) -> int:
     """Return how many batches of photos a step takes: a second one where G's loss sees photos.
 
-    A conditional step takes one for both updates, since a relativistic loss pairs real and fake of the same labels.
+    A conditional step takes one for both updates: a relativistic loss pairs real and fake of the same labels, and the
+    fakes have those of the first batch.
     """
     return 2 if LOSSES[method.loss].generator_sees_photos and not is_conditional else 1
 
@@ -154,7 +167,7 @@ class MicroBatch(NamedTuple):
     labels: tf.Tensor | None
     """Of photos and of fakes."""
     noise: Noise
-    torn: MicroBatch | None = None
+    torn_photos: MicroBatch | None = None
     """For D, one for `PHOTOS_PER_TORN` photos."""
 
 
@@ -164,30 +177,32 @@ def replica_step(
     seed: int,
     replicas: int,
     phase: Phase = Phase(),
-    micro_batch: int | None = None,
+    micro_batch_size: int | None = None,
     jit: bool = False,
 ) -> Callable[[Sequence[Batch], tf.Tensor, tf.Tensor | float], StepValues]:
     """Return what each replica runs on its share of a step: an update of D, then one of G against the new D.
 
     It is a function of (`batches_per_step` batches, number of the step, int64, and with an `augment_target` the adapted
     probability of augmentations); `seed` and the number decide all noise.
-    A replica computes `micro_batch` examples at once, a divisor of its batch, or all; `jit` compiles networks with XLA.
+    A replica computes `micro_batch_size` examples at once, a divisor of its batch, or all. `jit` compiles networks with
+    XLA.
     """
     loss = LOSSES[method.loss]
     generator, discriminator = (
         tf.function(call, jit_compile=True, autograph=False) if jit else call
         for call in (partial(gan.generator, training=True), partial(gan.discriminator, training=True))
     )
-    noise_shapes = [entry.shape[1:] for entry in gan.discriminator.inputs[1:] if entry.name != LABELS]
+    dropout_shapes = [entry.shape[1:] for entry in gan.discriminator.inputs[1:] if entry.name != LABELS]
     augmentations = [name for name in method.augment.split(",") if name]
     is_adaptive = method.augment_target is not None
     # Photos and fakes go through D in one pass where D has no batch statistics, so that the outputs are the same, and
     # where both are penalised or neither, so that no gradient is computed for nothing.
-    is_one_pass = method.r1_gamma.is_zero == method.r2_gamma.is_zero and not mixes_examples(gan.discriminator)
+    both_or_neither = method.r1_gamma.is_zero == method.r2_gamma.is_zero
+    is_one_pass = both_or_neither and not mixes_examples(gan.discriminator)
 
     def step(batches: Sequence[Batch], number: tf.Tensor, adapted: tf.Tensor | float = 0.0) -> StepValues:
         local_batch = batches[0].images.shape[0]
-        size = micro_batch or local_batch
+        size = micro_batch_size or local_batch
         first = tf.cast(tf.distribute.get_replica_context().replica_id_in_sync_group, tf.int64) * local_batch
         decay = cosine_decay(method, number)
         probability = adapted if is_adaptive else method.augment_probability.at(decay) if augmentations else 0.0
@@ -213,7 +228,7 @@ def replica_step(
             of_groups = Noise(seed, number, (first + start) // PHOTOS_PER_TORN, size // PHOTOS_PER_TORN)
             torn = tear(part.photos, of_groups.uniform(Purpose.TEAR, (UNIFORMS,)))
             of_torn = MicroBatch(torn, None, None if labels is None else labels[::PHOTOS_PER_TORN], of_groups)
-            return part._replace(torn=of_torn)
+            return part._replace(torn_photos=of_torn)
 
         def generate(part: MicroBatch) -> tuple[tf.Tensor, tf.GradientTape]:
             with tf.GradientTape() as tape:
@@ -230,7 +245,7 @@ def replica_step(
             def uniform(shape: tuple[int, ...], stream: int) -> tf.Tensor:
                 return tf.concat([part.noise.uniform(purpose, shape, stream) for purpose in purposes], 0)
 
-            dropout = [uniform(shape, stream) for stream, shape in enumerate(noise_shapes)]
+            dropout = [uniform(shape, stream) for stream, shape in enumerate(dropout_shapes)]
             labels = [] if part.labels is None else [tf.tile(part.labels, (len(purposes), 1))]
 
             def of_augmentation(index: int, count: int) -> tf.Tensor:
@@ -242,9 +257,10 @@ def replica_step(
             return outputs
 
         def pass_through_d(
-            part: MicroBatch, images: list[tf.Tensor], purposes: list[Purpose], gammas: list[CosineSchedule]
+            part: MicroBatch, *batches_of_images: tuple[tf.Tensor, Purpose, CosineSchedule]
         ) -> tuple[list[tf.Tensor], tf.Tensor | float]:
-            """Return D's outputs for each of these batches of images, and the penalties on them, [batch] or 0."""
+            """Return D's outputs for each of these batches, and the penalties on them by their gammas, [batch] or 0."""
+            images, purposes, gammas = zip(*batches_of_images, strict=True)
             discriminate, joined = discriminator_for(part, *purposes), tf.concat(images, 0)
             if not phase.penalised or all(gamma.is_zero for gamma in gammas):
                 return tf.split(discriminate(joined), len(images)), 0.0
@@ -255,17 +271,18 @@ def replica_step(
 
         def outputs_and_penalty(part: MicroBatch, fake: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | float]:
             """Return D's outputs for photos and for fakes, and all penalties, [batch] or 0."""
-            real, r1, r2 = part.photos, method.r1_gamma, method.r2_gamma
-            for_real, for_fake = Purpose.DISCRIMINATOR_REAL, Purpose.DISCRIMINATOR_FAKE
+            real = (part.photos, Purpose.DISCRIMINATOR_REAL, method.r1_gamma)
+            fakes = (fake, Purpose.DISCRIMINATOR_FAKE, method.r2_gamma)
             if is_one_pass:
-                (real_out, fake_out), penalty = pass_through_d(part, [real, fake], [for_real, for_fake], [r1, r2])
+                (real_out, fake_out), penalty = pass_through_d(part, real, fakes)
             else:
-                [real_out], real_penalty = pass_through_d(part, [real], [for_real], [r1])
-                [fake_out], fake_penalty = pass_through_d(part, [fake], [for_fake], [r2])
+                [real_out], real_penalty = pass_through_d(part, real)
+                [fake_out], fake_penalty = pass_through_d(part, fakes)
                 penalty = real_penalty + fake_penalty
             if phase.penalised and method.gradient_penalty:
                 mix = part.noise.uniform(Purpose.INTERPOLATION, (1, 1, 1))
-                between = gradient_penalty(discriminator_for(part, Purpose.DISCRIMINATOR_BETWEEN), real, fake, mix)
+                discriminate = discriminator_for(part, Purpose.DISCRIMINATOR_BETWEEN)
+                between = gradient_penalty(discriminate, part.photos, fake, mix)
                 penalty += method.penalty_every * method.gradient_penalty * between
             return real_out, fake_out, penalty
 
@@ -288,8 +305,8 @@ def replica_step(
                 real_out, fake_out, penalty = outputs_and_penalty(part, fake)
                 adversarial, with_direction = discriminator_loss(real_out, fake_out)
                 total = share_of_mean(with_direction + penalty)
-                if part.torn is not None:
-                    torn_out = discriminator_for(part.torn, Purpose.DISCRIMINATOR_TORN)(part.torn.photos)
+                if part.torn_photos is not None:
+                    torn_out = discriminator_for(part.torn_photos, Purpose.DISCRIMINATOR_TORN)(part.torn_photos.photos)
                     _, torn_loss = discriminator_loss(real_out[::PHOTOS_PER_TORN], torn_out)
                     total += method.torn * PHOTOS_PER_TORN * share_of_mean(torn_loss)
             real_sign = share_of_mean(tf.sign(real_out[:, 0])) if is_adaptive else tf.zeros_like(total)
@@ -332,7 +349,7 @@ def _update(
     network: keras.Model, optimizer: keras.optimizers.Optimizer, gradients: list[tf.Tensor], clip_norm: float | None
 ) -> tf.Tensor:
     """Apply the gradient of the global batch, clipped; return its norm before clipping."""
-    # All-reduced before clipping: the norm is of the global gradient. `gan.Adam` does not reduce again.
+    # All-reduced before clipping: the norm is of the global gradient. `optimizer.Adam` does not reduce again.
     gradients = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, gradients)
     norm = tf.linalg.global_norm(gradients)
     if clip_norm is not None:

@@ -15,7 +15,7 @@ from training import config as configs
 from training.loop import machine
 from training.loop.machine import Machine, choose_precision, this_machine
 
-HERE = asdict(Machine("EPYC", "AVX2", 2, True, "2.21.0", (), False))
+HERE = asdict(Machine("EPYC", "AVX2", 2, True, "2.21.0", ()))
 
 
 def steps_of(*presets, **settings):

@@ -5,7 +5,7 @@ import pytest
 from scipy.spatial.distance import mahalanobis
 
 from training.metrics import wholeness
-from training.metrics.wholeness import Normal, broken_share
+from training.metrics.wholeness import PatchGaussians, broken_share
 
 RANDOM = np.random.default_rng(0)
 MIXTURE = RANDOM.normal(size=(3, 4, 4))
@@ -15,7 +15,7 @@ USUAL = np.einsum("npc,pcd->npd", RANDOM.normal(size=(500, 3, 4)), MIXTURE) + np
 def test_oddness_is_the_squared_mahalanobis_distance_the_mean_over_places(monkeypatch):
     monkeypatch.setattr(wholeness, "SHRINKAGE", 0.0)
     images = USUAL[:5] + RANDOM.normal(size=(5, 3, 4))
-    oddness = Normal.of(USUAL.astype(np.float32)).oddness(images.astype(np.float32))
+    oddness = PatchGaussians.of(USUAL.astype(np.float32)).anomaly_score(images.astype(np.float32))
     for image, value in zip(images, oddness, strict=True):
         places = USUAL.transpose(1, 0, 2)
         expected = [
@@ -26,9 +26,9 @@ def test_oddness_is_the_squared_mahalanobis_distance_the_mean_over_places(monkey
 
 
 def test_fewer_images_than_features_have_an_oddness_too():
-    normal = Normal.of(USUAL[:3])
-    assert np.isfinite(normal.oddness(USUAL)).all()
-    assert normal.oddness(USUAL[3:]).mean() > normal.oddness(USUAL[:3]).mean()
+    gaussians = PatchGaussians.of(USUAL[:3])
+    assert np.isfinite(gaussians.anomaly_score(USUAL)).all()
+    assert gaussians.anomaly_score(USUAL[3:]).mean() > gaussians.anomaly_score(USUAL[:3]).mean()
 
 
 def test_the_share_of_broken_images_grows_with_how_many_are_odd():

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from training.models.augmentation import AUGMENTATIONS, augment
-from training.presets import Augmentation
+from training.presets import AugmentationName
 
 RANDOM = np.random.default_rng(0)
 IMAGES = RANDOM.uniform(size=(6, 16, 16, 1)).astype(np.float32)
@@ -79,7 +79,7 @@ def test_probability_decides_image_by_image():
 
 
 def test_the_presets_choose_among_these():
-    assert set(get_args(Augmentation)) == set(AUGMENTATIONS)
+    assert set(get_args(AugmentationName)) == set(AUGMENTATIONS)
 
 
 def test_height_and_width_are_each_their_own():

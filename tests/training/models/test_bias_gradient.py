@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 
 from training.loop.machine import can_train
-from training.models.gan import computing_in
 from training.models.networks import FAMILIES
+from training.models.precision import computing_in
 from training.presets import PRESETS
 
 WIDTHS = {"r3gan": 0.125, "sngan": 0.5, "dcgan": 0.25, "wgan_gp": 0.25}

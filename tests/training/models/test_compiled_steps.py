@@ -100,7 +100,7 @@ def test_micro_batches_add_up_to_the_batch(monkeypatch):
     results = []
     for micro_batch in (None, 4):
         gan = with_plain_descent(build(method, SHAPE, 5, Progress(5)), 0.1)
-        step = replica_step(gan, method, 5, 1, micro_batch=micro_batch)
+        step = replica_step(gan, method, 5, 1, micro_batch_size=micro_batch)
         values = step([Batch(tf.constant(batch)) for batch in photos(2)], tf.constant(3, tf.int64), 0.5)
         results.append((values, flat(weights(gan))))
     (values, final), (values_there, final_there) = results

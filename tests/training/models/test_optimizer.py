@@ -7,7 +7,8 @@ import pytest
 import tensorflow as tf
 
 from tests.training.small_gan import METHOD, SHAPE
-from training.models.gan import Progress, build, cosine_decay, update_ema
+from training.models.gan import Progress, build, update_ema
+from training.models.optimizer import cosine_decay
 from training.presets import CosineSchedule
 
 
