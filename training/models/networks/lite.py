@@ -1,7 +1,7 @@
 """This project's network for CPUs: DCGAN's shape, 32 channels next to the image, with depth where it is cheap.
 
-G: z at every map (self-modulation). D: no normalisation, and a bottleneck block at 8x8 and at 4x4, which add a twelfth
-to its multiplications. What each brings: docs/presets.md, the ablation of lite.
+G: z at every map (self-modulation), and a bottleneck block at 4x4, 8x8 and 16x16. D: no normalisation, and a block at
+8x8 and 4x4. Blocks add an eighth to G's multiplications and a twelfth to D's. What each brings: docs/presets.md.
 """
 
 from __future__ import annotations
@@ -24,13 +24,15 @@ def generator(image_shape: tuple[int, int, int], latent: int, width: float = 1.0
     first, *others = reversed(dcgan.widths(image_shape, width / 2))
     inputs, z = generator_inputs(latent, conditions)
     x = layers.Reshape((4, 4, first))(layers.Dense(4 * 4 * first, use_bias=False)(z))
-    x = layers.LeakyReLU(0.2)(_normalisation()(x))
+    x = _bottleneck(layers.LeakyReLU(0.2)(_normalisation()(x)))
     for filters in others:
         x = layers.Conv2DTranspose(filters, 4, strides=2, padding="same", use_bias=False)(x)
         x = _normalisation()(x)
         # In float32: in bfloat16 a product near 1 would be rounded once more.
         scale = layers.Dense(filters, kernel_initializer="zeros", bias_initializer="ones", dtype=full_precision())(z)
         x = layers.LeakyReLU(0.2)(layers.Multiply()([x, layers.Reshape((1, 1, filters))(scale)]))
+        if x.shape[1] <= 16:
+            x = _bottleneck(x)
     image = layers.Conv2DTranspose(
         image_shape[-1], 4, strides=2, padding="same", activation="sigmoid", dtype=full_precision()
     )(x)
