@@ -107,9 +107,10 @@ def compile_steps(gan: GAN, progress: Progress, config: Config, devices: Devices
         replica = replica_step(gan, method, config.seed, devices.replicas, phase, config.micro_batch, config.jit)
 
         def run_step() -> tf.Tensor:
+            # As tensors: each replica would read a variable for itself.
             adapted = tf.cast(tf.identity(progress.augment_probability), full_precision())
-            arguments = (global_batches, tf.identity(progress.step), adapted)
-            values = strategy.run(lambda *arguments: tf.stack(replica(*arguments)), args=arguments)
+            inputs = (global_batches, tf.identity(progress.step), adapted)
+            values = strategy.run(lambda *arguments: tf.stack(replica(*arguments)), args=inputs)
             half_life = 1000.0 * method.ema_kimg.at(cosine_decay(method, progress.step))
             update_ema(strategy, gan, half_life, method.batch_size)
             return strategy.reduce(tf.distribute.ReduceOp.SUM, values, axis=None)
