@@ -2,8 +2,10 @@
 
 make gpu-check, or: python tests/benchmarks/gpu_check.py [--out gpu-check.md]
 
-Each check runs in processes of its own, so that one that crashes or hangs is a line in the table. The report names the
-machine; please paste it into an issue. With --device cpu --small the same program runs on logical CPU devices.
+Each check runs in processes of its own, so that one that crashes or hangs is a line in the table. Before it begins, it
+says how long it takes, by the processes before it; what would end after --minutes is left out, and the report, which
+is written anew after each line, says so. It names the machine; please paste it into an issue. With --device cpu --small
+the same program runs on logical CPU devices.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ import click
 import numpy as np
 from measure import ROOT, table
 
+from system.files import write_text
+
 TIMEOUT_S = 300
 # Bounds of losses that should be equal, as parts of the largest: of the first step, and of the first 20. Rounding moves
 # a LeakyReLU's input over zero now and then, and Adam's first steps turn that into steps of the learning rate: on 1 and
@@ -32,6 +36,8 @@ BFLOAT16 = 0.1  # the same in bfloat16, which has 8 bits, of the first step
 BIASES = 0.12  # of gradients of biases in bfloat16 against float32: summed in bfloat16 they are 0.87 off
 # With the width at which losses are compared.
 PRESETS = {"classic": 1.0, "dcgan": 1.0, "wgan-gp": 1.0, "sngan": 1.0, "lite": 1.0, "r3gan": 0.125}
+
+LEFT_OUT = "left out"
 
 
 @dataclass(frozen=True)
@@ -87,7 +93,7 @@ class Line:
 
     check: str
     holds: str
-    """"yes", "no", or "" for a figure without a bound."""
+    """"yes", "no", LEFT_OUT, or "" for a figure without a bound."""
     figure: str
     bound: str = ""
 
@@ -272,9 +278,48 @@ def speed(base: Job) -> Iterator[Line]:
             yield Line(f"{preset} in {precision}, batches of {fast.batch_size}, finite losses", holds, figure)
 
 
-CHECKS: tuple[Callable[[Job], Iterator[Line]], ...] = (
-    losses_against_the_cpu, biases, determinism, memory, strategies, kill_and_continue, speed,
-)  # fmt: skip
+CHECKS: dict[Callable[[Job], Iterator[Line]], int] = {
+    losses_against_the_cpu: 20, biases: 1, determinism: 4, memory: 2, strategies: 3, kill_and_continue: 3, speed: 14,
+}  # fmt: skip
+"""The checks, in their order, with how many processes each starts."""
+
+
+@dataclass
+class Clock:
+    """How long the checks have taken, to tell how long the next will take."""
+
+    minutes: float
+    began: float
+    processes: int = 0
+
+    def seconds_for(self, processes: int) -> float:
+        """Return how long so many processes take, by those so far."""
+        return processes * (time.monotonic() - self.began) / self.processes
+
+    def has_time_for(self, processes: int) -> bool:
+        """Whether they would end in time."""
+        return time.monotonic() - self.began + self.seconds_for(processes) <= 60 * self.minutes
+
+
+def run_check(check: Callable[[Job], Iterator[Line]], base: Job, clock: Clock) -> Iterator[Line]:
+    """Yield the lines of a check, or one that says why there are no more; announce it first."""
+    name, processes = check.__name__.replace("_", " "), CHECKS[check]
+    seconds = clock.seconds_for(processes)
+    if not clock.has_time_for(processes):
+        yield Line(name, LEFT_OUT, f"about {seconds:.0f} s, more than is left of --minutes {clock.minutes:g}")
+        return
+    print(f"{name}, about {seconds:.0f} s:", flush=True)
+    try:
+        yield from check(base)
+    except (Broken, OSError, subprocess.SubprocessError) as error:
+        yield Line(name, "no", str(error))
+    clock.processes += processes
+
+
+def write_report(out: Path, machine: str, lines: list[Line]) -> None:
+    """Write the machine and the table of all lines so far."""
+    rows = [(line.check, line.holds, line.figure, line.bound) for line in lines]
+    write_text(out, f"{machine}\n\n{table(('check', 'holds', 'figure', 'bound'), rows)}\n")
 
 
 def write_photos(folder: Path, side: int, count: int) -> None:
@@ -290,8 +335,9 @@ def write_photos(folder: Path, side: int, count: int) -> None:
 @click.option("--device", type=click.Choice(["gpu", "cpu"]), default="gpu", help="What is checked.")
 @click.option("--small", is_flag=True, help="Small images and few steps, to see that this program works.")
 @click.option("--only", default="", help="The checks to run, separated by commas.  [default: all]")
+@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), default=10.0, help="How long all may take.")
 @click.option("--job", hidden=True)
-def main(out: Path, device: str, small: bool, only: str, job: str | None) -> None:
+def main(out: Path, device: str, small: bool, only: str, minutes: float, job: str | None) -> None:
     """Check stage 2 on the GPUs of this machine."""
     if job:
         print(json.dumps(asdict(run_here(Job(**json.loads(job))))))
@@ -299,28 +345,27 @@ def main(out: Path, device: str, small: bool, only: str, job: str | None) -> Non
     with tempfile.TemporaryDirectory() as place:
         write_photos(Path(place, "shards"), 16 if small else 64, 64 if small else 4096)
         base = Job("classic", f"{place}/shards", device, steps=4 if small else 20, batch_size=4 if small else 16)
+        clock = Clock(minutes, time.monotonic())
         try:
             machine = machine_of(device)
         except Broken as error:
             raise click.ClickException(f"Nothing can be computed here: {error}") from None
+        clock.processes = 1
         if device == "gpu" and machine.endswith("no GPU"):
             raise click.UsageError('TensorFlow sees no GPU. Install "tensorflow[and-cuda]" in place of tensorflow.')
         print(machine, flush=True)
-        lines = []
+        lines: list[Line] = []
         for check in CHECKS:
             if only and check.__name__ not in only.split(","):
                 continue
-            try:
-                for line in check(base):
-                    lines.append(line)
-                    print(f"  {line.holds or '-':4}{line.check}: {line.figure}", flush=True)
-            except (Broken, OSError, subprocess.SubprocessError) as error:
-                lines.append(Line(check.__name__, "no", str(error)))
-                print(f"  no  {check.__name__}: {error}", flush=True)
-    rows = [(line.check, line.holds, line.figure, line.bound) for line in lines]
-    out.write_text(f"{machine}\n\n{table(('check', 'holds', 'figure', 'bound'), rows)}\n", encoding="utf-8")
+            for line in run_check(check, base, clock):
+                lines.append(line)
+                print(f"  {line.holds or '-':9}{line.check}: {line.figure}", flush=True)
+                write_report(out, machine, lines)
     broken = sum(line.holds == "no" for line in lines)
-    print(f"{out}: the report. {broken} of {len(lines)} lines do not hold." if broken else f"{out}: all of it holds.")
+    left_out = sum(line.holds == LEFT_OUT for line in lines)
+    verdict = f"{broken} of {len(lines)} lines do not hold" if broken else "all that was checked holds"
+    print(f"{out}: {verdict}{f'; {left_out} checks were left out for want of time' if left_out else ''}.")
     sys.exit(1 if broken else 0)
 
 

@@ -50,3 +50,31 @@ def test_losses_that_differ_do_not_hold(gpu_check):
 def test_a_job_that_breaks_is_named(gpu_check, tmp_path):
     with pytest.raises(gpu_check.Broken, match="no shards there"):
         gpu_check.run_job(gpu_check.Job("classic", str(tmp_path), "cpu"))
+
+
+def test_what_would_not_end_in_time_is_left_out_and_the_report_says_so(gpu_check, tmp_path, monkeypatch):
+    monkeypatch.setattr(gpu_check, "machine_of", lambda device: "a slow one")
+    output = Command(gpu_check.main).succeeds(
+        "--small", "--device", "cpu", "--minutes", 1e-6, "--out", tmp_path / "gpu-check.md"
+    )
+    report = (tmp_path / "gpu-check.md").read_text()
+    for check in gpu_check.CHECKS:
+        assert f"| {check.__name__.replace('_', ' ')} | left out | about " in report
+    assert "7 checks were left out" in output
+
+
+def test_lines_are_in_the_report_as_soon_as_they_are_known(gpu_check, tmp_path, monkeypatch):
+    out = tmp_path / "gpu-check.md"
+
+    def two_lines(base):
+        yield gpu_check.Line("first", "yes", "1")
+        assert "| first | yes | 1 |" in out.read_text()
+        yield gpu_check.Line("second", "no", "2")
+
+    monkeypatch.setattr(gpu_check, "machine_of", lambda device: "a machine")
+    monkeypatch.setattr(gpu_check, "CHECKS", {two_lines: 2})
+    ended = Command(gpu_check.main)("--small", "--device", "cpu", "--out", out)
+    assert ended.exit_code == 1
+    assert "two lines, about 0 s:\n" in ended.output
+    assert "| second | no | 2 |" in out.read_text()
+    assert "1 of 2 lines do not hold" in ended.output
