@@ -1,15 +1,15 @@
 """One training step on one page: what D and G minimise, how a run takes its turns, and both updates.
 
-D minimises, where all terms are means over the batch, x is a photo and y = G(z) the fake beside it,
+D minimises the sum of these means over the batch, where x is a photo and y = G(z) the fake beside it:
 
     loss.discriminator(D(x), D(y))
-    + <w, h(y)> - <w, h(x)>                           by w alone, with `san`: D = <w, h>, |w| = 1
-    + n (r1_gamma |dD/dx|^2 + r2_gamma |dD/dy|^2) / 2     in steps 0, n, 2n ... of n = `penalty_every`
-    + n gradient_penalty (|dD/dm| - 1)^2                  in the same; m is a random point between x and y
-    + torn loss.discriminator(D(x), D(t))             over every fourth x and the torn photo t of its group, with SAN's
+    <w, h(y)> - <w, h(x)>                               with `san`: D = <w, h> and |w| = 1; w learns by this alone
+    n (r1_gamma |dD/dx|^2 + r2_gamma |dD/dy|^2) / 2     in steps 0, n, 2n, ... with n = `penalty_every`
+    n gradient_penalty (|dD/dm| - 1)^2                  in the same steps; m is a random point between x and y
+    torn loss.discriminator(D(x), D(t))                 t is torn of four photos, and x the first of them
 
-and then G, against the updated D and by the same z, loss.generator(D(x'), D(y)), x' being other photos. Photos, fakes
-and torn photos are augmented before D; penalties are on the gradient with respect to images before that.
+Then G minimises loss.generator(D(x'), D(y)) against the updated D, with the same z; x' are other photos. What D sees is
+augmented first, and the penalties' gradients are with respect to images before that.
 
 Images are float32 [batch, height, width, channels] in [0, 1]; logits and losses float32 [batch]; labels, of a run with
 conditions, float32 [batch, conditions], -1 or 1.
