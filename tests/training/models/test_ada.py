@@ -128,12 +128,26 @@ def test_the_filter_is_a_wavelet_s():
 
 
 def test_gradients_are_those_of_the_images():
-    """The result is affine in the image: one slope holds everywhere."""
+    """The result is affine in the image: one slope holds everywhere. Compiled, as a run has it, and as penalties do."""
     random = np.random.default_rng(0)
     images, uniform = tf.constant(random.uniform(size=(6, 16, 16, 1))), tf.constant(random.uniform(size=(6, UNIFORMS)))
-    weights, step = random.uniform(size=images.shape), random.uniform(size=images.shape)
-    with tf.GradientTape() as tape:
-        tape.watch(images)
-        total = tf.reduce_sum(weights * ada(images, uniform, 1.0))
-    moved = tf.reduce_sum(weights * ada(images + step, uniform, 1.0))
-    np.testing.assert_allclose(moved - total, tf.reduce_sum(step * tape.gradient(total, images)), rtol=1e-10)
+    weights, step = tf.constant(random.uniform(size=images.shape)), random.uniform(size=images.shape)
+    certain = tf.constant(1.0, tf.float64)
+
+    @tf.function(autograph=False)
+    def gradients(images, weights, uniform, probability):
+        with tf.GradientTape() as outer:
+            outer.watch(weights)
+            with tf.GradientTape() as inner:
+                inner.watch(images)
+                total = tf.reduce_sum(weights * ada(images, uniform, probability))
+            gradient = inner.gradient(total, images)
+            penalty = tf.reduce_sum(gradient**2)
+        return gradient, outer.gradient(penalty, weights)
+
+    def difference(step):
+        return ada(images + step, uniform, certain) - ada(images, uniform, certain)
+
+    gradient, of_penalty = gradients(images, weights, uniform, certain)
+    np.testing.assert_allclose(tf.reduce_sum(step * gradient), tf.reduce_sum(weights * difference(step)), rtol=1e-10)
+    np.testing.assert_allclose(of_penalty, 2 * difference(gradient), atol=1e-10)
