@@ -121,14 +121,6 @@ def test_z_scales_the_maps_of_lite_by_one_at_first():
         np.testing.assert_array_equal(scale, 1)
 
 
-def test_the_critic_of_wgan_gp_sees_each_image_alone():
-    critic = dcgan.critic((16, 16, 1))
-    images = random(4, 16, 16, 1)
-    together = critic([images], training=True)
-    for image, logit in zip(images, together, strict=True):
-        np.testing.assert_allclose(critic([image[None]], training=True)[0], logit, rtol=1e-4, atol=1e-5)
-
-
 def test_the_critic_of_wgan_gp_starts_as_he_et_al():
     for layer in dcgan.critic((64, 64, 1)).layers:
         if layer.trainable_variables:

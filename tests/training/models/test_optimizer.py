@@ -58,10 +58,3 @@ def test_the_moving_average_follows_with_the_half_life():
     update_ema(strategy, gan, tf.constant(0.0), 8)
     for shown, weight in zip(gan.generator_ema.weights, gan.generator.weights, strict=True):
         np.testing.assert_allclose(shown.numpy(), weight.numpy(), rtol=1e-6)
-
-
-def test_a_schedule_is_zero_where_it_is_so_throughout():
-    assert CosineSchedule(0.0).is_zero
-    assert CosineSchedule(0.0, 0.0).is_zero
-    assert not CosineSchedule(0.0, 1.0).is_zero
-    assert not CosineSchedule(1.0, 0.0).is_zero
