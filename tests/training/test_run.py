@@ -99,35 +99,47 @@ def test_metrics_are_taken_while_training_and_the_best_is_kept(finished, tmp_pat
     assert [line["step"] for line in stats(out)] == [2, 4, 5, 6, 8, 10, 12, 14, 15, 16, 18]
 
 
-def test_runs_are_numbered(finished, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "runs" / "00007-classic").mkdir(parents=True)
-    run.succeeds("--shards", finished[0] / "data", *SMALL, "--epochs", 1, "--limit", 20)
-    assert (tmp_path / "runs" / "00008-classic" / "final.png").exists()
+# What runs do before all else, 25 times: without a step of training between they meet often.
+TAKE_NUMBERS = """
+import os
+from contextlib import ExitStack
+from pathlib import Path
+from training.loop.lock import locked_run_folder
+print("started", flush=True)
+input()
+with ExitStack() as stack:
+    for _ in range(25):
+        folder = stack.enter_context(locked_run_folder(None, Path("runs"), "classic"))
+        (folder / f"of {os.getpid()}").touch()
+"""
 
 
-def test_two_runs_at_once_get_numbers_of_their_own(finished, tmp_path):
-    command = [sys.executable, "-m", "training.run", "--shards", finished[0] / "data", *SMALL, "--epochs", "1"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+def test_runs_that_begin_at_once_get_numbers_of_their_own(tmp_path):
     processes = [
         subprocess.Popen(
-            [*map(str, command), "--seed", str(seed)],
-            cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            [sys.executable, "-c", TAKE_NUMBERS], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )
-        for seed in (0, 1)
+        for _ in range(4)
     ]  # fmt: skip
+    assert [process.stdout.readline() for process in processes] == 4 * ["started\n"]
+    for process in processes:
+        process.stdin.write("\n")
+        process.stdin.flush()
     ended = [(process.communicate(timeout=120)[0], process.returncode) for process in processes]
-    assert [code for _, code in ended] == [0, 0], ended
+    assert [code for _, code in ended] == 4 * [0], ended
     folders = sorted((tmp_path / "runs").iterdir())
-    assert [folder.name for folder in folders] == ["00001-classic", "00002-classic"]
-    assert {json.loads((folder / "config.json").read_text())["seed"] for folder in folders} == {0, 1}
+    assert [folder.name for folder in folders] == [f"{number:05d}-classic" for number in range(1, 101)]
+    assert [len(list(folder.glob("of *"))) for folder in folders] == 100 * [1]
     assert not list((tmp_path / "runs").rglob(".lock.holder"))
 
 
-def test_a_number_that_led_to_nothing_is_free_again(finished, tmp_path, monkeypatch):
+def test_runs_are_numbered_and_a_number_that_led_to_nothing_is_free_again(finished, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    run.is_refused("--shards", finished[0] / "data", *SMALL, "--metrics", "frechet")
-    assert not list((tmp_path / "runs").iterdir())
+    (tmp_path / "runs" / "00007-classic").mkdir(parents=True)
+    output = run.is_refused("--shards", finished[0] / "data", *SMALL, "--metrics", "frechet")
+    assert "Run runs/00008-classic: " in output
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["00007-classic"]
 
 
 def test_a_dry_run_measures_and_writes_nothing(finished, tmp_path, monkeypatch):
