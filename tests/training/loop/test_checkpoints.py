@@ -1,4 +1,5 @@
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -12,15 +13,29 @@ METHOD = replace(PRESETS["classic"], latent=4, width=0.25)
 INDEX, DATA = ".index", ".data-00000-of-00001"
 
 
-def state(folder, seed=0, output_dir=None):
+@cache
+def built(seed):
+    """The networks of a seed, built once, and all of their variables with their first values."""
     progress = Progress(5)
     gan = build(METHOD, (8, 8, 1), seed, progress)
+    return gan, progress, [(variable, variable.numpy()) for variable in [*variables(gan), *progress.variables]]
+
+
+def state(folder, seed=0, output_dir=None):
+    """A run as it begins. Two of one seed share their variables: a run that is started again needs another one."""
+    gan, progress, first = built(seed)
+    for variable, value in first:
+        variable.assign(value)
     return Checkpoints(folder, gan, progress, output_dir), gan, progress
 
 
-def values(gan):
+def variables(gan):
     parts = (gan.generator, gan.g_optimizer, gan.discriminator, gan.d_optimizer, gan.generator_ema)
-    return [variable.numpy() for part in parts for variable in part.variables]
+    return [variable for part in parts for variable in part.variables]
+
+
+def values(gan):
+    return [variable.numpy() for variable in variables(gan)]
 
 
 def moved(gan, progress, step):
@@ -124,7 +139,7 @@ def test_a_damaged_best_or_mark_disturbs_nothing(tmp_path):
     (tmp_path / "checkpoints" / "step-1.index").write_bytes(b"")
     save_at(checkpoints, progress, 2, 3, 4, 5)
     assert kept(tmp_path) == {"step-1", "step-3", "step-4", "step-5"}
-    assert state(tmp_path)[0].restore()[0].name == "step-5"
+    assert state(tmp_path, seed=1)[0].restore()[0].name == "step-5"
     (tmp_path / "checkpoints" / "best").write_bytes(b"\xff../../step-5")
     assert checkpoints.best() is None
     save_at(checkpoints, progress, 6)
@@ -136,7 +151,7 @@ def test_what_was_saved_after_a_rollback_is_newer_than_all_before(tmp_path):
     save_at(checkpoints, progress, 10, 20)
     progress.rollbacks.assign(1)
     assert save_at(checkpoints, progress, 10).name == "step-10-rollback-1"
-    restored, _ = state(tmp_path)[0].restore()
+    restored, _ = state(tmp_path, seed=1)[0].restore()
     assert restored.name == "step-10-rollback-1"
     save_at(checkpoints, progress, 15, 20)
     assert kept(tmp_path) == {"step-10-rollback-1", "step-15-rollback-1", "step-20-rollback-1"}
