@@ -93,31 +93,16 @@ def test_features_are_the_penultimate_layer_and_the_same_after_loading(learnt):
 def test_the_same_seed_learns_the_same_weights(learnt):
     shards = find([str(learnt[0])])
     train, valid = shards.only({"train"}), shards.only({"valid"})
-    digests = [attributes.train(train, valid, "valid", 0.4, seed, lambda line: None)[1].digest for seed in (0, 1)]
-    assert digests[0] == attributes.load_network(shards)[1].digest != digests[1]
-
-
-def test_more_than_the_commoner_answer_is_learnt(tmp_path):
-    """Attributes that pixels tell: whether the image is bright, and whether it is brighter on top."""
-    rng = np.random.default_rng(0)
-    labels = rng.integers(0, 2, (300, 2))
-    images = rng.integers(60, 120, (300, 8, 8, 1)) + 60 * labels[:, :1, None, None]
-    images[:, :4] += 40 * labels[:, 1:, None, None]
-    shards = shards_with_attributes(tmp_path / "data", images.astype(np.uint8), labels)
-    _, card = attributes.train(shards, shards, "train", 8, 0, lambda line: None)
-    assert card.accuracy > 0.95 > 0.7 > card.commonest
-
-
-def shards_with_attributes(folder, images, labels):
-    """One shard of train photos with attributes."""
-    write_shards(folder, images, (len(images),), attributes=dict(zip(("Bright", "Sky"), labels.T, strict=True)))
-    return find([str(folder)])
+    _, card = attributes.train(train, valid, "valid", 0.4, 0, lambda line: None)
+    assert card.digest == attributes.load_network(shards)[1].digest
 
 
 @pytest.fixture
-def read_only(drawn, tmp_path):
-    """The same shards in a folder that takes no folder of features, as those of a read-only disk."""
-    shutil.copytree(drawn, tmp_path / "data", ignore=shutil.ignore_patterns("features"))
+def read_only(tmp_path):
+    """Shards of train photos in a folder that takes no folder of features, as those of a read-only disk."""
+    rng = np.random.default_rng(0)
+    answers = {name: rng.integers(0, 2, 20) for name in ("Bright", "Sky")}
+    write_shards(tmp_path / "data", rng.integers(0, 256, (20, 8, 8, 3), dtype=np.uint8), (20,), attributes=answers)
     (tmp_path / "data/features").write_text("a file in the way")
     return tmp_path / "data"
 
@@ -129,24 +114,18 @@ def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_learnt(re
     assert "of 10: loss" not in message
 
 
-def test_features_are_kept_in_the_folder_that_is_named(read_only, tmp_path):
+def test_features_are_kept_in_the_folder_that_is_named_and_without_held_out_photos_it_says_so(read_only, tmp_path):
     place = tmp_path / "my networks" / "64"
     shards = find([str(read_only)], place)
     with pytest.raises(UsageError, match=rf"training\.features --shards {read_only} --out '{place}'"):
         attributes.load(shards)
-    assert f"--features-dir '{place}'" in learn.succeeds("--shards", read_only, "--kimg", 0.2, "--out", place)
-    assert attributes.load_network(shards)[1].kimg == 0.2
-    features_of_photos(shards.only({"valid"}), np.arange(5), attributes.load(shards))
+    output = learn.succeeds("--shards", read_only, "--kimg", 0.1, "--out", place)
+    assert f"--features-dir '{place}'" in output
+    assert "no valid and no test photos" in output
+    _, card = attributes.load_network(shards)
+    assert (card.kimg, card.checked_on) == (0.1, "train")
+    features_of_photos(shards, np.arange(5), attributes.load(shards))
     assert sorted(path.suffix for path in place.iterdir()) == [".json", ".keras", ".npz"]
-
-
-def test_without_held_out_photos_it_says_so(tmp_path):
-    rng = np.random.default_rng(0)
-    shards_with_attributes(
-        tmp_path / "data", rng.integers(0, 256, (20, 8, 8, 3), dtype=np.uint8), rng.integers(0, 2, (20, 2))
-    )
-    assert "no valid and no test photos" in learn.succeeds("--shards", tmp_path / "data", "--kimg", 0.1)
-    assert json.loads((tmp_path / "data/features/attributes.json").read_text())["checked_on"] == "train"
 
 
 def test_shards_without_attributes_are_refused_with_the_command_that_makes_them(shard_folder):
