@@ -19,7 +19,7 @@ from explore.page.__main__ import main
 from explore.page.layers import describe
 from tests.command import Command
 from tests.explore.by_the_page import apart, drawn, engine
-from tests.training.every_preset import uneven_generator
+from tests.training.every_preset import WITH_A_GENERATOR_OF_THEIR_OWN, uneven_generator
 from training import config as configs
 from training import draw
 from training.config import Config
@@ -32,7 +32,7 @@ SHAPE = (8, 8, 1)
 
 
 @pytest.mark.parametrize(("shape", "conditions"), [((8, 8, 1), 0), ((16, 16, 3), 2)])
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", WITH_A_GENERATOR_OF_THEIR_OWN)
 def test_the_pixels_are_within_two_of_those_of_keras(preset, shape, conditions):
     count = 256 if shape == SHAPE else 32
     generator = uneven_generator(preset, shape, conditions)

@@ -25,6 +25,10 @@ from training.presets import PRESETS, Preset
 
 # Those of r3gan are six times as wide as the others.
 WIDTHS = {name: 0.0625 if name == "r3gan" else 0.25 for name in PRESETS}
+# One preset for each generator: wgan-gp has dcgan's.
+WITH_A_GENERATOR_OF_THEIR_OWN = list(
+    {FAMILIES[PRESETS[name].network].generator: name for name in reversed(PRESETS)}.values()
+)
 OVER = Devices("any", tf.distribute.get_strategy())
 
 

@@ -9,14 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from explore.directions import __main__ as command
 from explore.directions import directions
-from explore.directions.__main__ import first_kernel
-from explore.directions.__main__ import main as directions_command
 from explore.directions.directions import Directions
 from explore.directions.rescoring import Rescoring, table
 from explore.sample import main as sample_command
 from tests.command import Command
-from tests.training.every_preset import uneven_generator
+from tests.training.every_preset import WITH_A_GENERATOR_OF_THEIR_OWN, uneven_generator
 from tests.training.shards_by_tensorflow import bright_or_striped, write_shards
 from training import config as configs
 from training.config import Config
@@ -27,7 +26,7 @@ from training.presets import PRESETS
 
 pytestmark = pytest.mark.usefixtures("quick_directions")
 
-find, features, sample = map(Command, (directions_command, features_command, sample_command))
+find, features, sample = map(Command, (command.main, features_command, sample_command))
 
 
 @pytest.fixture(scope="module")
@@ -136,11 +135,11 @@ def test_what_cannot_be_moved_is_one_message(place, output, tmp_path, arguments,
 
 
 @pytest.mark.parametrize("conditions", [0, 2])
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", WITH_A_GENERATOR_OF_THEIR_OWN)
 def test_the_weights_that_directions_come_from_are_those_of_z(preset, conditions):
     """Without them z changes nothing; but in `lite`, where other layers take it too."""
     generator, latent = uneven_generator(preset, (16, 16, 1), conditions), PRESETS[preset].latent
-    kernel = first_kernel(generator, latent)
+    kernel = command.first_kernel(generator, latent)
     [layer] = [layer for layer in generator.layers if layer.weights and is_in(kernel, np.asarray(layer.weights[0]))]
     without = np.asarray(layer.weights[0]).copy()
     without[:latent] = 0
@@ -190,14 +189,16 @@ def test_shards_of_another_shape_are_refused(place, tmp_path):
     assert "images of 16x16x1 and the shards hold 8x8x1" in printed
 
 
-def test_without_a_judge_directions_are_found_and_the_command_is_named(place, tmp_path):
+def test_without_a_judge_directions_are_kept_and_the_command_is_named(place, output, tmp_path, monkeypatch):
+    found = directions.load(place / "run")
+    monkeypatch.setattr(command, "find_by_logits", lambda *_: found)
     run = copy_of(place / "run", tmp_path / "run")
     (run / "directions.csv").write_text("of the directions before")
     shutil.copytree(place / "data/features", tmp_path / "networks", ignore=shutil.ignore_patterns("judge.*"))
     named = ("--shards", place / "data", "--features-dir", tmp_path / "networks")
-    output = find.succeeds("--run", run, *named, "--count", 1000)
-    assert "No judge says what else changes" in output
-    assert f"training.features --judge --shards {place / 'data'} --out {tmp_path / 'networks'}" in output
+    printed = find.succeeds("--run", run, *named, "--count", 1000)
+    assert "No judge says what else changes" in printed
+    assert f"training.features --judge --shards {place / 'data'} --out {tmp_path / 'networks'}" in printed
     assert directions.load(run).names == ("Bright", "Striped")
     assert not (run / "directions.csv").exists()
 
