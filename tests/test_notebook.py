@@ -53,7 +53,7 @@ def executed(place, notebook):
     """The notebook after all its cells."""
     [settings] = [index for index, cell in enumerate(notebook.cells) if "parameters" in cell.metadata.get("tags", ())]
     photos = "docs/drawn_faces/drawn_faces.zip"  # whatever /content holds here
-    ours = f"PHOTOS, KIMG, RUNS = {photos!r}, 0.128, {str(place / 'drive')!r}"
+    ours = f"PHOTOS, PRESET, KIMG, RUNS = {photos!r}, 'classic', 0.128, {str(place / 'drive')!r}"
     notebook.cells.insert(settings + 1, nbformat.v4.new_code_cell(ours))
     client = NotebookClient(notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(place)}})
     return client.execute()
@@ -66,10 +66,10 @@ def printed(notebook):
 def test_it_trains_and_shows_and_continues(place):
     notebook = nbformat.from_dict(NOTEBOOK)
     [training] = [cell.source for cell in notebook.cells if "-m training.run" in cell.source]
-    notebook.cells += map(nbformat.v4.new_code_cell, ("KIMG = 0.192", training))  # once more, with more to do
+    notebook.cells.append(nbformat.v4.new_code_cell(training))  # once more
     notebook = executed(place, notebook)
     images = [output for cell in notebook.cells for output in cell.get("outputs", []) if "image/" in str(output)]
     assert len(images) == 3
     assert (place / "faces.html").stat().st_size > 1_000_000
-    assert (place / "drive/lite-drawn_faces/final.png").exists()
-    assert "4 of 6 steps are done" in printed(notebook)
+    assert (place / "drive/classic-drawn_faces/final.png").exists()
+    assert "2 of 2 steps are done" in printed(notebook)
