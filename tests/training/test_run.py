@@ -38,6 +38,7 @@ def test_a_run_folder_holds_everything(finished):
     assert np.asarray(Image.open(folder / "final.png")).shape == (128, 128)
     assert (folder / "losses.png").exists()
     assert list((folder / "tensorboard").iterdir())
+    assert not (folder / "labels.json").exists()
 
 
 def test_what_computes_is_said_and_kept(finished):
@@ -99,7 +100,7 @@ def test_metrics_are_taken_while_training_and_the_best_is_kept(finished, tmp_pat
     assert [line["step"] for line in stats(out)] == [2, 4, 5, 6, 8, 10, 12, 14, 15, 16, 18]
 
 
-# What runs do before all else, 25 times: without a step of training between they meet often.
+# What runs do before all else, 50 times: without a step of training between they meet often.
 TAKE_NUMBERS = """
 import os
 from contextlib import ExitStack
@@ -108,7 +109,7 @@ from training.loop.lock import locked_run_folder
 print("started", flush=True)
 input()
 with ExitStack() as stack:
-    for _ in range(25):
+    for _ in range(50):
         folder = stack.enter_context(locked_run_folder(None, Path("runs"), "classic"))
         (folder / f"of {os.getpid()}").touch()
 """
@@ -129,8 +130,8 @@ def test_runs_that_begin_at_once_get_numbers_of_their_own(tmp_path):
     ended = [(process.communicate(timeout=120)[0], process.returncode) for process in processes]
     assert [code for _, code in ended] == 4 * [0], ended
     folders = sorted((tmp_path / "runs").iterdir())
-    assert [folder.name for folder in folders] == [f"{number:05d}-classic" for number in range(1, 101)]
-    assert [len(list(folder.glob("of *"))) for folder in folders] == 100 * [1]
+    assert [folder.name for folder in folders] == [f"{number:05d}-classic" for number in range(1, 201)]
+    assert [len(list(folder.glob("of *"))) for folder in folders] == 200 * [1]
     assert not list((tmp_path / "runs").rglob(".lock.holder"))
 
 
