@@ -97,8 +97,8 @@ def test_a_weight_that_is_infinite_in_the_last_step_before_a_save_is_not_saved(t
 
 @pytest.mark.parametrize(
     ("place", "poison"),
-    [(0, np.nan), (1, np.inf), (2, np.inf), (3, np.nan)],
-    ids=["D's loss", "G's loss", "D's gradient", "G's gradient"],
+    [(0, np.nan), (3, np.inf)],
+    ids=["D's loss", "G's gradient"],
 )
 def test_what_is_not_finite_stops_the_run_at_once_wherever_it_is(trained, tmp_path, place, poison):
     """After the first step of an epoch of six: nothing is saved there that could bring it to light."""
@@ -162,23 +162,27 @@ def test_a_run_that_died_before_it_marked_the_best_marks_it_when_it_goes_on(trai
     assert [scores.step for scores in Records(tmp_path, 6).scores] == [6]
 
 
-@pytest.mark.parametrize(
-    ("name", "is_left"),
-    [("generator", False), ("generator", True), ("discriminator", True)],
-    ids=["no generator", "generator of step 6", "discriminator of step 6"],
-)
-def test_a_run_that_died_before_it_wrote_a_network_writes_it_when_it_goes_on(trained, tmp_path, name, is_left):
-    path = tmp_path / f"{name}.keras"
+def test_a_run_that_died_before_it_wrote_a_network_writes_it_when_it_goes_on(trained, tmp_path):
+    generator, discriminator = paths = [tmp_path / f"{name}.keras" for name in ("generator", "discriminator")]
     trained(timetable=replace(TIMETABLE, total_steps=6))
-    earlier = path.read_bytes()
-    trained(timetable=replace(TIMETABLE, total_steps=12))
-    whole, weights = path.read_bytes(), draw.load(path).get_weights()
-    path.write_bytes(earlier) if is_left else path.unlink()
-    trained(timetable=replace(TIMETABLE, total_steps=12))
-    assert all(map(np.array_equal, draw.load(path).get_weights(), weights))
-    path.write_bytes(whole)
-    trained(timetable=replace(TIMETABLE, total_steps=12))
-    assert path.read_bytes() == whole, "directions and scores name their generator by its bytes"
+    earlier = [path.read_bytes() for path in paths]
+    twelve = replace(TIMETABLE, total_steps=12)
+    trained(timetable=twelve)
+    weights = [draw.load(path).get_weights() for path in paths]
+
+    def go_on():
+        trained(timetable=twelve)
+        for path, expected in zip(paths, weights, strict=True):
+            assert all(map(np.array_equal, draw.load(path).get_weights(), expected)), path
+
+    for path, content in zip(paths, earlier, strict=True):
+        path.write_bytes(content)
+    go_on()
+    for missing, whole in ((generator, discriminator), (discriminator, generator)):
+        missing.unlink()
+        before = whole.read_bytes()
+        go_on()
+        assert whole.read_bytes() == before, "directions and scores name their generator by its bytes"
 
 
 def test_what_is_made_of_a_checkpoint_cannot_keep_it_from_being_saved(trained, tmp_path):
