@@ -91,14 +91,19 @@ RUNTIMES = {"onnx": by_onnxruntime, "litert": by_litert, "saved_model": by_tenso
 NAMES = {"onnx": "generator.onnx", "litert": "generator.tflite", "saved_model": "generator"}
 
 
-# LiteRT lacks the most operations, so every network is tried. `lite` and `r3gan` have the layers that are replaced.
+# LiteRT lacks the most operations, so every kind of layer is tried in it; sngan and r3gan have those that are replaced.
+# Without labels, lite is compared in every format in test_documented_commands.py.
 @pytest.mark.parametrize(
     ("preset", "conditions", "form"),
     [
-        *((preset, 0, "litert") for preset in PRESETS if preset not in ("lite", "r3gan")),
-        *((preset, 2, form) for preset in ("lite", "r3gan") for form in RUNTIMES),
+        ("dcgan", 0, "litert"),
+        ("sngan", 0, "litert"),
+        ("lite", 2, "litert"),
+        ("r3gan", 2, "litert"),
         ("classic", 0, "onnx"),
         ("sngan", 0, "onnx"),
+        ("r3gan", 2, "onnx"),
+        ("lite", 2, "saved_model"),
     ],
 )
 def test_the_faces_are_those_of_keras_for_any_number_at_once(tmp_path, preset, conditions, form):
@@ -115,8 +120,8 @@ def test_the_faces_are_those_of_keras_for_any_number_at_once(tmp_path, preset, c
 # Those with layers of their own: spectral convolutions, sums of a map's channels with weights, SAN's layer.
 @pytest.mark.parametrize(
     ("preset", "conditions", "form"),
-    [("classic", 0, "litert"), ("dcgan", 0, "litert"), ("sngan", 2, "litert"), ("r3gan", 2, "litert"),
-     ("lite", 2, "litert"), ("lite", 0, "onnx"), ("lite", 2, "saved_model"), ("sngan", 0, "onnx")],
+    [("classic", 0, "litert"), ("sngan", 2, "litert"), ("r3gan", 2, "litert"), ("lite", 2, "litert"),
+     ("lite", 0, "onnx"), ("sngan", 0, "onnx")],
 )  # fmt: skip
 def test_a_discriminator_gives_the_logits_of_keras(tmp_path, preset, conditions, form):
     run = tmp_path / "run"
