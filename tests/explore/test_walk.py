@@ -177,7 +177,7 @@ def test_the_samples_of_the_training_become_its_animation(tmp_path, channels):
     [
         (("--seeds", "1"), "two seeds or more"),
         (("--seeds", "1,x"), "'x' is not a valid integer"),
-        (("--set", "Male=1"), "was trained without conditions"),
+        (("--set", "Male=1"), "was trained without conditions: it cannot draw faces by Male. Train a run with --cond"),
         (("--out", "walk.avi"), "an animation is a .gif, .webp, .png, .mp4 file"),
         (("--out", "none/walk.gif"), "is not a folder"),
         (("--fps", "0"), "--fps"),

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from training.data.interleave import rest_after
 
-CASES = 300
+CASES = 100
 
 
 @tf.function(input_signature=[tf.TensorSpec([None], tf.int64)] * 3 + [tf.TensorSpec([], tf.int64)] * 3)

@@ -68,8 +68,7 @@ def shards(shard_folder):
     return find([str(shard_folder)])
 
 
-@pytest.mark.parametrize("prefix", ["", "FID_Inception_Net/"])
-@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(("prefix", "channels"), [("", 1), ("FID_Inception_Net/", 3)])
 def test_features_are_the_pool_of_the_graph(tmp_path, prefix, channels):
     content, kernel, beta = frozen_graph(prefix)
     (tmp_path / "graph.pb").write_bytes(content)

@@ -31,7 +31,7 @@ def bfloat16():
     keras.config.set_dtype_policy(before)
 
 
-@pytest.mark.parametrize("name", PAPERS)
+@pytest.mark.parametrize("name", [name for name in PAPERS if name != "wgan_gp"])  # its generator is dcgan's
 def test_a_saved_generator_needs_keras_alone(name, tmp_path):
     generator, _ = small(name)
     assert {type(layer).__module__.partition(".")[0] for layer in generator.layers} == {"keras"}

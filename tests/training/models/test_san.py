@@ -46,7 +46,7 @@ def test_features_learn_from_the_first_logit_and_the_direction_from_the_second(l
     np.testing.assert_allclose(tape.gradient(second, layer.vectors.value), signs.T @ across, rtol=1e-10)
 
 
-@pytest.mark.parametrize("conditions", [0, 1, 2])
+@pytest.mark.parametrize("conditions", [0, 2])
 @pytest.mark.parametrize("name", FAMILIES)
 def test_every_discriminator_ends_in_it_where_san_is_asked_for(name, conditions):
     with computing_in("bfloat16"):  # the end is float32 all the same
