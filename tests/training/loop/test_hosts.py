@@ -104,14 +104,6 @@ def test_two_hosts_make_the_run_that_one_makes(data, two, tmp_path):
         np.testing.assert_allclose(here, there, atol=2e-4)
 
 
-def test_hosts_that_see_different_shards_are_refused(data, tmp_path):
-    write_shards(tmp_path / "other", numbered_images(60), (30, 30))
-    for output, code in finish(start([data, tmp_path / "other"], tmp_path / "run")):
-        assert code == 2, output
-        assert "hosts see different shards" in output
-    assert not (tmp_path / "run").exists()
-
-
 def start_deployed(place, tasks):
     """Start tasks of deploy/ in a clone at `place`, whose Python adds the options of a small network."""
     options = " ".join(map(str, ["--preset", "classic", *NARROW, "--epochs", EPOCHS, "--save-kimg", 0.01]))
@@ -185,7 +177,8 @@ def test_hosts_go_back_together_and_give_up_together(data, tmp_path):
     assert not list((tmp_path / "run").glob(".partial*"))
 
 
-AGREE = """
+# A run, whose hosts first say what they agree on.
+AGREE_AND_RUN = """
 import sys
 import training
 from training.loop import strategy
@@ -194,10 +187,20 @@ mine = devices.host == 1
 print([devices.any_host(mine), devices.any_host(False), devices.all_hosts(mine), devices.all_hosts(True),
        devices.same_on_all(5), devices.same_on_all(5 + mine), devices.least(3 + devices.host),
        devices.least(3 - devices.host), devices.same_on_all(2**47 + mine)])
+strategy.choose = lambda *_: devices  # a process joins its hosts once
+from training.run import main
+main(sys.argv[1:])
 """
 
 
-def test_hosts_of_a_slurm_step_agree_on_what_any_all_and_the_least_of_them_say():
-    for output, code in finish([python(step.environment, "-c", AGREE) for step in steps()]):
-        assert code == 0, output
+def test_hosts_of_a_slurm_step_agree_on_what_they_say_and_are_refused_where_they_see_different_shards(data, tmp_path):
+    write_shards(tmp_path / "other", numbered_images(60), (30, 30))
+    processes = [
+        python(step.environment, "-c", AGREE_AND_RUN, "--shards", shards, *NARROW, "--out", tmp_path / "run")
+        for step, shards in zip(steps(), (data, tmp_path / "other"), strict=True)
+    ]
+    for output, code in finish(processes):
+        assert code == 2, output
         assert "[True, False, False, True, True, False, 3, 2, False]\n" in output
+        assert "hosts see different shards" in output
+    assert not (tmp_path / "run").exists()
