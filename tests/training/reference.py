@@ -122,17 +122,34 @@ def classic_discriminator(images, noises, weights):
 # Radford et al. 2016, section 4; lite is of its shape.
 
 
-def dcgan_generator(z, weights, num_upsamplings, slope=0.0, epsilon=1e-5, modulated=False):
+def bottleneck(x, weights):
+    """He et al. 2016, without normalisation: 3x3 between two of 1x1, added."""
+    inside = leaky(convolve(leaky(convolve(x, *weights("Conv2D"))), *weights("Conv2D")))
+    return x + convolve(inside, *weights("Conv2D"))
+
+
+def dcgan_generator(z, weights, num_upsamplings):
     (kernel,) = weights("Dense")
     x = (z @ kernel).reshape(len(z), 4, 4, -1)
-    x = leaky(normalised(x, weights("BatchNormalization"), epsilon), slope)
+    x = leaky(normalised(x, weights("BatchNormalization"), 1e-5), 0)
     for _ in range(num_upsamplings - 1):
-        x = normalised(transposed(x, *weights("Conv2DTranspose")), weights("BatchNormalization"), epsilon)
-        if modulated:
-            kernel, bias = weights("Dense")
-            x = x * (z @ kernel + bias)[:, None, None, :]
-        x = leaky(x, slope)
+        x = transposed(x, *weights("Conv2DTranspose"))
+        x = leaky(normalised(x, weights("BatchNormalization"), 1e-5), 0)
     return transposed(x, *weights("Conv2DTranspose"))
+
+
+def lite_generator(z, weights, num_upsamplings):
+    """That of DCGAN; z scales every map, and those of up to 16x16 have a bottleneck."""
+    (kernel,) = weights("Dense")
+    x = (z @ kernel).reshape(len(z), 4, 4, -1)
+    x = bottleneck(leaky(normalised(x, weights("BatchNormalization"), SMALL)), weights)
+    for _ in range(num_upsamplings - 1):
+        x = normalised(transposed(x, *weights("Conv2DTranspose")), weights("BatchNormalization"), SMALL)
+        kernel, bias = weights("Dense")
+        x = leaky(x * (z @ kernel + bias)[:, None, None, :])
+        if x.shape[1] <= 16:
+            x = bottleneck(x, weights)
+    return sigmoid(transposed(x, *weights("Conv2DTranspose")))
 
 
 def dcgan_discriminator(images, weights, num_upsamplings, with_normalisation, bottlenecks=0):
@@ -143,8 +160,7 @@ def dcgan_discriminator(images, weights, num_upsamplings, with_normalisation, bo
             x = normalised(x, weights("BatchNormalization"), 1e-5)
         x = leaky(x)
         if index >= num_upsamplings - bottlenecks:
-            inside = leaky(convolve(leaky(convolve(x, *weights("Conv2D"))), *weights("Conv2D")))
-            x = x + convolve(inside, *weights("Conv2D"))
+            x = bottleneck(x, weights)
     kernel, bias = weights("Dense")
     return x.reshape(len(x), -1) @ kernel + bias
 

@@ -36,10 +36,6 @@ def assert_same(actual, expected, weights):
     assert weights.are_used_up()
 
 
-def of_dcgan(slope, epsilon, end, modulated=False):
-    return lambda z, weights: end(reference.dcgan_generator(z, weights, DOUBLINGS, slope, epsilon, modulated))
-
-
 def tanh(x):
     return np.tanh(x) / 2 + 0.5
 
@@ -49,10 +45,13 @@ GENERATORS = {
         lambda: classic.generator(SHAPE, LATENT, 0.125),
         lambda z, weights: reference.classic_generator(z, weights, DOUBLINGS),
     ),
-    "dcgan": (lambda: dcgan.generator(SHAPE, LATENT, 0.125), of_dcgan(0.0, 1e-5, tanh)),
+    "dcgan": (
+        lambda: dcgan.generator(SHAPE, LATENT, 0.125),
+        lambda z, weights: tanh(reference.dcgan_generator(z, weights, DOUBLINGS)),
+    ),
     "lite": (
-        lambda: lite.generator(SHAPE, LATENT, 0.25),
-        of_dcgan(reference.SLOPE, reference.SMALL, reference.sigmoid, modulated=True),
+        lambda: lite.generator((64, 64, 1), LATENT, 0.25),
+        lambda z, weights: reference.lite_generator(z, weights, 4),
     ),
     "sngan": (
         lambda: sngan.generator(SHAPE, LATENT, 0.25),

@@ -35,6 +35,7 @@ def discriminator(
 
     The specification's sigmoid is part of the loss (`training.models.step`), where it cannot overflow.
     """
+    num_upsamplings(image_shape)
     x = image = keras.Input(image_shape, name="image")
     noises = []
     for index in range(2):
