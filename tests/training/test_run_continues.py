@@ -95,16 +95,17 @@ def test_a_run_goes_on_over_another_number_of_devices(finished, shorter):
         assert float(there["g_loss"]) == pytest.approx(float(here["g_loss"]), rel=1e-4)
 
 
-def test_a_folder_in_use_is_refused_with_its_holder_and_a_signal_saves_and_frees_it(finished, tmp_path):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_folder_in_use_is_refused_with_its_holder_and_a_signal_saves_and_frees_it(finished, tmp_path, number, code):
     process = start(finished[0] / "data", tmp_path / "run", 100_000)
     wait_for(tmp_path / "run" / "history.csv", process)
     result = run("--shards", finished[0] / "data", *SMALL, "--out", tmp_path / "run")
     assert result.exit_code == 1
     assert f"{tmp_path / 'run'} is in use by another run (process {process.pid} on " in result.output
     run.succeeds("--shards", finished[0] / "data", *SMALL, "--dry-run", "--out", tmp_path / "run")
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(number)
     output, _ = process.communicate(timeout=60)
-    assert process.returncode == 128 + signal.SIGTERM
+    assert process.returncode == code
     assert f"--out {tmp_path / 'run'} continues" in output
     assert "Traceback" not in output
     epochs = len(history(tmp_path / "run")) + 1

@@ -190,8 +190,8 @@ def test_shards_of_another_shape_are_refused(place, tmp_path):
 
 
 def test_without_a_judge_directions_are_kept_and_the_command_is_named(place, output, tmp_path, monkeypatch):
-    found = directions.load(place / "run")
-    monkeypatch.setattr(command, "find_by_logits", lambda *_: found)
+    of_the_judged_run = directions.load(place / "run")
+    monkeypatch.setattr(command, "find_by_logits", lambda *_: of_the_judged_run)
     run = copy_of(place / "run", tmp_path / "run")
     (run / "directions.csv").write_text("of the directions before")
     shutil.copytree(place / "data/features", tmp_path / "networks", ignore=shutil.ignore_patterns("judge.*"))
