@@ -30,8 +30,9 @@ from training.loop.machine import this_machine
 from training.metrics import HELD_OUT, Sample
 from training.options import FindShards, features_dir_option, shards_options
 
-METRICS = ("frechet", "precision", "recall")
-HEAD = ("photos", "options", "images seen", "probability", "FD", "precision", "recall", "nearest is its own", "chance")
+METRICS = ("frechet", "kid", "precision", "recall")
+HEAD = ("photos", "options", "images seen", "probability", "FD", "KID", "precision", "recall", "nearest is its own",
+        "chance")  # fmt: skip
 
 
 class Yardstick:
@@ -71,7 +72,8 @@ class Yardstick:
     def cells(self, faces: Sample) -> list[str]:
         """The metrics of faces against held-out photos."""
         figures = self.evaluator.figures(self.evaluator.real[HELD_OUT], faces)
-        return [f"{figures['frechet']:.3g}", f"{figures['precision']:.2f}", f"{figures['recall']:.2f}"]
+        kid = f"{figures['kid']:.3g} ± {figures['kid_error']:.1g}"
+        return [f"{figures['frechet']:.3g}", kid, f"{figures['precision']:.2f}", f"{figures['recall']:.2f}"]
 
     def floor(self, count: int) -> str:
         """The Frechet distance of two disjoint sets of so many training photos, of five pairs of them."""
