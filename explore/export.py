@@ -199,7 +199,7 @@ def _write_saved_model(model: keras.Model, folder: Path, card: str) -> None:
     archive = keras.export.ExportArchive()
     archive.track(model)
     archive.add_endpoint("serve", model.__call__, [inputs] if len(inputs) > 1 else inputs)
-    archive.add_endpoint("about", tf.function(lambda: {"card": tf.constant(card)}, input_signature=[]))
+    archive.add_endpoint("about", tf.function(lambda: {"card": tf.constant(card)}, input_signature=[], autograph=False))
     archive.write_out(folder, verbose=False)
 
 

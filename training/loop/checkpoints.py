@@ -54,7 +54,7 @@ class Checkpoints:
 
     def finite(self) -> bool:
         """Whether all weights and optimizer variables are finite."""
-        return bool(_all_finite(self._floats))
+        return bool(tf.reduce_all([tf.reduce_all(tf.math.is_finite(value)) for value in self._floats]))
 
     def save(self) -> Path:
         """Write a checkpoint, then remove all but the last few and the best."""
@@ -125,11 +125,6 @@ def _newest_first(folder: Path) -> list[Path]:
     visible = (path.with_suffix("") for path in folder.glob("step-*.index"))
     ages = {path: age for path in visible if (age := _age(path.name))}
     return sorted(ages, key=ages.__getitem__, reverse=True)
-
-
-@tf.function(autograph=False)
-def _all_finite(values: list[tf.Variable]) -> tf.Tensor:
-    return tf.reduce_all([tf.reduce_all(tf.math.is_finite(value)) for value in values])
 
 
 def _age(name: str) -> tuple[int, int] | None:

@@ -33,6 +33,7 @@ class Devices:
         """Number of devices on all hosts together."""
         return self.strategy.num_replicas_in_sync
 
+    @tf.autograph.experimental.do_not_convert
     def batches(self, dataset: tf.data.Dataset) -> Iterator:
         """Iterate over global batches, each divided over the replicas in order: replica 0 gets its first rows.
 

@@ -161,6 +161,7 @@ def train(
     return model, card
 
 
+@tf.autograph.experimental.do_not_convert
 def _batches(images: np.ndarray, labels: np.ndarray, batch: int, seed: int) -> tf.data.Dataset:
     with tf.device("CPU"):  # the default would put all images on the first GPU
         images, labels = tf.constant(images), tf.constant(labels)
