@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import random
+import re
 import socket
 import subprocess
 import sys
@@ -32,17 +33,6 @@ def free_port():
         with socket.socket() as listener, suppress(OSError):
             listener.bind(("127.0.0.1", port))
             return port
-
-
-def start(data, out, *options):
-    """Start a process for each host, a chief and a worker, with shards of its own each."""
-    cluster = {role: [f"localhost:{free_port()}"] for role in ("chief", "worker")}
-    processes = []
-    for role, shards in zip(cluster, data, strict=True):
-        task = {"cluster": cluster, "task": {"type": role, "index": 0}}
-        given = ["--shards", shards, *NARROW, "--out", out, *options]
-        processes.append(python({"TF_CONFIG": json.dumps(task)}, "-m", "training.run", *given))
-    return processes
 
 
 def python(environment, *arguments):
@@ -77,21 +67,70 @@ def data(tmp_path_factory):
     return folder
 
 
+# What hosts say they agree on, then runs of theirs: a process joins its hosts once, and starting it is what takes long.
+AGREE_AND_RUN = """
+import json, sys
+import training
+from training.loop import strategy
+devices = strategy.choose("multi-worker")
+mine = devices.host == 1
+print([devices.any_host(mine), devices.any_host(False), devices.all_hosts(mine), devices.all_hosts(True),
+       devices.same_on_all(5), devices.same_on_all(5 + mine), devices.least(3 + devices.host),
+       devices.least(3 - devices.host), devices.same_on_all(2**47 + mine)])
+strategy.choose = lambda *_: devices
+from training.run import main
+for arguments in json.loads(sys.argv[1]):
+    try:
+        main(arguments)
+    except SystemExit as ended:
+        print("exit status", ended.code, flush=True)
+"""
+
+
 @pytest.fixture(scope="module")
 def two(data):
-    """The folder of a run of two hosts that nothing happens to, and what each printed. One of them reads a bucket."""
-    out, cache = data.parent / "two", data.parent / "cache"
-    with serving() as bucket, pytest.MonkeyPatch.context() as patch:
+    """What each of two hosts, a chief and a worker, printed in three runs: refused, undisturbed, and failing.
+
+    The undisturbed one reads a bucket on one of the hosts.
+    """
+    other, bucket_url = data.parent / "other", "s3://bucket/data"
+    write_shards(other, numbered_images(60), (30, 30))
+    runs = {
+        "refused": ((data, other), ("--epochs", EPOCHS)),
+        "undisturbed": ((data, bucket_url), ("--epochs", EPOCHS, "--shard-cache", data.parent / "cache")),
+        "failing": ((data, data), ("--epochs", 100, "--lr-d", 1e30, "--on-nan", "rollback")),
+    }
+    cluster = {role: [f"localhost:{free_port()}"] for role in ("chief", "worker")}
+    with serving() as bucket:
         bucket.objects = {f"bucket/data/{path.name}": path.read_bytes() for path in data.iterdir()}
-        for name, value in environment(bucket).items():
-            patch.setenv(name, value)
-        ended = finish(start([data, "s3://bucket/data"], out, "--epochs", EPOCHS, "--shard-cache", cache))
-    assert [code for _, code in ended] == [0, 0], ended
-    return out, *(output for output, _ in ended)
+        processes = []
+        for host, role in enumerate(cluster):
+            task = {"cluster": cluster, "task": {"type": role, "index": 0}}
+            given = [
+                [*map(str, ("--shards", shards[host], *NARROW, "--out", data.parent / name, *options))]
+                for name, (shards, options) in runs.items()
+            ]
+            settings = {"TF_CONFIG": json.dumps(task), **environment(bucket)}
+            processes.append(python(settings, "-c", AGREE_AND_RUN, json.dumps(given)))
+        ended = finish(processes)
+    printed = []
+    for output, code in ended:
+        *parts, rest = re.split(r"exit status (\d+)\n", output)
+        assert (parts[1::2], rest, code) == (["2", "0", "1"], "", 0), ended
+        printed.append(dict(zip(runs, parts[::2], strict=True)))
+    return printed
+
+
+def test_hosts_agree_on_what_they_say_and_are_refused_where_they_see_different_shards(data, two):
+    for printed in two:
+        assert "[True, False, False, True, True, False, 3, 2, False]\n" in printed["refused"]
+        assert "hosts see different shards" in printed["refused"]
+    assert not (data.parent / "refused").exists()
 
 
 def test_two_hosts_make_the_run_that_one_makes(data, two, tmp_path):
-    out, first, second = two
+    first, second = (printed["undisturbed"] for printed in two)
+    out = data.parent / "undisturbed"
     assert "Strategy multi-worker over CPU:0 of each of 2 hosts; batch 10, 5 per device." in first
     assert "epoch" not in second
     run.succeeds("--shards", data, *NARROW, "--strategy", "one", "--epochs", EPOCHS, "--out", tmp_path / "one")
@@ -106,7 +145,7 @@ def test_two_hosts_make_the_run_that_one_makes(data, two, tmp_path):
 
 def start_deployed(place, tasks):
     """Start tasks of deploy/ in a clone at `place`, whose Python adds the options of a small network."""
-    options = " ".join(map(str, ["--preset", "classic", *NARROW, "--epochs", EPOCHS, "--save-kimg", 0.01]))
+    options = " ".join(map(str, ["--preset", "classic", *NARROW, "--epochs", EPOCHS, "--save-kimg", 0.03]))
     path = put_programs(place, python=f'exec "{sys.executable}" "$@" {options}')
     return [
         subprocess.Popen(
@@ -159,48 +198,16 @@ def test_a_host_that_dies_ends_the_other_with_a_message_and_started_again_they_e
     again = finish(start_deployed(tmp_path, steps()))
     assert [code for _, code in again] == [0, 0], again
     assert f" of {6 * EPOCHS} steps are done" in again[0][0]
-    assert losses(out) == losses(two[0])
-    folders = (two[0], out)
+    assert losses(out) == losses(data.parent / "undisturbed")
+    folders = (data.parent / "undisturbed", out)
     generators = [keras.saving.load_model(folder / "generator.keras", compile=False) for folder in folders]
     for here, there in zip(*(generator.get_weights() for generator in generators), strict=True):
         np.testing.assert_array_equal(here, there)
 
 
-def test_hosts_go_back_together_and_give_up_together(data, tmp_path):
-    options = ("--epochs", 100, "--lr-d", 1e30, "--on-nan", "rollback")
-    ended = finish(start([data, data], tmp_path / "run", *options))
-    for output, code in ended:
-        assert code == 1, output
-        assert "was rolled back 3 times already" in output, output
-    assert ended[0][0].count("Returned to step-0") == 3
-    assert (tmp_path / "run" / "checkpoints" / "step-0-rollback-3.index").exists()
-    assert not list((tmp_path / "run").glob(".partial*"))
-
-
-# A run, whose hosts first say what they agree on.
-AGREE_AND_RUN = """
-import sys
-import training
-from training.loop import strategy
-devices = strategy.choose("multi-worker")
-mine = devices.host == 1
-print([devices.any_host(mine), devices.any_host(False), devices.all_hosts(mine), devices.all_hosts(True),
-       devices.same_on_all(5), devices.same_on_all(5 + mine), devices.least(3 + devices.host),
-       devices.least(3 - devices.host), devices.same_on_all(2**47 + mine)])
-strategy.choose = lambda *_: devices  # a process joins its hosts once
-from training.run import main
-main(sys.argv[1:])
-"""
-
-
-def test_hosts_of_a_slurm_step_agree_on_what_they_say_and_are_refused_where_they_see_different_shards(data, tmp_path):
-    write_shards(tmp_path / "other", numbered_images(60), (30, 30))
-    processes = [
-        python(step.environment, "-c", AGREE_AND_RUN, "--shards", shards, *NARROW, "--out", tmp_path / "run")
-        for step, shards in zip(steps(), (data, tmp_path / "other"), strict=True)
-    ]
-    for output, code in finish(processes):
-        assert code == 2, output
-        assert "[True, False, False, True, True, False, 3, 2, False]\n" in output
-        assert "hosts see different shards" in output
-    assert not (tmp_path / "run").exists()
+def test_hosts_go_back_together_and_give_up_together(data, two):
+    out = data.parent / "failing"
+    assert all("was rolled back 3 times already" in printed["failing"] for printed in two), two
+    assert two[0]["failing"].count("Returned to step-0") == 3
+    assert (out / "checkpoints" / "step-0-rollback-3.index").exists()
+    assert not list(out.glob(".partial*"))
