@@ -50,7 +50,8 @@ train: shards ## Train PRESET=classic for EPOCHS=20 on the shards; resumes where
 	@$(RUNNER) -m training.run --shards $(call quoted,$(DATA))/*.tfrecord --preset $(call quoted,$(PRESET)) \
 	  --epochs $(call quoted,$(EPOCHS)) --out $(call quoted,$(RUN)) $(ARGS)
 
-# Files in alphabetical order: the plugin would begin with those of many tests, but the slowest tests are in files of few.
+# Files in the order of tests/conftest.py: the plugin would begin with those of many tests, but the slowest tests are in
+# files of few.
 test: test-ready ## Run every test
 	@$(RUNNER) -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 

@@ -12,6 +12,14 @@ for number in (signal.SIGHUP, signal.SIGINT):
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, lambda *_: None)  # still without effect here; a new program begins with the default
 
+# Files that take a minute and more. A file is one worker's: in alphabetical order the others would wait for the last.
+LONG = {"test_documented_commands.py", "test_hosts.py", "test_run_continues.py"}
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with them."""
+    items.sort(key=lambda item: item.path.name not in LONG)
+
 
 @pytest.fixture(scope="module")
 def quick_directions():
