@@ -12,11 +12,10 @@ if TYPE_CHECKING:
 class Batch(NamedTuple):
     """Photos, and the labels that a run is conditioned on."""
 
-    images: tf.Tensor
-    """uint8 [batch, height, width, channels]."""
+    images: tf.Tensor  # uint8 [batch, height, width, channels]
+    # float32 [batch, conditions], -1 or 1; None where a run is not conditioned. (An empty tensor would do too, but
+    # TensorFlow 2.21 crashes where a dataset of empty tensors is unbatched.)
     labels: tf.Tensor | None = None
-    """float32 [batch, conditions], -1 or 1; None where a run is not conditioned. (An empty tensor would do too, but
-    TensorFlow 2.21 crashes where a dataset of empty tensors is unbatched.)"""
 
     def map(self, function: Callable[[tf.Tensor], tf.Tensor]) -> Batch:
         """Return the batch with each tensor replaced by what the function makes of it."""

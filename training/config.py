@@ -28,28 +28,20 @@ class Config:
     """Everything that decides what is trained, except for the length: a longer run continues a shorter one."""
 
     preset: str
-    method: Preset
-    """The preset after the command line's overrides."""
+    method: Preset  # the preset after the command line's overrides
     seed: int
-    train_on: str
-    """The split that is trained on, or "all"."""
+    train_on: str  # the split that is trained on, or "all"
     photos: int
-    data: str
-    """`ShardSet.fingerprint` of the training shards."""
-    image_shape: tuple[int, int, int]
-    """height, width, channels."""
+    data: str  # `ShardSet.fingerprint` of the training shards
+    image_shape: tuple[int, int, int]  # height, width, channels
+    # Decoded images in memory. The order of photos is another one when they are streamed.
     cache: bool
-    """Decoded images in memory. The order of photos is another one when they are streamed."""
-    micro_batch: int | None = None
-    """Examples that a device computes at once; None for its whole share of a batch."""
-    jit: bool = False
-    """Networks compiled with XLA."""
-    condition: str = ""
-    """Attributes that the networks get as labels, separated by commas."""
+    micro_batch: int | None = None  # examples that a device computes at once; None for its whole share of a batch
+    jit: bool = False  # networks compiled with XLA
+    condition: str = ""  # attributes that the networks get as labels, separated by commas
+    # The folder of the run with whose networks this one began, as it was given; None for weights of the seed.
     init: str | None = None
-    """The folder of the run with whose networks this one began, as it was given; None for weights of the seed."""
-    init_generator: str | None = None
-    """`draw.digest` of that run's generator."""
+    init_generator: str | None = None  # `draw.digest` of that run's generator
 
     @property
     def conditions(self) -> tuple[str, ...]:
@@ -67,8 +59,7 @@ class SavedRun:
     """What config.json says of a run."""
 
     config: Config
-    machine: Mapping[str, object]
-    """The machine that computed it last, by the names of `Machine`'s fields."""
+    machine: Mapping[str, object]  # the machine that computed it last, by the names of `Machine`'s fields
 
 
 def rows(config: Config) -> dict[str, object]:

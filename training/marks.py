@@ -28,13 +28,10 @@ WHITE, GREY, BLACK = 255, 128, 0
 class Marks:
     """What one person wrote down."""
 
-    sheets: str
-    """`Key.digest` of the sheets."""
+    sheets: str  # `Key.digest` of the sheets
     judge: str
-    broken: tuple[int, ...]
-    """Numbers on the sheets, ascending."""
-    doubtful: tuple[int, ...]
-    """Others, which the judge could not decide on, ascending."""
+    broken: tuple[int, ...]  # numbers on the sheets, ascending
+    doubtful: tuple[int, ...]  # others, which the judge could not decide on, ascending
 
 
 @click.command(cls=Command)

@@ -97,8 +97,7 @@ class GroupedCommand(Command):
 SEED = click.IntRange(0, 2**31 - 1)  # what TensorFlow and NumPy both take as a seed
 
 
-FindShards = Callable[[Path | None], ShardSet]
-"""Folder of features -> `shards.find` of what the command line names."""
+FindShards = Callable[[Path | None], ShardSet]  # folder of features -> `shards.find` of what the command line names
 
 
 def shards_options(command: Callable) -> Callable:

@@ -27,8 +27,7 @@ class CosineSchedule:
     """A value that goes from `start` to `end` along half a cosine and then stays: "2e-4:5e-5", or one number."""
 
     start: float
-    end: float | None = None
-    """None for a constant."""
+    end: float | None = None  # None for a constant
 
     def at(self, decay: float) -> float:
         """Return the value where `start` has the weight `decay`, 1 to 0, and `end` the rest; also of a tensor."""

@@ -47,13 +47,11 @@ doubtful:
 class Source:
     """Where some of the images on the sheets are from."""
 
-    name: str
-    """Of a run, of a picture, or PHOTOS."""
+    name: str  # of a run, of a picture, or PHOTOS
+    # Of a run its generator's digest and the seed, of a picture its SHA-256, of photos the shards' fingerprint and the
+    # photos' ids.
     origin: dict[str, Any]
-    """Of a run its generator's digest and the seed, of a picture its SHA-256, of photos the shards' fingerprint and
-    the photos' ids."""
-    numbers: tuple[int, ...]
-    """On the sheets, from 1: of a run's first face, its second, …"""
+    numbers: tuple[int, ...]  # on the sheets, from 1: of a run's first face, its second, …
 
 
 @dataclass(frozen=True)
@@ -74,8 +72,7 @@ class Images:
 
     name: str
     origin: dict[str, Any]
-    pixels: np.ndarray
-    """uint8 [count, height, width, channels]."""
+    pixels: np.ndarray  # uint8 [count, height, width, channels]
 
 
 @click.command(cls=Command)

@@ -32,8 +32,8 @@ class ShardCache:
     def __init__(self, folder: Path, limit: int):
         """`limit` is in bytes. Where the runs that share the folder have more in use at once, it grows to that."""
         self.folder, self.limit = folder, limit
+        # Why a shard could not be fetched: TensorFlow, which asked for it, keeps no more than a text.
         self.failure: Exception | None = None
-        """Why a shard could not be fetched: TensorFlow, which asked for it, keeps no more than a text."""
         self._verified: dict[str, tuple[int, int]] = {}
         self._is_stopped = False
         self._under_way = set[str]()

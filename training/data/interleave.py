@@ -15,12 +15,9 @@ from typing import NamedTuple
 class Rest(NamedTuple):
     """What is left of an epoch. Read as a whole epoch is, it gives the records that are left, in the same order."""
 
-    shards: list[int]
-    """Numbers of shards, in the order in which they are dealt to the readers."""
-    begun: list[int]
-    """How many records of each have been read."""
-    cut: int
-    """How many records of the first block have been read besides."""
+    shards: list[int]  # numbers of shards, in the order in which they are dealt to the readers
+    begun: list[int]  # how many records of each have been read
+    cut: int  # how many records of the first block have been read besides
 
 
 class _Reader:

@@ -24,14 +24,11 @@ FILE_NAME = "labels.json"
 class LabelFrequencies:
     """The combinations of labels among some photos."""
 
-    names: tuple[str, ...]
-    """The attributes."""
-    combinations: np.ndarray
-    """float32 [combinations, len(names)], -1 or 1, each once."""
-    photos: np.ndarray
-    """How many photos have each: int64 [combinations]."""
+    names: tuple[str, ...]  # the attributes
+    combinations: np.ndarray  # float32 [combinations, len(names)], -1 or 1, each once
+    photos: np.ndarray  # how many photos have each: int64 [combinations]
+    # Those of which one holds at most, and one for each photo where no combination is without.
     exclusive: tuple[str, ...] = ()
-    """Those of which one holds at most, and one for each photo where no combination is without."""
 
     @property
     def may_have_none(self) -> bool:

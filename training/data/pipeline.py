@@ -168,14 +168,10 @@ class _Start(NamedTuple):
     """Where an epoch begins: at its first photo, or at the chunk where a run was interrupted."""
 
     epoch: tf.Tensor
-    shards: tf.Tensor
-    """Numbers of the shards that are read, in order."""
-    begun: tf.Tensor
-    """Records that are left out at the beginning of each."""
-    cut: tf.Tensor
-    """Records that are left out besides, of the first block."""
-    chunk: tf.Tensor
-    """Number of the first chunk."""
+    shards: tf.Tensor  # numbers of the shards that are read, in order
+    begun: tf.Tensor  # records that are left out at the beginning of each
+    cut: tf.Tensor  # records that are left out besides, of the first block
+    chunk: tf.Tensor  # number of the first chunk
 
 
 def _from_files(

@@ -28,16 +28,13 @@ NAMED = 12  # missing shards in a message; the rest is counted
 class Manifest:
     """What manifest.json says of a folder of shards."""
 
-    image_shape: tuple[int, int, int]
-    """height, width, channels."""
-    attribute_names: tuple[str, ...]
-    """Of the attributes in the records, in their order."""
+    image_shape: tuple[int, int, int]  # height, width, channels
+    attribute_names: tuple[str, ...]  # of the attributes in the records, in their order
+    # Those of which exactly one holds in each record; none where nothing is known.
     exclusive_attributes: tuple[str, ...]
-    """Those of which exactly one holds in each record; none where nothing is known."""
+    # The fingerprint of the photos that the shards were made from, their crop, and the shape of the images.
     origin: dict[str, Any]
-    """The fingerprint of the photos that the shards were made from, their crop, and the shape of the images."""
-    entries: dict[str, dict]
-    """Split, count, bytes and SHA-256 of each shard, by its name."""
+    entries: dict[str, dict]  # split, count, bytes and SHA-256 of each shard, by its name
 
 
 @dataclass(frozen=True)
@@ -45,10 +42,8 @@ class Shard:
     """One TFRecord file."""
 
     path: Path | Url
-    split: str
-    """"train", "valid" or "test"."""
-    count: int
-    """Records to read, from the first."""
+    split: str  # "train", "valid" or "test"
+    count: int  # records to read, from the first
     sha256: str
     manifest: Manifest
 
@@ -62,13 +57,11 @@ class Shard:
 class ShardSet:
     """Shards of images of one shape."""
 
-    image_shape: tuple[int, int, int]
-    """height, width, channels."""
+    image_shape: tuple[int, int, int]  # height, width, channels
     shards: tuple[Shard, ...]
+    # Where networks that were trained on the photos, and features of them, are kept; None: beside the shards.
     chosen_features_dir: Path | None = None
-    """Where networks that were trained on the photos, and features of them, are kept; None: beside the shards."""
-    cache: ShardCache | None = None
-    """Where those that are at URLs are read from."""
+    cache: ShardCache | None = None  # where those that are at URLs are read from
 
     @property
     def features_dir(self) -> Path:

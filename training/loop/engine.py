@@ -39,8 +39,7 @@ class StepsResult:
 
     first_step: int
     count: int
-    sums: np.ndarray
-    """float64 [NUM_VALUES], over its steps."""
+    sums: np.ndarray  # float64 [NUM_VALUES], over its steps
     seconds: float
 
     @property

@@ -20,11 +20,9 @@ _EXAMPLE = '{"cluster": {"worker": ["host1:12345", "host2:12345"]}, "task": {"ty
 class Cluster:
     """The hosts that train together, and which of them this one is."""
 
-    addresses: dict[str, list[str]]
-    """host:port of each, by role."""
+    addresses: dict[str, list[str]]  # host:port of each, by role
     role: str
-    index: int
-    """Among the hosts of this role, from 0."""
+    index: int  # among the hosts of this role, from 0
 
     @property
     def hosts(self) -> list[tuple[str, int]]:

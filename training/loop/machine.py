@@ -44,12 +44,9 @@ class Machine:
     """What the bits of a run may depend on, besides its settings."""
 
     processor: str
-    instructions: str
-    """The widest vector instructions, after any limit that the environment sets for oneDNN."""
-    cores: int
-    """Those that this process may use."""
-    onednn: bool
-    """Whether TensorFlow computes with oneDNN's kernels."""
+    instructions: str  # the widest vector instructions, after any limit that the environment sets for oneDNN
+    cores: int  # those that this process may use
+    onednn: bool  # whether TensorFlow computes with oneDNN's kernels
     tensorflow: str
     gpus: tuple[str, ...]
 

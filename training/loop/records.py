@@ -37,45 +37,32 @@ class Status:
 
     step: int
     epoch: float
-    kimg: float
-    """Thousands of photos seen."""
+    kimg: float  # thousands of photos seen
     images_per_second: float
     d_loss: float
-    g_loss: float
-    """NaN where no step of the interval updated G."""
-    d_gradient: float
-    """L2 norm of D's gradient over all of its variables, before clipping."""
+    g_loss: float  # NaN where no step of the interval updated G
+    d_gradient: float  # L2 norm of D's gradient over all of its variables, before clipping
     g_gradient: float
-    memory_mb: float
-    """Peak so far: of the GPU where there is one, else of this process."""
+    memory_mb: float  # peak so far: of the GPU where there is one, else of this process
     seconds_left: float
-    spread: float
-    """Spread of generated faces over that of photos; NaN where it was not measured."""
-    rollbacks: int
-    """How often the run returned to a checkpoint so far."""
+    spread: float  # spread of generated faces over that of photos; NaN where it was not measured
+    rollbacks: int  # how often the run returned to a checkpoint so far
     warning: str
-    augment_probability: float = 0.0
-    """Mean over the interval."""
+    augment_probability: float = 0.0  # mean over the interval
 
 
 @dataclass(frozen=True)
 class Epoch:
     """The end of an epoch, or of the part of one with which the run ends: a line of history.csv."""
 
-    epoch: int
-    """Counted from 1."""
+    epoch: int  # counted from 1
     step: int
     images_seen: int
-    d_loss: float
-    """Mean over the epoch."""
-    g_loss: float
-    """Mean over the epoch; NaN where no step updated G."""
-    seconds: float
-    """Time spent on the epoch's steps."""
-    warning: str
-    """The warning of the status at the end of the epoch."""
-    augment_probability: float = 0.0
-    """Mean over the epoch; 0 without augmentations."""
+    d_loss: float  # mean over the epoch
+    g_loss: float  # mean over the epoch; NaN where no step updated G
+    seconds: float  # time spent on the epoch's steps
+    warning: str  # the warning of the status at the end of the epoch
+    augment_probability: float = 0.0  # mean over the epoch; 0 without augmentations
 
     @property
     def kimg(self) -> float:
@@ -88,11 +75,10 @@ class Scores:
     """The metrics of the generator at one step: a line of metrics.csv."""
 
     step: int
-    kimg: float
-    """Thousands of photos seen."""
+    kimg: float  # thousands of photos seen
+    # By the metric's name; NAME_held_out is the same metric against held-out photos. Where the first falls and the
+    # second does not, photos are being memorised.
     values: dict[str, float]
-    """By the metric's name; NAME_held_out is the same metric against held-out photos. Where the first falls and the
-    second does not, photos are being memorised."""
 
 
 Event = Status | Epoch | Scores

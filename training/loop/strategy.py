@@ -22,8 +22,7 @@ LOGICAL_GPU_MB = 2048  # of each part of a divided GPU: the largest network here
 class Devices:
     """The devices of a run, on one host or several."""
 
-    name: str
-    """The strategy's name on the command line."""
+    name: str  # the strategy's name on the command line
     strategy: tf.distribute.Strategy
     host: int = 0
     hosts: int = 1

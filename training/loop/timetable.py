@@ -19,18 +19,12 @@ class Timetable:
 
     total_steps: int
     steps_per_epoch: int
-    sample_every: int
-    """Epochs between grids of samples."""
-    save_minutes: float
-    """Minutes between checkpoints within an epoch."""
-    status_seconds: float
-    """Seconds between two status lines."""
-    save_steps: int | None = None
-    """Steps between checkpoints, besides those by time and at the end of an epoch."""
-    score_steps: int | None = None
-    """Steps between scores; None for no scores."""
-    max_rollbacks: int = 0
-    """How often a run whose losses are not finite may return to a checkpoint."""
+    sample_every: int  # epochs between grids of samples
+    save_minutes: float  # minutes between checkpoints within an epoch
+    status_seconds: float  # seconds between two status lines
+    save_steps: int | None = None  # steps between checkpoints, besides those by time and at the end of an epoch
+    score_steps: int | None = None  # steps between scores; None for no scores
+    max_rollbacks: int = 0  # how often a run whose losses are not finite may return to a checkpoint
 
     def next_boundary(self, step: int) -> int:
         """Return the first step after `step` at which the run saves, scores or ends."""

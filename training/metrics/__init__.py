@@ -21,14 +21,12 @@ from training.metrics.distances import neighbour_distances
 class Sample:
     """Images and features of one set of faces. What several metrics need is computed once."""
 
-    images: np.ndarray
-    """uint8 [count, height, width, channels]."""
-    features: np.ndarray
-    """float32 [count, width]; the width is 0 where only metrics of the images are asked for."""
+    images: np.ndarray  # uint8 [count, height, width, channels]
+    features: np.ndarray  # float32 [count, width]; the width is 0 where only metrics of the images are asked for
+    # Of photos: float32 [count, conditions], -1 or 1; None where there are no conditions.
     labels: np.ndarray | None = None
-    """Of photos: float32 [count, conditions], -1 or 1; None where there are no conditions."""
+    # Features of EfficientNet by the metric that they are for, an entry of TWO_SAMPLE or BROKEN.
     imagenet: Mapping[str, np.ndarray] = field(default_factory=dict)
-    """Features of EfficientNet by the metric that they are for, an entry of TWO_SAMPLE or BROKEN."""
 
     @cached_property
     def gaussian(self) -> frechet.Gaussian:
@@ -54,13 +52,13 @@ TRAIN, HELD_OUT = "train", "held_out"  # splits of the real photos: those that w
 class Metric:
     """A metric of generated faces."""
 
+    # (real, fake) -> figures by name. The first has the metric's own name.
     compute: Callable[[Sample, Sample], dict[str, float]]
-    """(real, fake) -> figures by name. The first has the metric's own name."""
     lower_is_better: bool
+    # Whether it compares features in the space of --features; others take pixels, or EfficientNet's features.
     needs_space: bool = True
-    """Whether it compares features in the space of --features; others take pixels, or EfficientNet's features."""
+    # Whether the figure is a distance plus a bias of the count, so that what is above the floor is the distance.
     adds_up: bool = False
-    """Whether the figure is a distance plus a bias of the count, so that what is above the floor is the distance."""
 
 
 def _swd(real: Sample, fake: Sample) -> dict[str, float]:
@@ -104,9 +102,9 @@ def _broken(real: Sample, fake: Sample) -> dict[str, float]:
 
 
 BROKEN = "broken"
+# Two-sample tests on features of EfficientNet, by the side in pixels to which both samples are reduced first: at 24 the
+# texture is gone, and shape is left.
 TWO_SAMPLE = {"c2st": None, "c2st_24": 24}
-"""Two-sample tests on features of EfficientNet, by the side in pixels to which both samples are reduced first: at 24
-the texture is gone, and shape is left."""
 
 METRICS = {
     "swd": Metric(_swd, lower_is_better=True, needs_space=False),
@@ -120,8 +118,7 @@ METRICS = {
     BROKEN: Metric(_broken, lower_is_better=True, needs_space=False),
 }
 
-OF_EFFICIENTNET = (*TWO_SAMPLE, BROKEN)
-"""Metrics that need the weights of requirements-evaluate.txt."""
+OF_EFFICIENTNET = (*TWO_SAMPLE, BROKEN)  # metrics that need the weights of requirements-evaluate.txt
 OF_NO_WEIGHTS = tuple(name for name in METRICS if name not in OF_EFFICIENTNET)
+# Metrics by which `training.run` may choose a generator: what is chosen by the others they would no longer judge.
 MAY_CHOOSE = (*OF_NO_WEIGHTS, BROKEN)
-"""Metrics by which `training.run` may choose a generator: what is chosen by the others they would no longer judge."""

@@ -48,30 +48,20 @@ SHIFT = 1 / 32
 class Card:
     """How a network was trained: the JSON beside its weights."""
 
-    photos: str
-    """`ShardSet.fingerprint` of the training photos."""
-    digest: str
-    """Hash of the weights."""
+    photos: str  # `ShardSet.fingerprint` of the training photos
+    digest: str  # hash of the weights
     attribute_names: list[str]
     seed: int
-    kimg: float
-    """Length of the training in thousands of photos."""
-    checked_on: str
-    """The split whose photos the accuracies are of."""
-    accuracy: float
-    """Mean over attributes, in [0, 1]."""
+    kimg: float  # length of the training in thousands of photos
+    checked_on: str  # the split whose photos the accuracies are of
+    accuracy: float  # mean over attributes, in [0, 1]
+    # Majority-class baseline: the accuracy of always giving the more frequent answer of the training photos.
     commonest: float
-    """Majority-class baseline: the accuracy of always giving the more frequent answer of the training photos."""
-    accuracies: list[float]
-    """Of each attribute."""
-    shift: float
-    """Random translation in training, at most, as a share of the side."""
-    source: str
-    """Fingerprint of the photos that the shards were made from."""
-    crop: dict[str, object]
-    """The crop, as the manifest has it."""
-    image_shape: list[int]
-    """height, width, channels."""
+    accuracies: list[float]  # of each attribute
+    shift: float  # random translation in training, at most, as a share of the side
+    source: str  # fingerprint of the photos that the shards were made from
+    crop: dict[str, object]  # the crop, as the manifest has it
+    image_shape: list[int]  # height, width, channels
 
 
 def network(image_shape: tuple[int, int, int], attributes: int, shift: float = 0.0) -> keras.Model:

@@ -71,19 +71,19 @@ class Evaluator:
         self._imagenet = {name: efficientnet.space(shape, TWO_SAMPLE[name]) for name in names if name in TWO_SAMPLE}
         if BROKEN in names:
             self._imagenet[BROKEN] = efficientnet.face_space(shape)
+        # The real photos, by the name of their split in the scores.
         self.shards = {TRAIN: train_shards, **({HELD_OUT: held_out} if held_out.count else {})}
-        """The real photos, by the name of their split in the scores."""
+        # How many faces `score` takes.
         self.count = min(count, train_shards.count // 2, *(shards.count for shards in self.shards.values()))
-        """How many faces `score` takes."""
         if self.count < MIN_IMAGES:
             raise UsageError(
                 f"{self.count} photos are too few to measure anything: at least {MIN_IMAGES} of each split, and "
                 f"{2 * MIN_IMAGES} to train on."
             )
         self.real = {split: self._sample(shards, self._choose(shards.count)) for split, shards in self.shards.items()}
+        # Of the faces that `score` takes, float32 [count, conditions], -1 or 1: those of the training photos that they
+        # are compared with, in the same order. None where there are no conditions.
         self.labels = self.real[TRAIN].labels
-        """Of the faces that `score` takes, float32 [count, conditions], -1 or 1: those of the training photos that they
-        are compared with, in the same order. None where there are no conditions."""
 
     @cached_property
     def floor_photos(self) -> Sample:

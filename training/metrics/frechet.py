@@ -15,10 +15,8 @@ import numpy as np
 class Gaussian:
     """Mean and covariance of features, float64."""
 
-    mean: np.ndarray
-    """[width]."""
-    covariance: np.ndarray
-    """[width, width]."""
+    mean: np.ndarray  # [width]
+    covariance: np.ndarray  # [width, width]
 
     @classmethod
     def of(cls, features: np.ndarray) -> Gaussian:

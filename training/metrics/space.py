@@ -24,10 +24,9 @@ class FeatureSpace:
     """A network whose features are compared instead of pixels."""
 
     name: str
-    digest: str
-    """A hash of the weights: features of different digests are not comparable."""
+    digest: str  # a hash of the weights: features of different digests are not comparable
+    # uint8 [at most BATCH, height, width, channels] -> float32 [the same count, width of the space].
     batch_features: Callable[[np.ndarray], np.ndarray]
-    """uint8 [at most BATCH, height, width, channels] -> float32 [the same count, width of the space]."""
 
     def features(self, images: np.ndarray, on_progress: Callable[[int], object] = lambda count: None) -> np.ndarray:
         """Return the features of uint8 [count, height, width, channels]: float32 [count, width].

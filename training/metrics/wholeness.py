@@ -34,10 +34,8 @@ def broken_share(real: np.ndarray, fake: np.ndarray) -> float:
 class PatchGaussians:
     """A normal distribution of the features at each place."""
 
-    mean: np.ndarray
-    """float64 [places, width]."""
-    precision: np.ndarray
-    """Inverse of the covariance: float64 [places, width, width]."""
+    mean: np.ndarray  # float64 [places, width]
+    precision: np.ndarray  # inverse of the covariance: float64 [places, width, width]
 
     @classmethod
     def of(cls, maps: np.ndarray) -> PatchGaussians:

@@ -19,10 +19,9 @@ from training.models import ada
 class Augmentation:
     """One augmentation, or a set of them that belong together."""
 
-    num_uniforms: int
-    """Uniform random numbers for each image."""
+    num_uniforms: int  # uniform random numbers for each image
+    # (images, random numbers [batch, num_uniforms], probability) -> images.
     apply: Callable[[tf.Tensor, tf.Tensor, tf.Tensor | float], tf.Tensor]
-    """(images, random numbers [batch, num_uniforms], probability) -> images."""
 
 
 GREY = 0.5  # what fills a hole: DiffAugment's 0 on [-1, 1]

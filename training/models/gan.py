@@ -28,8 +28,8 @@ class GAN:
     g_optimizer: keras.optimizers.Optimizer
     discriminator: keras.Model
     d_optimizer: keras.optimizers.Optimizer
+    # The exponential moving average of the generator, in float32; samples, scores and generator.keras come from it.
     generator_ema: keras.Model
-    """The exponential moving average of the generator, in float32; samples, scores and generator.keras come from it."""
 
 
 ADAPT_EVERY = 4  # steps, as in ADA's code

@@ -36,12 +36,9 @@ class Noise:
     """The random numbers of one step on one replica."""
 
     seed: int
-    step: tf.Tensor
-    """int64 scalar."""
-    first: tf.Tensor | int
-    """Index of this replica's first example in the global batch."""
-    batch: int
-    """Number of examples of this replica."""
+    step: tf.Tensor  # int64 scalar
+    first: tf.Tensor | int  # index of this replica's first example in the global batch
+    batch: int  # number of examples of this replica
 
     def uniform(self, purpose: Purpose, shape: tuple[int, ...], stream: int = 0) -> tf.Tensor:
         """Return float32 [batch, *shape] in [0, 1); `stream` tells apart several draws for one purpose."""

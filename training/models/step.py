@@ -46,10 +46,9 @@ class Loss:
 
     discriminator: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
     generator: Callable[[tf.Tensor | None, tf.Tensor], tf.Tensor]
+    # D's loss where it cannot tell real from fake; None for Wasserstein, whose 0 is no scale for a loss.
     chance: float | None
-    """D's loss where it cannot tell real from fake; None for Wasserstein, whose 0 is no scale for a loss."""
-    generator_sees_photos: bool = False
-    """Whether G's loss depends on the real logits."""
+    generator_sees_photos: bool = False  # whether G's loss depends on the real logits
 
 
 LOSSES = {
@@ -115,8 +114,7 @@ class Phase:
     """What varies from step to step."""
 
     updates_generator: bool = True
-    penalised: bool = True
-    """Whether D's loss has its gradient penalties."""
+    penalised: bool = True  # whether D's loss has its gradient penalties
 
 
 def phases(method: Preset) -> list[Phase]:
@@ -143,32 +141,23 @@ def batches_per_step(method: Preset, is_conditional: bool) -> int:
 class StepValues(NamedTuple):
     """What a step returns: float32 scalars, each replica's share, whose sum is the value of the global batch."""
 
-    d_loss: tf.Tensor
-    """D's adversarial loss, without penalties and without SAN's loss of the direction."""
-    g_loss: tf.Tensor
-    """0 where the step did not update G, as its gradient."""
-    d_gradient: tf.Tensor
-    """L2 norm over all of D's variables, before clipping."""
+    d_loss: tf.Tensor  # D's adversarial loss, without penalties and without SAN's loss of the direction
+    g_loss: tf.Tensor  # 0 where the step did not update G, as its gradient
+    d_gradient: tf.Tensor  # L2 norm over all of D's variables, before clipping
     g_gradient: tf.Tensor
-    generator_updates: tf.Tensor
-    """1 where the step updated G, else 0."""
-    real_sign: tf.Tensor
-    """Mean sign of D's logits for photos; 0 where nothing adapts to it."""
-    augment_probability: tf.Tensor
-    """0 without augmentations."""
+    generator_updates: tf.Tensor  # 1 where the step updated G, else 0
+    real_sign: tf.Tensor  # mean sign of D's logits for photos; 0 where nothing adapts to it
+    augment_probability: tf.Tensor  # 0 without augmentations
 
 
 class MicroBatch(NamedTuple):
     """Examples that a replica computes at once."""
 
     photos: tf.Tensor
-    more_photos: tf.Tensor | None
-    """For G, where its loss sees photos."""
-    labels: tf.Tensor | None
-    """Of photos and of fakes."""
+    more_photos: tf.Tensor | None  # for G, where its loss sees photos
+    labels: tf.Tensor | None  # of photos and of fakes
     noise: Noise
-    torn_photos: MicroBatch | None = None
-    """For D, one for `PHOTOS_PER_TORN` photos."""
+    torn_photos: MicroBatch | None = None  # for D, one for `PHOTOS_PER_TORN` photos
 
 
 def replica_step(

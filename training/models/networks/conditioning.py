@@ -13,8 +13,7 @@ from keras import layers
 
 from training.models.precision import full_precision
 
-LABELS = "labels"
-"""Name of the input."""
+LABELS = "labels"  # name of the input
 
 
 def generator_inputs(
