@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
 
@@ -35,7 +35,7 @@ from training.models.noise import Noise, Purpose
 from training.models.optimizer import cosine_decay
 from training.models.precision import full_precision
 from training.models.torn import UNIFORMS, tear
-from training.presets import PHOTOS_PER_TORN, CosineSchedule, Preset
+from training.presets import PHOTOS_PER_TORN, Preset
 
 # ---- Losses
 
@@ -154,10 +154,9 @@ class MicroBatch(NamedTuple):
     """Examples that a replica computes at once."""
 
     photos: tf.Tensor
-    more_photos: tf.Tensor | None  # for G, where its loss sees photos
-    labels: tf.Tensor | None  # of photos and of fakes
+    labels: list[tf.Tensor]  # of photos and of fakes; empty without conditions
     noise: Noise
-    torn_photos: MicroBatch | None = None  # for D, one for `PHOTOS_PER_TORN` photos
+    more_photos: tf.Tensor | None = None  # for G, where its loss sees photos
 
 
 def replica_step(
@@ -172,9 +171,8 @@ def replica_step(
     """Return what each replica runs on its share of a step: an update of D, then one of G against the new D.
 
     It is a function of (`batches_per_step` batches, number of the step, int64, and with an `augment_target` the adapted
-    probability of augmentations); `seed` and the number decide all noise.
-    A replica computes `micro_batch_size` examples at once, a divisor of its batch, or all. `jit` compiles networks with
-    XLA.
+    probability of augmentations); `seed` and the number decide all noise. A replica computes `micro_batch_size`
+    examples at once, a divisor of its batch, or all. `jit` compiles networks with XLA.
     """
     loss = LOSSES[method.loss]
     generator, discriminator = (
@@ -205,24 +203,19 @@ def replica_step(
                     return images
                 return tf.where(noise.uniform(Purpose.FLIP, (1, 1, 1), update) < 0.5, images, tf.reverse(images, [2]))
 
-            labels = None if batches[0].labels is None else tf.cast(batches[0].labels[rows], full_precision())
-            part = MicroBatch(
-                photos(batches[0], 0),
-                photos(batches[-1], 1) if loss.generator_sees_photos and phase.updates_generator else None,
-                labels,
-                noise,
-            )
-            if not method.torn:
-                return part
-            of_groups = Noise(seed, number, (first + start) // PHOTOS_PER_TORN, size // PHOTOS_PER_TORN)
-            torn = tear(part.photos, of_groups.uniform(Purpose.TEAR, (UNIFORMS,)))
-            of_torn = MicroBatch(torn, None, None if labels is None else labels[::PHOTOS_PER_TORN], of_groups)
-            return part._replace(torn_photos=of_torn)
+            labels = [] if batches[0].labels is None else [tf.cast(batches[0].labels[rows], full_precision())]
+            sees_more = loss.generator_sees_photos and phase.updates_generator
+            return MicroBatch(photos(batches[0], 0), labels, noise, photos(batches[-1], 1) if sees_more else None)
+
+        def torn_of(part: MicroBatch) -> MicroBatch:
+            noise = replace(part.noise, first=part.noise.first // PHOTOS_PER_TORN, batch=size // PHOTOS_PER_TORN)
+            torn = tear(part.photos, noise.uniform(Purpose.TEAR, (UNIFORMS,)))
+            return MicroBatch(torn, [labels[::PHOTOS_PER_TORN] for labels in part.labels], noise)
 
         def generate(part: MicroBatch) -> tuple[tf.Tensor, tf.GradientTape]:
             with tf.GradientTape() as tape:
                 z = part.noise.latent(method.latent, method.latent_distribution)
-                return generator(z if part.labels is None else [z, part.labels]), tape
+                return generator([z, *part.labels] if part.labels else z), tape
 
         def discriminator_for(part: MicroBatch, *purposes: Purpose) -> Discriminate:
             """Return images -> augmentation -> D as one function: penalties are on the images before augmentation.
@@ -231,49 +224,42 @@ def replica_step(
             [images, 2]: column 0 trains the features, column 1 the direction.
             """
 
-            def uniform(shape: tuple[int, ...], stream: int) -> tf.Tensor:
+            def uniform(stream: int, *shape: int) -> tf.Tensor:
                 return tf.concat([part.noise.uniform(purpose, shape, stream) for purpose in purposes], 0)
 
-            dropout = [uniform(shape, stream) for stream, shape in enumerate(dropout_shapes)]
-            labels = [] if part.labels is None else [tf.tile(part.labels, (len(purposes), 1))]
-
             def of_augmentation(index: int, count: int) -> tf.Tensor:
-                return uniform((count,), len(dropout) + index)  # the streams before are dropout's
+                return uniform(len(dropout) + index, count)
 
-            def outputs(images: tf.Tensor) -> tf.Tensor:
-                return discriminator([augment(images, augmentations, probability, of_augmentation), *dropout, *labels])
-
-            return outputs
-
-        def pass_through_d(
-            part: MicroBatch, *batches_of_images: tuple[tf.Tensor, Purpose, CosineSchedule]
-        ) -> tuple[list[tf.Tensor], tf.Tensor | float]:
-            """Return D's outputs for each of these batches, and the penalties on them by their gammas, [batch] or 0."""
-            images, purposes, gammas = zip(*batches_of_images, strict=True)
-            discriminate, joined = discriminator_for(part, *purposes), tf.concat(images, 0)
-            if not phase.penalised or all(gamma.is_zero for gamma in gammas):
-                return tf.split(discriminate(joined), len(images)), 0.0
-            outputs, squared = outputs_and_squared_gradient(discriminate, joined)
-            squares = zip(gammas, tf.split(squared, len(images)), strict=True)
-            penalty = sum(method.penalty_every * gamma.at(decay) / 2.0 * square for gamma, square in squares)
-            return tf.split(outputs, len(images)), penalty
+            dropout = [uniform(stream, *shape) for stream, shape in enumerate(dropout_shapes)]
+            labels = [tf.tile(labels, (len(purposes), 1)) for labels in part.labels]
+            return lambda images: discriminator(
+                [augment(images, augmentations, probability, of_augmentation), *dropout, *labels]
+            )
 
         def outputs_and_penalty(part: MicroBatch, fake: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | float]:
             """Return D's outputs for photos and for fakes, and all penalties, [batch] or 0."""
-            real = (part.photos, Purpose.DISCRIMINATOR_REAL, method.r1_gamma)
-            fakes = (fake, Purpose.DISCRIMINATOR_FAKE, method.r2_gamma)
-            if is_one_pass:
-                (real_out, fake_out), penalty = pass_through_d(part, real, fakes)
-            else:
-                [real_out], real_penalty = pass_through_d(part, real)
-                [fake_out], fake_penalty = pass_through_d(part, fakes)
-                penalty = real_penalty + fake_penalty
+            real_and_fake = [
+                (part.photos, Purpose.DISCRIMINATOR_REAL, method.r1_gamma),
+                (fake, Purpose.DISCRIMINATOR_FAKE, method.r2_gamma),
+            ]
+            outputs: list[tf.Tensor] = []
+            penalty = 0.0
+            for one_pass in [real_and_fake] if is_one_pass else [[batch] for batch in real_and_fake]:
+                images, purposes, gammas = zip(*one_pass, strict=True)
+                discriminate, joined = discriminator_for(part, *purposes), tf.concat(images, 0)
+                if not phase.penalised or all(gamma.is_zero for gamma in gammas):
+                    outputs += tf.split(discriminate(joined), len(images))
+                    continue
+                joined_outputs, squared = outputs_and_squared_gradient(discriminate, joined)
+                outputs += tf.split(joined_outputs, len(images))
+                for gamma, square in zip(gammas, tf.split(squared, len(images)), strict=True):
+                    penalty += method.penalty_every * gamma.at(decay) / 2.0 * square
             if phase.penalised and method.gradient_penalty:
                 mix = part.noise.uniform(Purpose.INTERPOLATION, (1, 1, 1))
                 discriminate = discriminator_for(part, Purpose.DISCRIMINATOR_BETWEEN)
                 between = gradient_penalty(discriminate, part.photos, fake, mix)
                 penalty += method.penalty_every * method.gradient_penalty * between
-            return real_out, fake_out, penalty
+            return *outputs, penalty
 
         def share_of_mean(per_example: tf.Tensor) -> tf.Tensor:
             return tf.reduce_sum(per_example) / (local_batch * replicas)
@@ -294,8 +280,9 @@ def replica_step(
                 real_out, fake_out, penalty = outputs_and_penalty(part, fake)
                 adversarial, with_direction = discriminator_loss(real_out, fake_out)
                 total = share_of_mean(with_direction + penalty)
-                if part.torn_photos is not None:
-                    torn_out = discriminator_for(part.torn_photos, Purpose.DISCRIMINATOR_TORN)(part.torn_photos.photos)
+                if method.torn:
+                    torn = torn_of(part)
+                    torn_out = discriminator_for(torn, Purpose.DISCRIMINATOR_TORN)(torn.photos)
                     _, torn_loss = discriminator_loss(real_out[::PHOTOS_PER_TORN], torn_out)
                     total += method.torn * PHOTOS_PER_TORN * share_of_mean(torn_loss)
             real_sign = share_of_mean(tf.sign(real_out[:, 0])) if is_adaptive else tf.zeros_like(total)
