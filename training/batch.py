@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     import tensorflow as tf
 
+ImageShape = tuple[int, int, int]  # height, width, channels
+
 
 class Batch(NamedTuple):
     """Photos, and the labels that a run is conditioned on."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from click import UsageError
 
 from system.files import write_text
+from training.batch import ImageShape
 from training.presets import CosineSchedule, Preset
 
 FILE_NAME = "config.json"
@@ -33,7 +34,7 @@ class Config:
     train_on: str  # the split that is trained on, or "all"
     photos: int
     data: str  # `ShardSet.fingerprint` of the training shards
-    image_shape: tuple[int, int, int]  # height, width, channels
+    image_shape: ImageShape
     # Decoded images in memory. The order of photos is another one when they are streamed.
     cache: bool
     micro_batch: int | None = None  # examples that a device computes at once; None for its whole share of a batch
@@ -119,7 +120,7 @@ def load_with_generator(folder: Path) -> tuple[Config, Path]:
     return saved.config, path
 
 
-def check_shards_fit_run(config: Config, image_shape: tuple[int, int, int]) -> None:
+def check_shards_fit_run(config: Config, image_shape: ImageShape) -> None:
     """Raise UsageError where shards of this shape hold other images than the run draws."""
     if image_shape != config.image_shape:
         run, shards = ("x".join(map(str, shape)) for shape in (config.image_shape, image_shape))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from click import UsageError
 
 from system.lock import NAME as LOCK_NAME
 from training import config as configs
+from training.batch import ImageShape
 from training.config import Config, SavedRun
 from training.data.shards import ShardSet
 from training.loop.timetable import MAX_ROLLBACKS, Timetable
@@ -131,8 +132,7 @@ def check_condition(shards: ShardSet, condition: str) -> None:
 
 def check_schedules(method: Preset) -> None:
     """Raise UsageError where a setting goes from one value to another, and nothing says over how many photos."""
-    values = {field.name: getattr(method, field.name) for field in fields(method)}
-    schedules = {name: value for name, value in values.items() if isinstance(value, CosineSchedule)}
+    schedules = {name: value for name, value in vars(method).items() if isinstance(value, CosineSchedule)}
     changing = [f"--{name.replace('_', '-')} {value}" for name, value in schedules.items() if value.end is not None]
     if changing and not method.ramp_kimg:
         raise UsageError(f"{', '.join(changing)}: say over how many thousand photos, with --ramp-kimg.")
@@ -156,7 +156,7 @@ def check_augment_target(method: Preset) -> None:
         )
 
 
-def check_image_shape(image_shape: tuple[int, int, int]) -> None:
+def check_image_shape(image_shape: ImageShape) -> None:
     """Raise UsageError where networks cannot be built for images of this shape."""
     from training.models.networks.layers import num_upsamplings
 

@@ -18,6 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 from system.command import LocalPath
 from system.files import sha256_of, write_json, write_text
 from training import config as configs
+from training.batch import ImageShape
 from training.command import Command, startup_messages_hidden
 from training.config import Config
 from training.data.shards import ShardSet
@@ -187,7 +188,7 @@ def images_of_run(folder: Path, count: int, seed: int) -> Images:
     return Images(str(folder), {"generator": draw.digest(path), "seed": seed}, faces)
 
 
-def images_of_picture(path: Path, image_shape: tuple[int, int, int], count: int) -> Images:
+def images_of_picture(path: Path, image_shape: ImageShape, count: int) -> Images:
     """Return the first faces of a grid without captions; raise UsageError where it holds no images of this shape."""
     height, width, channels = image_shape
     try:
@@ -208,7 +209,7 @@ def images_of_picture(path: Path, image_shape: tuple[int, int, int], count: int)
 
 def images_of_photos(shards: ShardSet, count: int, seed: int) -> Images:
     """Return photos chosen at random."""
-    from training.data.pipeline import read_ids
+    from training.data.reading import read_ids
     from training.metrics.space import read_rows
 
     rows = np.sort(np.random.default_rng(seed).choice(shards.count, min(count, shards.count), replace=False))

@@ -113,7 +113,7 @@ def run_here(job: Job) -> Outcome:
 
         from training.batch import Batch
         from training.config import Config
-        from training.data.pipeline import read_images
+        from training.data.reading import read_images
         from training.loop.engine import build_on, compile_steps, global_batches, means
         from training.loop.machine import memory_mb
         from training.loop.strategy import choose, self_test

@@ -152,7 +152,7 @@ def main(source: Path, shards: Path, folder: Path, count: int, picture: Path | N
     """Search the faces nearest to held-out photos, and ask whose they are."""
     recogniser = Recogniser()
     with startup_messages_hidden():
-        from training.data.pipeline import read_images
+        from training.data.reading import read_images
 
     held_out = find([str(shards)]).only({"valid", "test"})
     names, images = ids(held_out), read_images(held_out)

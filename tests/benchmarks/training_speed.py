@@ -39,7 +39,8 @@ from measure import in_turn, python, seconds, table
 
 from training.batch import Batch
 from training.config import Config
-from training.data.pipeline import batches, read_images
+from training.data.pipeline import batches
+from training.data.reading import read_images
 from training.data.shards import ShardSet, find
 from training.loop import engine, strategy
 from training.loop.machine import this_machine
@@ -162,7 +163,7 @@ sys.path[:0] = sys.argv[2:]
 import training_speed
 import tensorflow as tf
 tf.config.threading.set_inter_op_parallelism_threads(1)  # one kernel after the other: their times add up to the step
-from training.data.pipeline import read_images
+from training.data.reading import read_images
 from training.data.shards import find
 learnt = find([sys.argv[1]])
 take = training_speed.on_constant_batch(learnt, read_images(learnt.first(training_speed.BATCH)))

@@ -12,7 +12,7 @@ from preprocess.run import main as preprocess
 from tests.command import Command
 from tests.documents import DRAWN_FACES
 from tests.training.shards_by_tensorflow import write_shards
-from training.data.pipeline import read_attributes, read_images
+from training.data.reading import read_attributes, read_images
 from training.data.shards import find
 from training.features import main
 from training.metrics import attributes

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from click import UsageError
 
-from system.files import write_text
+from system.files import write_json
 from training.data.shards import ShardSet
 
 FILE_NAME = "labels.json"
@@ -72,7 +72,7 @@ class LabelFrequencies:
 
 def count_labels(shards: ShardSet, names: Sequence[str]) -> LabelFrequencies:
     """Count the combinations of these attributes among the photos."""
-    from training.data.pipeline import attribute_batches  # TensorFlow, which who draws labels can do without
+    from training.data.reading import attribute_batches  # TensorFlow, which who draws labels can do without
 
     counts: Counter[tuple[int, ...]] = Counter()
     for attributes in attribute_batches(shards, names):
@@ -86,8 +86,7 @@ def save(folder: Path, frequencies: LabelFrequencies) -> None:
     rows = zip((frequencies.combinations > 0).astype(int).tolist(), frequencies.photos.tolist(), strict=True)
     photos = {"".join(map(str, answers)): count for answers, count in rows}
     exclusive = {"exclusive": frequencies.exclusive} if frequencies.exclusive else {}
-    saved = {"names": frequencies.names, "photos": photos} | exclusive
-    write_text(folder / FILE_NAME, json.dumps(saved, indent=1) + "\n")
+    write_json(folder / FILE_NAME, {"names": frequencies.names, "photos": photos} | exclusive)
 
 
 def load(folder: Path) -> LabelFrequencies:

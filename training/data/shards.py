@@ -1,4 +1,4 @@
-"""Which shards a run reads, and what their manifests say. `training.data.pipeline` reads the pixels."""
+"""Which shards a run reads, and what their manifests say. `training.data.reading` reads the pixels."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from click import UsageError
 
 from system.files import sha256_of
 from system.objects import MissingObject, Url, url_of
+from training.batch import ImageShape
 from training.data.cache import ShardCache
 
 HOW_TO_MAKE = "Make shards with: python -m preprocess.run --source PHOTOS --out FOLDER"
@@ -28,7 +29,7 @@ NAMED = 12  # missing shards in a message; the rest is counted
 class Manifest:
     """What manifest.json says of a folder of shards."""
 
-    image_shape: tuple[int, int, int]  # height, width, channels
+    image_shape: ImageShape
     attribute_names: tuple[str, ...]  # of the attributes in the records, in their order
     # Those of which exactly one holds in each record; none where nothing is known.
     exclusive_attributes: tuple[str, ...]
@@ -57,7 +58,7 @@ class Shard:
 class ShardSet:
     """Shards of images of one shape."""
 
-    image_shape: tuple[int, int, int]  # height, width, channels
+    image_shape: ImageShape
     shards: tuple[Shard, ...]
     # Where networks that were trained on the photos, and features of them, are kept; None: beside the shards.
     chosen_features_dir: Path | None = None

@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from training.config import Config
-from training.data.pipeline import damage_reported, ending_downloads
+from training.data.reading import damage_reported, ending_downloads
 from training.data.shards import ShardSet
 from training.loop.engine import build_on, compile_steps, global_batches
 from training.loop.failures import errors_reported

@@ -183,8 +183,7 @@ def _line(event: Event) -> str:
 def _read(log: Path) -> list[Event]:
     """Return the events of a log, but for a last line that a killed run has not finished.
 
-    Raises:
-        UsageError: another line is not an event of this version.
+    Raises UsageError where another line is not an event of this version.
     """
     lines = log.read_text(encoding="utf-8").splitlines(keepends=True) if log.exists() else []
     events: list[Event] = []

@@ -114,11 +114,10 @@ def _maximum(value: tf.Tensor, host: int, hosts: int) -> tf.Tensor:
 def choose(name: str, logical_devices: int | None = None, deterministic: bool = False) -> Devices:
     """Return the devices to train on. Call it before TensorFlow does anything else.
 
-    Args:
-        name: "one", "mirrored" (all GPUs of this host), "multi-worker" (the hosts of TF_CONFIG or SLURM), or "auto":
-            several hosts or several GPUs where they are there, else one device.
-        logical_devices: divide this host's CPU, or its first GPU, into so many, to try a strategy.
-        deterministic: let TensorFlow use only operations that give the same bits every time.
+    `name` is "one", "mirrored" (all GPUs of this host), "multi-worker" (the hosts of TF_CONFIG or SLURM), or "auto":
+    several hosts or several GPUs where they are there, else one device. `logical_devices` divides this host's CPU, or
+    its first GPU, into so many, to try a strategy. `deterministic` leaves TensorFlow only operations that give the same
+    bits every time.
     """
     # float32 means float32: TensorFlow would round it to 10 bits on GPUs of 2020 and later. R3GAN's authors turn that
     # off too, and its 4x4 stage stays in float32 for its precision. bfloat16 is the way to more speed.

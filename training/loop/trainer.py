@@ -16,7 +16,7 @@ from tqdm import tqdm
 from training import draw
 from training.config import Config
 from training.data import labels
-from training.data.pipeline import damage_reported, ending_downloads, read_images
+from training.data.reading import damage_reported, ending_downloads, read_images
 from training.data.shards import ShardSet, are_unchanged
 from training.draw import tile, write_png
 from training.loop import collapse

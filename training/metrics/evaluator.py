@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from click import UsageError
 
-from training.data.pipeline import read_attributes
+from training.data.reading import read_attributes
 from training.data.shards import ShardSet
 from training.metrics import (
     BROKEN,

@@ -24,6 +24,7 @@ from click import ClickException, UsageError
 from google.protobuf.message import DecodeError
 
 from system.files import replacing
+from training.batch import ImageShape
 from training.data.shards import ShardSet
 from training.metrics.space import FeatureSpace, progress
 
@@ -68,7 +69,7 @@ def read_graph(file: Path) -> bytes:
         raise UsageError(f"{file} cannot be read ({error}). {HOW_TO_GET}") from None
 
 
-def features_of(content: bytes, file: Path, image_shape: tuple[int, int, int]) -> Callable[[np.ndarray], np.ndarray]:
+def features_of(content: bytes, file: Path, image_shape: ImageShape) -> Callable[[np.ndarray], np.ndarray]:
     """Return `FeatureSpace.batch_features` of a graph for images of this shape; one channel is taken three times."""
     graph = tf.compat.v1.GraphDef()
     try:
@@ -95,7 +96,7 @@ def features_of(content: bytes, file: Path, image_shape: tuple[int, int, int]) -
     return lambda faces: session.run(features, {images: faces})
 
 
-def _fetch(path: Path, image_shape: tuple[int, int, int]) -> None:
+def _fetch(path: Path, image_shape: ImageShape) -> None:
     """Write the published graph to `path`, whole and checked, or raise ClickException."""
     print(f"Fetching {URL} (89 MB) once, to {path}.", flush=True)
     try:

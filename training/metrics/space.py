@@ -13,7 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from system.files import replacing
-from training.data.pipeline import read_images
+from training.data.reading import read_images
 from training.data.shards import ShardSet
 
 BATCH = 256

@@ -12,6 +12,7 @@ import keras
 import tensorflow as tf
 
 import training.models.bias_gradient  # noqa: F401  # it replaces a gradient
+from training.batch import ImageShape
 from training.models.networks import FAMILIES
 from training.models.networks.conditioning import LABELS
 from training.models.networks.layers import Dropout
@@ -64,7 +65,7 @@ class Progress(tf.Module):
         self.real_signs.assign(tf.where(is_due, tf.zeros_like(self.real_signs), self.real_signs))
 
 
-def build(method: Preset, image_shape: tuple[int, int, int], seed: int, progress: Progress, conditions: int = 0) -> GAN:
+def build(method: Preset, image_shape: ImageShape, seed: int, progress: Progress, conditions: int = 0) -> GAN:
     """Build the networks and their optimizers, initialised from `seed`. Call it within the strategy's scope.
 
     `conditions` is the number of labels.
@@ -122,15 +123,9 @@ def _copy_for_inference(discriminator: keras.Model) -> keras.Model:
 
 
 def begin_with(gan: GAN, saved: Mapping[str, keras.Model]) -> None:
-    """Give new networks the weights of saved ones; call it within the strategy's scope.
+    """Give new networks the weights of `saved` ones, those of `checkpoints.load_networks`, where it has them.
 
-    Args:
-        gan: the networks.
-        saved: "generator", a moving average, whose weights the generator and its average get; "discriminator", as
-            `for_inference` returns it. Without one of them its weights stay as they are.
-
-    Raises:
-        ValueError: a saved network has other weights.
+    Call it within the strategy's scope. Raises ValueError where a saved network has other weights.
     """
     for network in (gan.generator, gan.generator_ema, gan.discriminator):
         if network.name in saved:
@@ -138,20 +133,14 @@ def begin_with(gan: GAN, saved: Mapping[str, keras.Model]) -> None:
 
 
 def update_ema(strategy: tf.distribute.Strategy, gan: GAN, half_life: tf.Tensor, images: int) -> None:
-    """Update `gan.generator_ema` after `images` more photos; call it in cross-replica context.
+    """Update `gan.generator_ema` after `images` more photos, by a half-life in photos; 0 copies the generator.
 
-    Args:
-        strategy: where the networks are.
-        gan: the networks.
-        half_life: in photos; 0 copies the generator.
-        images: photos seen since the last call.
+    Call it in cross-replica context.
     """
     keep = 0.5 ** (images / tf.maximum(half_life, 1e-3))
     # BatchNormalization's statistics are averaged too: copied, as in StyleGAN, they belong to other weights (FD 1.28
     # against 1.23, a `lite` of 1,388 kimg).
     for average, variable in zip(gan.generator_ema.variables, gan.generator.variables, strict=True):
         strategy.extended.update(
-            average.value,
-            lambda old, new, keep: old.assign(new + keep * (old - new)),
-            args=(variable.value, keep),
+            average.value, lambda old, new, keep: old.assign(new + keep * (old - new)), args=(variable.value, keep)
         )

@@ -15,12 +15,8 @@ from training.presets import Preset
 class Adam(keras.optimizers.Adam):
     """Adam (Kingma and Ba 2015, algorithm 1) of gradients that are summed over the replicas already.
 
-    Args:
-        learning_rate: of the current step.
-        beta_1: decay of the first moment.
-        beta_2: of the second, at the current step.
-        epsilon: added to the root of the unbiased second moment, as in the paper and in PyTorch; None for Keras's form,
-            which adds 1e-7 before the bias is corrected.
+    `learning_rate` and `beta_2` are those of the current step. `epsilon` is added to the root of the unbiased second
+    moment, as in the paper and in PyTorch; None is for Keras's form, which adds 1e-7 before the bias is corrected.
     """
 
     def __init__(

@@ -13,8 +13,9 @@ import tensorflow as tf
 from click import ClickException
 
 from system.objects import StorageError
+from tests.training.damage import flip_a_bit
 from tests.training.shards_by_tensorflow import numbered_images, numbers_of, write_shards
-from training.data import pipeline
+from training.data import pipeline, reading
 from training.data.cache import IN_USE, ShardCache
 from training.data.shards import find
 
@@ -33,8 +34,8 @@ def take(shards, cache, first_step, steps, seed=0):
 
 
 def test_read_images_gives_the_records_as_they_were_written(train):
-    assert np.array_equal(pipeline.read_images(train), numbered_images(100))
-    assert np.array_equal(pipeline.read_images(train.first(50)), numbered_images(100)[:50])
+    assert np.array_equal(reading.read_images(train), numbered_images(100))
+    assert np.array_equal(reading.read_images(train.first(50)), numbered_images(100)[:50])
 
 
 @pytest.fixture(params=["in memory", "streamed", "streamed in chunks of 24"])
@@ -136,9 +137,8 @@ def test_a_chunk_is_shuffled_and_so_are_the_shards_that_it_comes_from(many, monk
     orders = epochs(many, False, 4)
     for order in orders:
         assert np.array_equal(np.sort(order), np.arange(COUNT))
-        assert (
-            np.mean(np.abs(np.diff(order)) == 1) < 0.03
-        )  # in a chunk of 240 by chance 2 / 240; unshuffled 0.5 or more
+        # In a chunk of 240 by chance 2 / 240; unshuffled 0.5 or more.
+        assert np.mean(np.abs(np.diff(order)) == 1) < 0.03
     firsts = [set(order[:chunk] // PER_SHARD) for order in orders]
     # 16 of 40 shards are open at once.
     assert all(pipeline.OPEN_SHARDS <= len(first) < 30 for first in firsts)
@@ -162,12 +162,6 @@ def test_a_stream_that_begins_within_an_epoch_opens_no_shard_that_was_read_to_it
     assert len(needed) < 20
 
 
-def flip_a_bit(path):
-    content = bytearray(path.read_bytes())
-    content[1000] ^= 1
-    path.write_bytes(content)
-
-
 def cut_between_two_records(path):
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 35 * 34])
@@ -182,16 +176,16 @@ def replace_by_another_kind(path):
 @pytest.mark.parametrize("harm", [flip_a_bit, cut_between_two_records, replace_by_another_kind, Path.unlink])
 def test_a_shard_that_is_damaged_after_it_was_found_is_named(train, cache, harm):
     harm(train.shards[1].path)
-    with pytest.raises(ClickException) as raised, pipeline.damage_reported(train):
+    with pytest.raises(ClickException) as raised, reading.damage_reported(train):
         take(train, cache, 0, STEPS_PER_EPOCH)
     assert [shard.path.name in raised.value.message for shard in train.shards] == [False, True, False]
     assert f"preprocess.verify --repair {train.shards[0].path.parent}" in raised.value.message
 
 
 def test_errors_that_are_not_of_the_shards_are_not_taken_for_damage(train):
-    with pytest.raises(tf.errors.InvalidArgumentError), pipeline.damage_reported(train):
+    with pytest.raises(tf.errors.InvalidArgumentError), reading.damage_reported(train):
         raise tf.errors.InvalidArgumentError(None, None, "a bug")
-    with pytest.raises(ClickException, match="every file has the SHA-256"), pipeline.damage_reported(train):
+    with pytest.raises(ClickException, match="every file has the SHA-256"), reading.damage_reported(train):
         raise tf.errors.DataLossError(None, None, "a faulty memory")
 
 
@@ -237,14 +231,14 @@ import sys
 from pathlib import Path
 import training
 import tensorflow as tf
-from training.data import pipeline
+from training.data import pipeline, reading
 from training.data.cache import ShardCache
 from training.data.shards import find
 tf.config.threading.set_inter_op_parallelism_threads(2)
 shards = find(["s3://bucket/data"], cache=ShardCache(Path(sys.argv[1]), 10**9))
 pipeline.SHUFFLE_BYTES = int(sys.argv[2])
 stream = iter(pipeline.batches(shards, 8, 0, 0, cache=False))
-with pipeline.ending_downloads(shards):
+with reading.ending_downloads(shards):
     next(stream)
 """
 
@@ -281,7 +275,7 @@ class TestAtUrls:
 
     def test_photos_can_be_read_into_memory_and_a_part_of_them(self, cache_of, many):
         shards = find(["s3://bucket/data"], cache=cache_of(40))
-        assert np.array_equal(pipeline.read_images(shards.first(100)), numbered_images(COUNT, SIDE)[:100])
+        assert np.array_equal(reading.read_images(shards.first(100)), numbered_images(COUNT, SIDE)[:100])
         assert np.array_equal(take(shards, True, 5, 3), take(many, True, 5, 3))
 
     @pytest.mark.parametrize(
@@ -291,7 +285,7 @@ class TestAtUrls:
     def test_a_shard_that_cannot_be_had_is_one_sentence(self, cache_of, bucket, harm, message):
         shards = find(["s3://bucket/data"], cache=cache_of(40))
         bucket.fails(harm, "GET", "train-00007", times=100)
-        with pytest.raises(StorageError, match=message), pipeline.damage_reported(shards):
+        with pytest.raises(StorageError, match=message), reading.damage_reported(shards):
             take(shards, False, 0, COUNT // BATCH)
 
     def test_downloads_that_stall_hold_up_neither_what_has_come_nor_the_end(self, expected, bucket, tmp_path):
@@ -308,7 +302,7 @@ class TestAtUrls:
         modified = copy.stat().st_mtime_ns
         flip_a_bit(copy)
         os.utime(copy, ns=(modified, modified))
-        with pytest.raises(ClickException) as raised, pipeline.damage_reported(shards):
+        with pytest.raises(ClickException) as raised, reading.damage_reported(shards):
             take(shards, False, 0, COUNT // BATCH)
         assert raised.value.message == (
             f"{shards.shards[7].path} has a damaged copy, {copy}, which the next run replaces\n"

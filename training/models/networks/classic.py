@@ -5,12 +5,13 @@ from __future__ import annotations
 import keras
 from keras import layers
 
+from training.batch import ImageShape
 from training.models.networks.conditioning import discriminator_labels, generator_inputs, logit
 from training.models.networks.layers import Dropout, num_upsamplings, scaled_channels
 from training.models.precision import full_precision
 
 
-def generator(image_shape: tuple[int, int, int], latent: int, width: float = 1.0, conditions: int = 0) -> keras.Model:
+def generator(image_shape: ImageShape, latent: int, width: float = 1.0, conditions: int = 0) -> keras.Model:
     """Dense, Reshape, then Conv2DTranspose with LeakyReLU and BatchNormalization: 256, 128 and 64 wide for 64x64."""
     inputs, z = generator_inputs(latent, conditions)
     first = scaled_channels(256, width)
@@ -28,9 +29,7 @@ def generator(image_shape: tuple[int, int, int], latent: int, width: float = 1.0
     return keras.Model(inputs, image, name="generator")
 
 
-def discriminator(
-    image_shape: tuple[int, int, int], width: float = 1.0, conditions: int = 0, san: bool = False
-) -> keras.Model:
+def discriminator(image_shape: ImageShape, width: float = 1.0, conditions: int = 0, san: bool = False) -> keras.Model:
     """Two Conv2D of 64 with LeakyReLU and dropout, then Dense to one logit.
 
     The specification's sigmoid is part of the loss (`training.models.step`), where it cannot overflow.

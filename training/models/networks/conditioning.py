@@ -44,12 +44,8 @@ def logit(
     """Return the end of a discriminator: an unconditional term, and one for each label that counts by its sign.
 
     Miyato and Koyama 2018, "cGANs with Projection Discriminator", equation 3, for labels of several attributes.
-
-    Args:
-        linear: makes so many linear outputs of the features, [batch, count].
-        features: [batch, width].
-        labels: of `discriminator_labels`.
-        san: whether SAN's layer takes the place of the linear one.
+    `linear` makes so many linear outputs, [batch, count], of the features, [batch, width]; with `san` SAN's layer takes
+    their place. `labels` are those of `discriminator_labels`.
     """
     result = linear(1)
     if labels:

@@ -11,12 +11,13 @@ from collections.abc import Callable
 import keras
 from keras import layers
 
+from training.batch import ImageShape
 from training.models.networks.conditioning import discriminator_labels, generator_inputs, logit
 from training.models.networks.layers import num_upsamplings, scaled_channels
 from training.models.precision import full_precision
 
 
-def generator(image_shape: tuple[int, int, int], latent: int, width: float = 1.0, conditions: int = 0) -> keras.Model:
+def generator(image_shape: ImageShape, latent: int, width: float = 1.0, conditions: int = 0) -> keras.Model:
     """From z through 4x4x512 to the image: 4x4 transposed convolutions of stride 2, ReLU, tanh."""
     first, *others = reversed(widths(image_shape, width))
     inputs, z = generator_inputs(latent, conditions)
@@ -45,37 +46,31 @@ def _normal() -> keras.initializers.Initializer:
     return keras.initializers.RandomNormal(stddev=0.02)
 
 
-def discriminator(
-    image_shape: tuple[int, int, int], width: float = 1.0, conditions: int = 0, san: bool = False
-) -> keras.Model:
+def discriminator(image_shape: ImageShape, width: float = 1.0, conditions: int = 0, san: bool = False) -> keras.Model:
     """4x4 convolutions of stride 2 with BatchNormalization but at the image, LeakyReLU, down to 4x4, then one logit."""
-    return _discriminator(image_shape, width, conditions, san, normalised=True, initializer=_normal)
+    return _discriminator(image_shape, width, conditions, san, _normal, is_normalised=True)
 
 
-def critic(
-    image_shape: tuple[int, int, int], width: float = 1.0, conditions: int = 0, san: bool = False
-) -> keras.Model:
+def critic(image_shape: ImageShape, width: float = 1.0, conditions: int = 0, san: bool = False) -> keras.Model:
     """The discriminator of WGAN-GP (Gulrajani et al. 2017): without normalisation, of He's initialisation.
 
     Its gradient penalty is on each image's own gradient, and BatchNormalization would mix the batch (their section 4).
     """
-    return _discriminator(
-        image_shape, width, conditions, san, normalised=False, initializer=keras.initializers.HeNormal
-    )
+    return _discriminator(image_shape, width, conditions, san, keras.initializers.HeNormal, is_normalised=False)
 
 
 def _discriminator(
-    image_shape: tuple[int, int, int],
+    image_shape: ImageShape,
     width: float,
     conditions: int,
     san: bool,
-    normalised: bool,
     initializer: Callable[[], keras.initializers.Initializer],
+    is_normalised: bool,
 ) -> keras.Model:
     image = keras.Input(image_shape, name="image")
     x = layers.Rescaling(2.0, -1.0, dtype=full_precision())(image)
     for index, filters in enumerate(widths(image_shape, width)):
-        normalise = normalised and index > 0
+        normalise = is_normalised and index > 0
         x = layers.Conv2D(
             filters, 4, strides=2, padding="same", use_bias=not normalise, kernel_initializer=initializer()
         )(x)
@@ -88,7 +83,7 @@ def _discriminator(
     return keras.Model([image, *labels], end, name="discriminator")
 
 
-def widths(image_shape: tuple[int, int, int], width: float) -> list[int]:
+def widths(image_shape: ImageShape, width: float) -> list[int]:
     """Channels of the maps between the image and 4x4, the largest map first: doubled each time, up to 8 times."""
     return [scaled_channels(64 * min(2**index, 8), width) for index in range(num_upsamplings(image_shape))]
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
+from training.batch import ImageShape
+
 
 class Dropout(keras.layers.Layer):
     """Dropout whose randomness is an input: [x, noise] -> x, noise uniform in [0, 1) and of x's shape.
@@ -36,9 +38,7 @@ class SpectralConv2D(keras.layers.Layer):
 
     def __init__(self, filters: int, kernel_size: int, gain: float = 1.0, **kwargs):
         super().__init__(**kwargs)
-        self.filters = filters
-        self.kernel_size = kernel_size
-        self.gain = gain
+        self.filters, self.kernel_size, self.gain = filters, kernel_size, gain
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Make kernel, bias and u."""
@@ -78,12 +78,7 @@ class SpectralConv2D(keras.layers.Layer):
 
     def get_config(self) -> dict:
         """What `__init__` takes."""
-        return {
-            **super().get_config(),
-            "filters": self.filters,
-            "kernel_size": self.kernel_size,
-            "gain": self.gain,
-        }
+        return {**super().get_config(), "filters": self.filters, "kernel_size": self.kernel_size, "gain": self.gain}
 
 
 def mixes_examples(network: keras.Model) -> bool:
@@ -127,11 +122,10 @@ def scaled_channels(channels: int, width: float) -> int:
     return max(8, 8 * round(channels * width / 8))
 
 
-def num_upsamplings(image_shape: tuple[int, int, int]) -> int:
+def num_upsamplings(image_shape: ImageShape) -> int:
     """Return how often a 4x4 map is doubled to reach the image.
 
-    Raises:
-        ValueError: the image is not square with a side of 8, 16, 32, ..., or has not 1 or 3 channels.
+    Raises ValueError where it is not square with a side of 8, 16, 32, ..., or has not 1 or 3 channels.
     """
     height, width, channels = image_shape
     times = (height // 4).bit_length() - 1

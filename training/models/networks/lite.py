@@ -9,13 +9,14 @@ from __future__ import annotations
 import keras
 from keras import layers
 
+from training.batch import ImageShape
 from training.models.networks import dcgan
 from training.models.networks.conditioning import discriminator_labels, generator_inputs, logit
 from training.models.networks.layers import scaled_channels
 from training.models.precision import full_precision
 
 
-def generator(image_shape: tuple[int, int, int], latent: int, width: float = 1.0, conditions: int = 0) -> keras.Model:
+def generator(image_shape: ImageShape, latent: int, width: float = 1.0, conditions: int = 0) -> keras.Model:
     """Dense to 4x4, then transposed convolutions of stride 2 whose channels z scales, by 1 at the start.
 
     The scales are linear in z and its labels, without shift; Chen et al. 2019, "On Self Modulation for Generative
@@ -45,9 +46,7 @@ def _normalisation() -> layers.BatchNormalization:
     return layers.BatchNormalization(momentum=0.9, synchronized=True)
 
 
-def discriminator(
-    image_shape: tuple[int, int, int], width: float = 1.0, conditions: int = 0, san: bool = False
-) -> keras.Model:
+def discriminator(image_shape: ImageShape, width: float = 1.0, conditions: int = 0, san: bool = False) -> keras.Model:
     """4x4 convolutions of stride 2 with LeakyReLU, down to 4x4, then one logit."""
     image = keras.Input(image_shape, name="image")
     x = layers.Rescaling(2.0, -1.0, dtype=full_precision())(image)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import keras
 from keras import layers
 
+from training.batch import ImageShape
 from training.models.networks.conditioning import SlicedLogit, discriminator_labels, generator_inputs
 from training.models.networks.layers import blur, native_groups, num_upsamplings, scaled_channels
 from training.models.precision import full_precision
@@ -20,19 +21,17 @@ _BLOCKS = 2  # in a stage
 _GROUP = 16  # channels of one group of a 3x3 convolution: 96 groups in a block of 768
 
 
-def generator(image_shape: tuple[int, int, int], latent: int, width: float = 1.0, conditions: int = 0) -> keras.Model:
+def generator(image_shape: ImageShape, latent: int, width: float = 1.0, conditions: int = 0) -> keras.Model:
     """From z (64 long in the paper) to an image that may leave [0, 1], as a tanh's could not."""
     return _generator(_widths(image_shape, width), image_shape[-1], latent, conditions)
 
 
-def discriminator(
-    image_shape: tuple[int, int, int], width: float = 1.0, conditions: int = 0, san: bool = False
-) -> keras.Model:
+def discriminator(image_shape: ImageShape, width: float = 1.0, conditions: int = 0, san: bool = False) -> keras.Model:
     """From the image through the generator's stages backwards to one logit."""
     return _discriminator(_widths(image_shape, width), image_shape, conditions, san)
 
 
-def _widths(image_shape: tuple[int, int, int], width: float) -> list[int]:
+def _widths(image_shape: ImageShape, width: float) -> list[int]:
     """Channels of the stages from 4x4 to the image's own size."""
     stages = range(num_upsamplings(image_shape) + 1)
     return [scaled_channels(768 >> max(stage - 3, 0), width) for stage in stages]
@@ -60,7 +59,7 @@ def _generator(widths: Sequence[int], channels: int, latent: int, conditions: in
 
 
 def _discriminator(
-    widths: Sequence[int], image_shape: tuple[int, int, int], conditions: int = 0, san: bool = False
+    widths: Sequence[int], image_shape: ImageShape, conditions: int = 0, san: bool = False
 ) -> keras.Model:
     image = keras.Input(image_shape, name="image")
     x = _projection(widths[-1])(layers.Rescaling(2.0, -1.0, dtype=full_precision())(image))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import keras
 from keras import layers
 
+from training.batch import ImageShape
 from training.models.networks.conditioning import discriminator_labels, generator_inputs, logit
 from training.models.networks.layers import SpectralConv2D, num_upsamplings, scaled_channels
 from training.models.precision import full_precision
@@ -17,7 +18,7 @@ from training.models.precision import full_precision
 _RESIDUAL_GAIN = 2**0.5
 
 
-def generator(image_shape: tuple[int, int, int], latent: int, width: float = 1.0, conditions: int = 0) -> keras.Model:
+def generator(image_shape: ImageShape, latent: int, width: float = 1.0, conditions: int = 0) -> keras.Model:
     """Dense to 4x4, blocks that each double the map, then BatchNormalization, ReLU, 3x3 convolution, tanh."""
     first, *others = reversed(_widths(image_shape, width))
     inputs, z = generator_inputs(latent, conditions)
@@ -33,9 +34,7 @@ def generator(image_shape: tuple[int, int, int], latent: int, width: float = 1.0
     return keras.Model(inputs, image, name="generator")
 
 
-def discriminator(
-    image_shape: tuple[int, int, int], width: float = 1.0, conditions: int = 0, san: bool = False
-) -> keras.Model:
+def discriminator(image_shape: ImageShape, width: float = 1.0, conditions: int = 0, san: bool = False) -> keras.Model:
     """Blocks that each halve the map, down to 2x2, ReLU, the sum over the map, then one logit."""
     first, *others = _widths(image_shape, width)
     image = keras.Input(image_shape, name="image")
@@ -55,7 +54,7 @@ def discriminator(
     return keras.Model([image, *labels], logit(linear, flat(x), labels, san), name="discriminator")
 
 
-def _widths(image_shape: tuple[int, int, int], width: float) -> list[int]:
+def _widths(image_shape: ImageShape, width: float) -> list[int]:
     """Channels of the maps from the image's own size to 4x4."""
     return [scaled_channels(min(32 << index, 512), width) for index in range(num_upsamplings(image_shape) + 1)]
 
