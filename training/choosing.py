@@ -25,19 +25,9 @@ def latents(
     """Return z of a seed, float32 [count, length of z]: of each `best_of` the one whose face is the least odd.
 
     Of each group and not of all together: so a face depends on its own group alone, and no kind of face is left out,
-    as all those beyond a threshold would be.
-
-    Args:
-        generator: of z, or z and labels.
-        count: how many z are returned.
-        seed: of `draw.latents`.
-        distribution: of z, "uniform" or "normal".
-        best_of: z in a group.
-        labels: of each group, float32 [count, conditions], -1 or 1, where the generator takes any.
-        truncation: of `draw.latents`.
-
-    Raises:
-        UsageError: the weights of EfficientNet are missing, and there is something to choose.
+    as all those beyond a threshold would be. `labels` are those of each group, float32 [count, conditions], -1 or 1,
+    where the generator takes any; for the other arguments see `draw.latents`. Raises UsageError where the weights of
+    EfficientNet are missing, and there is something to choose.
     """
     z = draw.latents(generator, count * best_of, seed, distribution, truncation)
     if best_of == 1:

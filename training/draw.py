@@ -56,19 +56,14 @@ def _compiled(network: keras.Model) -> Callable[..., tf.Tensor]:
 
 
 def faces(
-    generator: keras.Model,
-    count: int,
-    seed: int,
-    distribution: str,
-    labels: np.ndarray | None = None,
-    on_progress: Callable[[int], object] = lambda rows: None,
+    generator: keras.Model, count: int, seed: int, distribution: str, labels: np.ndarray | None = None
 ) -> np.ndarray:
     """Draw the first `count` faces of a seed: uint8 [count, height, width, channels].
 
     `distribution` is that of z, "uniform" or "normal"; `labels` are float32 [count, conditions], -1 or 1, where the
-    generator takes any. `on_progress` is called with the number of faces after each batch.
+    generator takes any.
     """
-    return render(generator, latents(generator, count, seed, distribution), labels, on_progress)
+    return render(generator, latents(generator, count, seed, distribution), labels)
 
 
 def labels_of(folder: Path, config: Config, count: int, seed: int) -> np.ndarray | None:
@@ -100,7 +95,10 @@ def render(
     labels: np.ndarray | None = None,
     on_progress: Callable[[int], object] = lambda rows: None,
 ) -> np.ndarray:
-    """Return the faces of these z: uint8 [len(z), height, width, channels]. For the other arguments see `faces`."""
+    """Return the faces of these z: uint8 [len(z), height, width, channels].
+
+    `labels` are those of `faces`. `on_progress` is called with the number of faces after each batch.
+    """
     return np.concatenate(list(batches(generator, z, labels, on_progress)))
 
 

@@ -11,7 +11,6 @@ from click import UsageError
 
 from system.command import LocalPath
 from training.command import Command, startup_messages_hidden
-from training.data.shards import ShardSet
 from training.options import SEED, FindShards, Number, shards_options
 
 MAX_CHECKED = 20_000  # training photos that a judge is checked on
@@ -40,14 +39,15 @@ def main(find_shards: FindShards, kimg: float, seed: int, judge: bool, out: Path
     The shards need attributes: preprocess.run takes them from CelebA's list.
     """
     photos = find_shards(out)
-    train_on = {"valid", "test"} if judge else {"train"}
+    train_on, check_on = ({"valid", "test"}, ["train"]) if judge else ({"train"}, ["valid", "test", "train"])
     train_shards = photos.only(train_on)
     if not train_shards.count:
         splits = " or ".join(sorted(train_on))
         raise UsageError(f"No {splits} shards among those given: the network is trained on those.")
-    checked, checked_on = (photos.only({"train"}).first(MAX_CHECKED), "train") if judge else validation_shards(photos)
-    if not checked.count:
+    checked_on = next((split for split in check_on if photos.only({split}).count), None)
+    if not checked_on:
         raise UsageError("No train shards among those given: the judge is checked on those.")
+    checked = photos.only({checked_on}).first(MAX_CHECKED) if judge else photos.only({checked_on})
 
     with startup_messages_hidden():
         import tensorflow as tf
@@ -58,12 +58,12 @@ def main(find_shards: FindShards, kimg: float, seed: int, judge: bool, out: Path
         check_writable_folder(photos.features_dir)
         tf.zeros(())  # initialises the devices while stderr is hidden
     print(f"{len(names)} attributes of {train_shards.count:,} photos; training on {kimg:g} thousand.", flush=True)
-    if checked_on is None:
+    if checked_on in train_on:
         print("There are no valid and no test photos: the accuracy is that on the training photos, and too optimistic.")
     model, card = attributes.train(
         train_shards,
         checked,
-        checked_on or "train",
+        checked_on,
         kimg,
         seed,
         log=lambda line: print(line, flush=True),
@@ -87,14 +87,6 @@ def check_writable_folder(folder: Path) -> None:
             pass
     except OSError as error:
         raise UsageError(f"{folder} cannot be written ({error.strerror}). Choose another folder with --out.") from None
-
-
-def validation_shards(shards: ShardSet) -> tuple[ShardSet, str | None]:
-    """Return the photos to compute the accuracy on and their split; None where there are only training photos."""
-    for split in ("valid", "test"):
-        if shards.only({split}).count:
-            return shards.only({split}), split
-    return shards.only({"train"}), None
 
 
 if __name__ == "__main__":

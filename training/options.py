@@ -106,48 +106,43 @@ def shards_options(command: Callable) -> Callable:
     The shell makes several paths of data/*.tfrecord: all but the first come as arguments.
     """
 
+    @click.option(
+        "--shards",
+        multiple=True,
+        metavar="SHARDS",
+        type=Place(),
+        help="Shard files, a folder of shards, or a pattern: --shards data/*.tfrecord; also a URL (s3, gs, az, "
+        "https, hf): --shards s3://BUCKET/data",
+    )
+    @click.option(
+        "--shard-cache",
+        type=LocalPath(path_type=Path, file_okay=False),
+        default=lambda: Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "face-factory", "shards"),
+        show_default="~/.cache/face-factory/shards",
+        help="Folder on a local disk through which shards at URLs are read; several runs can share it.",
+    )
+    @click.option(
+        "--shard-cache-gb",
+        type=Number(0, min_open=True),
+        default=20.0,
+        help="Size of that folder in GB (1e9 bytes). Shards that were not used for longest make room for others.",
+    )
+    @click.argument("more_shards", nargs=-1, type=Place(), metavar="[SHARDS]...")
     @wraps(command)
-    def with_all(
-        *args,
+    def with_shards(
         shards: tuple[Path | Url, ...],
         more_shards: tuple[Path | Url, ...],
         shard_cache: Path,
         shard_cache_gb: float,
         **options,
     ) -> object:
-        cache = ShardCache(shard_cache, int(shard_cache_gb * 1e9))
-
         def find_shards(features_dir: Path | None) -> ShardSet:
+            cache = ShardCache(shard_cache, int(shard_cache_gb * 1e9))
             return find((*shards, *more_shards) or ("data",), features_dir, cache)
 
-        return command(*args, find_shards=find_shards, **options)
+        return command(find_shards=find_shards, **options)
 
-    for add in (
-        click.argument("more_shards", nargs=-1, type=Place(), metavar="[SHARDS]..."),
-        click.option(
-            "--shard-cache-gb",
-            type=Number(0, min_open=True),
-            default=20.0,
-            help="Size of that folder in GB (1e9 bytes). Shards that were not used for longest make room for others.",
-        ),
-        click.option(
-            "--shard-cache",
-            type=LocalPath(path_type=Path, file_okay=False),
-            default=lambda: Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "face-factory", "shards"),
-            show_default="~/.cache/face-factory/shards",
-            help="Folder on a local disk through which shards at URLs are read; several runs can share it.",
-        ),
-        click.option(
-            "--shards",
-            multiple=True,
-            metavar="SHARDS",
-            type=Place(),
-            help="Shard files, a folder of shards, or a pattern: --shards data/*.tfrecord; also a URL (s3, gs, az, "
-            "https, hf): --shards s3://BUCKET/data",
-        ),
-    ):
-        with_all = add(with_all)
-    return with_all
+    return with_shards
 
 
 run_option = click.option(
@@ -192,23 +187,25 @@ features_dir_option = click.option(
     "[default: features/ in the folder of the shards]",
 )
 
+_inception_option = click.option(
+    "--inception",
+    "inception_file",
+    type=LocalPath(path_type=Path, dir_okay=False),
+    help="File of FID's Inception graph, .pb or .tgz.  [default: downloaded once]",
+)
+
+_features_option = click.option(
+    "--features",
+    type=click.Choice(["attributes", "judge", "inception"]),
+    default="attributes",
+    help="Feature space of all metrics except swd: the network of training.features, the one of training.features "
+    "--judge, or FID's Inception.",
+)
+
 
 def feature_options(command: Callable) -> Callable:
     """Add the options that choose a feature space."""
-    command = features_dir_option(command)
-    command = click.option(
-        "--inception",
-        "inception_file",
-        type=LocalPath(path_type=Path, dir_okay=False),
-        help="File of FID's Inception graph, .pb or .tgz.  [default: downloaded once]",
-    )(command)
-    return click.option(
-        "--features",
-        type=click.Choice(["attributes", "judge", "inception"]),
-        default="attributes",
-        help="Feature space of all metrics except swd: the network of training.features, the one of training.features "
-        "--judge, or FID's Inception.",
-    )(command)
+    return _features_option(_inception_option(features_dir_option(command)))
 
 
 def method_options(command: Callable) -> Callable:

@@ -238,9 +238,8 @@ def main(
         if devices.host == 0:
             if metric_names:
                 with errors_reported(devices, config):
-                    space = None
-                    if needs_space(metric_names):
-                        space = open_space(features, train_shards, inception_file)
+                    is_needed = needs_space(metric_names)
+                    space = open_space(features, train_shards, inception_file) if is_needed else None
                     evaluator = Evaluator(train_shards, held_out, space, metric_names, conditions=config.conditions)
             configs.save(folder, config, asdict(machine))
         stopped_by = trainer.train(config, train_shards, devices, timetable, folder, evaluator, begins_with)

@@ -45,13 +45,9 @@ def lengths(
     for ever smaller steps, by forward-mode differentiation. Of a `lite` of an hour it is 36.72 over 64 paths;
     float32 steps of 1e-4, 1e-3 and 1e-2 give 36.73, 36.23 and 32.52.
 
-    Args:
-        generator: takes z, or z and labels.
-        features: images, float32 [count, height, width, channels] -> [count, ...]; their squared distance counts.
-        points: of `paths`.
-        velocities: of `paths`.
-        labels: float32 [count, conditions], the same all along a path; None where the generator takes none.
-        on_progress: called with the number of paths after each batch.
+    `features` takes images, float32 [count, height, width, channels], to [count, ...]; their squared distance counts.
+    `labels`, float32 [count, conditions], are the same all along a path; None where the generator takes none.
+    `on_progress` is called with the number of paths after each batch.
     """
 
     @tf.function(reduce_retracing=True, autograph=False)

@@ -24,16 +24,16 @@ _PROJECTIONS_AT_ONCE = 1 << 24  # 64 MiB: 87 directions of 192,000 patches
 _IMAGES_AT_ONCE = 256
 
 
-def distances(real: np.ndarray, fake: np.ndarray, seed: int = 0) -> dict[int, float]:
+def distances(real: np.ndarray, fake: np.ndarray) -> dict[int, float]:
     """Return the distance on each level of the pyramid, by the level's side in pixels, times 1e3.
 
-    Both are uint8 [count, side, side, channels], of one count: sorted projections are compared one to one. `seed`
-    decides where patches are cut and along which directions they are compared.
+    Both are uint8 [count, side, side, channels], of one count: sorted projections are compared one to one. Patches are
+    cut at the same places, and compared along the same directions, every time.
     """
     if real.shape != fake.shape:
         raise ValueError(f"As many fake as real images are needed, of one shape: {fake.shape} and {real.shape}")
-    by_level = zip(patches(real, seed).items(), patches(fake, seed).values(), strict=True)
-    return {side: _distance(real_patches, fake_patches, seed) for (side, real_patches), fake_patches in by_level}
+    by_level = zip(patches(real).items(), patches(fake).values(), strict=True)
+    return {side: _distance(real_patches, fake_patches) for (side, real_patches), fake_patches in by_level}
 
 
 def sides(side: int) -> list[int]:
@@ -44,12 +44,12 @@ def sides(side: int) -> list[int]:
     return levels
 
 
-def patches(images: np.ndarray, seed: int) -> dict[int, np.ndarray]:
+def patches(images: np.ndarray) -> dict[int, np.ndarray]:
     """Normalised patches by level: float32 [at most count * 128, 7 * 7 * channels].
 
     Each channel of a level's patches has mean 0 and deviation 1 over the whole set.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     count, channels = len(images), images.shape[-1]
     per_image = min(PATCHES_PER_IMAGE, max(1, MAX_PATCHES // count))
     places = {side: rng.integers(0, side - PATCH + 1, (2, count, per_image)) for side in sides(images.shape[1])}
@@ -94,8 +94,8 @@ def _normalise(cut: np.ndarray) -> np.ndarray:
     return cut.reshape(cut.shape[0] * cut.shape[1], -1)
 
 
-def _distance(real: np.ndarray, fake: np.ndarray, seed: int) -> float:
-    directions = np.random.default_rng((seed, real.shape[1])).normal(size=(DIRECTIONS, real.shape[1]))
+def _distance(real: np.ndarray, fake: np.ndarray) -> float:
+    directions = np.random.default_rng((0, real.shape[1])).normal(size=(DIRECTIONS, real.shape[1]))
     directions = (directions / np.linalg.norm(directions, axis=1, keepdims=True)).astype(np.float32)
     parts = [
         # Sorted, because between two sets of as many numbers the cheapest transport joins them in order.
