@@ -6,9 +6,10 @@ import errno
 import os
 import re
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -105,7 +106,35 @@ def _refusal(error: Exception) -> OSError | None:
     return OSError(_NUMBERS[match[2]], match[2], match[1]) if match else None
 
 
+@contextmanager
+def signals_handled(handle: Callable[[int], object]) -> Iterator[dict[int, Any]]:
+    """Let `handle` answer the signals that ask a command to stop; yield what did before, and does so again afterwards.
+
+    A closed terminal may say so twice, and what was begun is saved meanwhile: from the first time on that is ignored,
+    and where the process ends with its command, for good.
+    """
+
+    def answer(number: int, _frame: object) -> None:
+        if number == signal.SIGHUP:
+            signal.signal(number, signal.SIG_IGN)
+        handle(number)
+
+    before: dict[int, Any] = {number: signal.signal(number, answer) for number in stop_signals()}
+    try:
+        yield before
+    finally:
+        for number, handler in before.items():
+            if not (_ends_the_process() and signal.getsignal(number) is signal.SIG_IGN):
+                signal.signal(number, handler)
+
+
 def stop_signals() -> list[signal.Signals]:
     """Return the signals that ask a command to stop: of Ctrl-C, of `kill`, and of a closed terminal without nohup."""
     is_ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
     return [signal.SIGINT, signal.SIGTERM, *([] if is_ignored else [signal.SIGHUP])]
+
+
+def _ends_the_process() -> bool:
+    """Return whether this process is that of a command, as by `python -m`, and not one that goes on after it."""
+    context = click.get_current_context(silent=True)
+    return context is not None and getattr(context.command.callback, "__module__", None) == "__main__"

@@ -1,7 +1,10 @@
-"""What the operating system refuses is one message."""
+"""What the operating system refuses is one message, and what it asks for is done."""
 
 import errno
 import os
+import signal
+import subprocess
+import sys
 
 import click
 import pytest
@@ -34,3 +37,28 @@ def test_an_error_of_the_disk_names_the_file_once(tmp_path):
         raise OSError(errno.EACCES, "Permission denied", "its own")
     with pytest.raises(click.ClickException, match=r"^No space left"), os_errors_reported():
         raise OSError(errno.ENOSPC, "No space left on device")
+
+
+STAGES = {
+    "the first": """
+from preprocess.command import Command
+@click.command(cls=Command)
+def main():
+    os.kill(os.getpid(), signal.SIGHUP)
+""",
+    "the second": """
+from training.loop.signals import stop_on_signal
+@click.command()
+def main():
+    with stop_on_signal() as stop:
+        os.kill(os.getpid(), signal.SIGHUP)
+    sys.exit(128 + stop.signal)
+""",
+}
+
+
+@pytest.mark.parametrize("command", STAGES.values(), ids=STAGES)
+def test_a_closed_terminal_that_says_so_again_while_the_process_ends_changes_no_status(command):
+    program = "import atexit, os, signal, sys, click\natexit.register(os.kill, os.getpid(), signal.SIGHUP)\n"
+    ended = subprocess.run([sys.executable, "-c", f"{program}{command}\nmain()"], check=False)
+    assert ended.returncode == 128 + signal.SIGHUP

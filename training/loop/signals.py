@@ -6,9 +6,8 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
-from system.command import stop_signals
+from system.command import signals_handled
 
 
 @dataclass
@@ -23,14 +22,10 @@ def stop_on_signal() -> Iterator[StopRequest]:
     """Note a signal instead of ending at once; the second one ends the process as usual."""
     stop = StopRequest()
 
-    def note(number: int, _frame: object) -> None:
+    def note(number: int) -> None:
         stop.signal = number
-        # A closed terminal may send its signal twice, before the run is saved.
-        signal.signal(number, signal.SIG_IGN if number == signal.SIGHUP else before[number])
+        if number != signal.SIGHUP:
+            signal.signal(number, before[number])
 
-    before: dict[int, Any] = {number: signal.signal(number, note) for number in stop_signals()}
-    try:
+    with signals_handled(note) as before:
         yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
