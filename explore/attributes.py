@@ -1,4 +1,4 @@
-"""Attributes of faces on a command line: conditions that they meet, and strengths along directions."""
+"""Attributes of faces on a command line: values by their names, and conditions that faces meet."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from click import UsageError
 from training.config import Config
 from training.data import labels
 from training.data.labels import LabelFrequencies
-from training.options import NameList, Number
+from training.options import NameList
 
 
 class NamedValues(click.ParamType):
-    """NAME=VALUE, separated by commas, each name once: a dict."""
+    """NAME=VALUE, separated by commas, each name once, and each value of one type: a dict."""
+
+    def __init__(self, name: str, value: click.ParamType):
+        self.name, self._value = name, value
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, object]:
         """Validate it."""
@@ -26,40 +29,26 @@ class NamedValues(click.ParamType):
             name, _, text = part.rpartition("=")
             if name in values:
                 self.fail(f"{name!r} is named twice.", param, ctx)
-            values[name] = self.value(text, param, ctx)
+            values[name] = self._value.convert(text, param, ctx)
         return values
 
-    def value(self, text: str, param: click.Parameter | None, ctx: click.Context | None) -> object:
-        """Validate one value."""
-        raise NotImplementedError
 
-
-class Answers(NamedValues):
+class Answer(click.ParamType):
     """Whether there is an attribute: 0 or 1."""
 
-    name = "NAME=0|1"
+    name = "0|1"
 
-    def value(self, text: str, param: click.Parameter | None, ctx: click.Context | None) -> bool:
-        """Validate one."""
+    def convert(self, text: str, param: click.Parameter | None, ctx: click.Context | None) -> bool:
+        """Validate it."""
         if text not in ("0", "1"):
             self.fail(f"{text!r} is neither 0 nor 1: say each attribute with one of them, as Smiling=1.", param, ctx)
         return text == "1"
 
 
-class Strengths(NamedValues):
-    """How far to go along a direction."""
-
-    name = "NAME=NUMBER"
-
-    def value(self, text: str, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Validate one."""
-        return Number(-100, 100).convert(text, param, ctx)
-
-
 set_option = click.option(
     "--set",
     "answers",
-    type=Answers(),
+    type=NamedValues("NAME=0|1", Answer()),
     default={},
     show_default="none",
     help="Attributes that all faces have (1) or do not have (0): Smiling=1,Male=0. For runs with --condition; what is "

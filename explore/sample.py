@@ -13,14 +13,14 @@ from click import UsageError
 from PIL import Image, ImageDraw, ImageFont
 
 from explore import files
-from explore.attributes import Strengths, labels_to_ask, set_option
+from explore.attributes import NamedValues, labels_to_ask, set_option
 from explore.directions import directions
 from explore.directions.directions import Directions
 from system.command import LocalPath
 from training import config as configs
 from training.command import Command, startup_messages_hidden
 from training.data.labels import LabelFrequencies
-from training.options import SEED, NameList, best_of_option, run_option, truncation_option
+from training.options import SEED, NameList, Number, best_of_option, run_option, truncation_option
 
 FACES, ROWS = 64, 8
 MAX_COLUMNS = 64  # of --each: six attributes
@@ -52,7 +52,7 @@ FONT_WIDTH = 0.6
 )
 @click.option(
     "--edit",
-    type=Strengths(),
+    type=NamedValues("NAME=NUMBER", Number(-100, 100)),
     default={},
     show_default="none",
     help="Move the faces along directions of explore.directions: Smiling=+2,Male=-1. At 3 most faces have changed.",

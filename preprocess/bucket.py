@@ -18,6 +18,7 @@ from typing import BinaryIO
 
 import click
 
+from preprocess import manifest as manifests
 from preprocess.manifest import MANIFEST, RECIPE, REJECTED, UNFINISHED, Document, differences, is_manifest
 from preprocess.shard import Folder, Shard
 from system.files import json_text
@@ -99,23 +100,12 @@ def finished(out: Url) -> Document | None:
     return document if is_manifest(document) else None
 
 
-def up_to_date(out: Url, recipe: Document) -> Document | None:
-    """Return the manifest of `out` where it holds the shards of this recipe, each in its full size, else None."""
-    manifest = finished(out)
-    if manifest is None or differences(manifest, recipe):
-        return None
-    sizes = {found.name: found.size for found in out.list()}
-    return manifest if all(sizes.get(shard["name"]) == shard["bytes"] for shard in manifest["shards"]) else None
-
-
 def check_ours(out: Url) -> None:
     """Raise click.UsageError where `out` holds data that this program did not make."""
     if finished(out) is None and not is_begun(out):
         for found in out.list():
             if found.name == MANIFEST or ("/" not in found.name and ".tfrecord" in found.name):
-                raise click.UsageError(
-                    f"{out} holds data that this program did not make, and stays as it is: choose another --out."
-                )
+                raise manifests.not_ours(out)
 
 
 def locked(out: Url, timeout_s: float = 0.0) -> nullcontext[None]:
@@ -124,12 +114,7 @@ def locked(out: Url, timeout_s: float = 0.0) -> nullcontext[None]:
 
 
 def begin(out: Url, recipe: Document, versions: Document, overwrite: bool, in_parts: bool = False) -> Prefix:
-    """Return where to write shards; what a run with this recipe and these versions has written is kept.
-
-    `versions` are those of the libraries that decide the pixels. Runs never exclude each other here, in parts or not.
-    Raises click.UsageError, and changes nothing, where `out` holds shards that are not ours, or shards or unfinished
-    shards of another recipe or of other versions.
-    """
+    """Return where to write shards, as staging.begin does; runs never exclude each other here, in parts or not."""
     check_ours(out)
     if manifest := finished(out):
         raise _refusal(out, "shards", differences(manifest, recipe))
@@ -174,11 +159,12 @@ def clear(out: Url) -> None:
     (out / UNFINISHED).remove(names[-1:])
 
 
-def shard_names(out: Url) -> list[str]:
-    """Return the names of all shards in `out`, also of those that its manifest does not list."""
+def sizes(out: Url) -> dict[str, int]:
+    """Return the size in bytes of each shard in `out`, by its name; also of those that its manifest does not list."""
     if not out.can_write:  # nor list
-        return []
-    return sorted(found.name for found in out.list() if "/" not in found.name and found.name.endswith(".tfrecord"))
+        return {}
+    shards = (found for found in out.list() if "/" not in found.name and found.name.endswith(".tfrecord"))
+    return {shard.name: shard.size for shard in sorted(shards)}
 
 
 def opened(out: Url, name: str) -> BytesIO | None:
@@ -228,9 +214,8 @@ def _refusal(out: Url, shards: str, differing: list[str]) -> click.UsageError:
             f"Some shards in {out} are missing or cut short. Nothing was changed. "
             f"python -m preprocess.verify {out} --repair writes those again."
         )
-    lines = "".join(f"\n  {line}" for line in differing)
     return click.UsageError(
-        f"{out} holds {shards} of other settings or versions (old -> new):{lines}\n"
+        f"{out} holds {shards} of other settings or versions (old -> new):{manifests.in_lines(differing)}\n"
         "Nothing was changed. Choose another --out, or go back to the old settings and versions. To give up the old "
         f"ones, remove all objects below {out}/ by hand."
     )

@@ -1,7 +1,6 @@
 """How signals end a command of stage 1."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sys
 
 import click
 
@@ -13,21 +12,10 @@ class Command(command.Command):
     """A command that ends with one message where it is stopped, and where a file cannot be read or written."""
 
     def invoke(self, context: click.Context) -> object:
-        """Run it."""
-        with signals_reported():
-            return super().invoke(context)
-
-
-@contextmanager
-def signals_reported() -> Iterator[None]:
-    """End on a signal with one message, and the exit status that shells expect: 130 for Ctrl-C, 143 for SIGTERM."""
-
-    def stop(number: int) -> None:
-        raise SystemExit(128 + number)
-
-    with signals_handled(stop):
-        try:
-            yield
-        except SystemExit:
-            click.echo("Stopped. Finished work is kept, and the same command continues.", err=True)
-            raise
+        """Run it. A signal ends it with the exit status that shells expect: 130 for Ctrl-C, 143 for SIGTERM."""
+        with signals_handled(lambda number: sys.exit(128 + number)):
+            try:
+                return super().invoke(context)
+            except SystemExit:
+                click.echo("Stopped. Finished work is kept, and the same command continues.", err=True)
+                raise

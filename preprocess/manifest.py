@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
+import click
+
 from preprocess.annotations import Attributes
 from preprocess.crop import Rejection
 from preprocess.plan import SPLITS
@@ -40,6 +42,18 @@ def differences(old: Document, new: Document) -> list[str]:
         for name in sorted(before.keys() | after.keys())
         if not name.endswith((".path", ".paths")) and before.get(name) != after.get(name)
     ]
+
+
+def in_lines(differing: Iterable[str]) -> str:
+    """Return what `differences` found as it stands in a message."""
+    return "".join(f"\n  {line}" for line in differing)
+
+
+def not_ours(out: object) -> click.UsageError:
+    """Return the refusal of a folder or prefix with shards or a manifest of others."""
+    return click.UsageError(
+        f"{out} holds data that this program did not make, and stays as it is: choose another --out."
+    )
 
 
 def build(

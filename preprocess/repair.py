@@ -63,9 +63,8 @@ def repair(folder: Path | Url, manifest: Document, damaged: Collection[str], wor
 
 
 def _refusal(folder: Path | Url, differing: list[str]) -> click.UsageError:
-    lines = "".join(f"\n  {line}" for line in differing)
     return click.UsageError(
-        f"What the shards in {folder} were made of is not as it was (old -> new):{lines}\n"
+        f"What the shards in {folder} were made of is not as it was (old -> new):{manifests.in_lines(differing)}\n"
         "No shard was touched. Bring it back, or make all shards again: python -m preprocess.run --overwrite."
     )
 

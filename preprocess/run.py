@@ -13,6 +13,7 @@ import click
 
 from preprocess import annotations
 from preprocess import crop as crops
+from preprocess import destination as destinations
 from preprocess import manifest as manifests
 from preprocess.classes import FOLDERS
 from preprocess.command import Command
@@ -272,7 +273,7 @@ def produce(
 
 def up_to_date(out: Path | Url, recipe: Document) -> Document | None:
     """Return the manifest of `out` where nothing is to be done there, and say so; else None."""
-    manifest = destination(out).up_to_date(out, recipe)
+    manifest = destinations.up_to_date(out, recipe)
     if manifest:
         click.echo(f"{out} is up to date.")
     return manifest

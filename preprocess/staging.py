@@ -18,6 +18,7 @@ from typing import BinaryIO
 
 import click
 
+from preprocess import manifest as manifests
 from preprocess.manifest import DOCUMENTS, MANIFEST, RECIPE, REJECTED, UNFINISHED, Document, differences, is_manifest
 from preprocess.shard import Folder
 from system.files import PARTIAL, read_json, sync_folder, write_json, write_text
@@ -27,13 +28,6 @@ _REPLACED = "replaced.json"  # in UNFINISHED: the manifest of the shards that th
 _REPAIRED = "repaired"  # in UNFINISHED: shards written again by a repair
 _IN_PARTS = "in-parts"  # in UNFINISHED: a file that says that runs may be writing there without the lock of OUT
 _VERSIONS = "versions.json"  # in _REPAIRED: the versions that they were written with
-
-
-def up_to_date(out: Path, recipe: Document) -> Document | None:
-    """Return the manifest of `out` where it holds the shards of this recipe, each in its full size, else None."""
-    manifest = finished(out)
-    is_same = manifest is not None and not differences(manifest, recipe) and _is_whole(out, manifest)
-    return manifest if is_same else None
 
 
 def is_begun(out: Path) -> bool:
@@ -49,9 +43,7 @@ def finished(out: Path) -> Document | None:
 def check_ours(out: Path) -> None:
     """Raise click.UsageError where `out` holds data that this program did not make."""
     if finished(out) is None and ((out / MANIFEST).exists() or any(out.glob("*.tfrecord*"))):
-        raise click.UsageError(
-            f"{out} holds data that this program did not make, and stays as it is: choose another --out."
-        )
+        raise manifests.not_ours(out)
 
 
 def begin(out: Path, recipe: Document, versions: Document, overwrite: bool, in_parts: bool = False) -> Folder:
@@ -69,23 +61,20 @@ def begin(out: Path, recipe: Document, versions: Document, overwrite: bool, in_p
     staged, made_of = out / UNFINISHED, recipe | {"versions": versions}
     shared = staged / _IN_PARTS
     begun = read_json(staged / RECIPE)
-    if begun is not None:
-        differing = differences(begun, made_of)
-        if not differing:
-            if in_parts:
-                shared.touch()
-            for partial in staged.glob(PARTIAL) if not shared.exists() else ():
-                partial.unlink(missing_ok=True)
-            return Folder(staged.absolute())
+    if begun is not None and (differing := differences(begun, made_of)):
         if shared.exists():
             raise _refusal_of_parts(out, differing)
         if not overwrite and _has_records(staged):
             raise _refusal(out, "unfinished shards", differing)
-    clear(out)
-    staged.mkdir(parents=True)
-    write_json(staged / RECIPE, made_of)
+        begun = None
+    if begun is None:
+        clear(out)
+        staged.mkdir(parents=True)
+        write_json(staged / RECIPE, made_of)
     if in_parts:
         shared.touch()
+    for partial in staged.glob(PARTIAL) if not shared.exists() else ():
+        partial.unlink(missing_ok=True)
     return Folder(staged.absolute())
 
 
@@ -157,9 +146,9 @@ def restore(out: Path, repaired: Folder, names: Iterable[str]) -> None:
     sync_folder(out)
 
 
-def shard_names(out: Path) -> list[str]:
-    """Return the names of all shards in `out`, also of those that its manifest does not list."""
-    return sorted(path.name for path in out.glob("*.tfrecord"))
+def sizes(out: Path) -> dict[str, int]:
+    """Return the size in bytes of each shard in `out`, by its name; also of those that its manifest does not list."""
+    return {path.name: path.stat().st_size for path in sorted(out.glob("*.tfrecord"))}
 
 
 def opened(out: Path, name: str) -> BinaryIO | None:
@@ -184,11 +173,6 @@ def _has_records(staged: Path) -> bool:
     return any(record and record.get("count") for record in records)
 
 
-def _is_whole(out: Path, manifest: Document) -> bool:
-    files = {shard["name"]: shard["bytes"] for shard in manifest["shards"]}
-    return all((out / name).is_file() and (out / name).stat().st_size == size for name, size in files.items())
-
-
 def _refusal(out: Path, shards: str, differing: list[str]) -> click.UsageError:
     if not differing:
         return click.UsageError(
@@ -196,7 +180,7 @@ def _refusal(out: Path, shards: str, differing: list[str]) -> click.UsageError:
             f"python -m preprocess.verify {shlex.quote(str(out))} --repair writes those again, --overwrite all."
         )
     return click.UsageError(
-        f"{out} holds {shards} of other settings or versions (old -> new):{_lines(differing)}\n"
+        f"{out} holds {shards} of other settings or versions (old -> new):{manifests.in_lines(differing)}\n"
         "Nothing was changed. --overwrite writes them again; the old ones are kept until the new ones are complete. "
         "Or choose another --out, or go back to the old settings and versions."
     )
@@ -204,11 +188,8 @@ def _refusal(out: Path, shards: str, differing: list[str]) -> click.UsageError:
 
 def _refusal_of_parts(out: Path, differing: list[str]) -> click.UsageError:
     return click.UsageError(
-        f"In {out} runs with --part make shards of other settings or versions (theirs -> yours):{_lines(differing)}\n"
+        f"In {out} runs with --part make shards of other settings or versions (theirs -> yours):"
+        f"{manifests.in_lines(differing)}\n"
         "Nothing was changed. Choose another --out, or take their settings and versions. If none of those runs is "
         f"going on any more, on any machine, remove {out / UNFINISHED} and give the same command again."
     )
-
-
-def _lines(differing: list[str]) -> str:
-    return "".join(f"\n  {line}" for line in differing)

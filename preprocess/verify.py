@@ -78,7 +78,7 @@ def verify(folder: Path | Url, manifest: Document, workers: int) -> dict[str, st
     shards, documents = described(folder, manifest)
     faults = check_shards(folder, shards, workers)
     names = {shard.name for shard in shards}
-    for name in stage.shard_names(folder):
+    for name in stage.sizes(folder):
         if name not in names:
             faults[name] = "is not in the manifest: move it away, or it will be trained on"
     differing = [name for name, document in documents.items() if _json(folder, name) != document]
@@ -134,11 +134,9 @@ def check_shard(folder: Path | Url, shard: Shard) -> str:
             damage = first_damage(file)
     except OSError as error:
         return f"cannot be read: {error.strerror}"
-    fault = (
-        f"has {size:,} bytes; the manifest says {shard.bytes:,}"
-        if size != shard.bytes
-        else "has another SHA-256 than the manifest says"
-    )
+    fault = "has another SHA-256 than the manifest says"
+    if size != shard.bytes:
+        fault = f"has {size:,} bytes; the manifest says {shard.bytes:,}"
     return f"{fault}; {damage}" if damage else fault
 
 

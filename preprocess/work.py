@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Container, Iterable, Iterator
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
@@ -97,28 +98,28 @@ class Pool(Protocol):
         """Yield each task with its result as soon as it is done, in any order."""
 
 
+@dataclass(frozen=True)
 class Work:
-    """The shards to write, where to, and the photos of each."""
+    """What to write, and where to."""
 
-    def __init__(
-        self,
-        annotated: Annotated,
-        source: Source,
-        settings: Settings,
-        unfinished: Unfinished,
-        may_reject_all: bool = True,
-    ):
-        self.planned = plan(annotated.photos, annotated.partition, settings.seed, settings.shard_images)
-        self.unfinished = unfinished
-        self._may_reject_all = may_reject_all
-        self._annotated, self._source, self._crop = annotated, source, settings.crop
+    annotated: Annotated
+    source: Source
+    settings: Settings
+    unfinished: Unfinished
+    may_reject_all: bool = True
+
+    @cached_property
+    def planned(self) -> dict[ShardSpec, list[str]]:
+        """The photo ids of each shard."""
+        photos, partition = self.annotated.photos, self.annotated.partition
+        return plan(photos, partition, self.settings.seed, self.settings.shard_images)
 
     def task(self, spec: ShardSpec) -> Task:
         """Return the task of one shard."""
-        located, attributes = self._annotated.photos, self._annotated.attributes
+        located, attributes = self.annotated.photos, self.annotated.attributes
         rows = attributes.rows if attributes else {}
         photos = [Photo(photo_id, located[photo_id], rows.get(photo_id)) for photo_id in self.planned[spec]]
-        return Task(spec, photos, self._source, self._crop, self.unfinished, self._may_reject_all)
+        return Task(spec, photos, self.source, self.settings.crop, self.unfinished, self.may_reject_all)
 
 
 def finished(work: Work, specs: Iterable[ShardSpec]) -> dict[ShardSpec, Shard]:

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterat
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import unquote
 
@@ -83,8 +84,7 @@ class Url:
     @property
     def suffix(self) -> str:
         """The name's last suffix, as ".zip"; "" without one."""
-        stem, dot, suffix = self.name.rpartition(".")
-        return dot + suffix if stem else ""
+        return PurePosixPath(self.name).suffix
 
     @property
     def parents(self) -> list[Url]:

@@ -108,7 +108,7 @@ def test_photos_in_a_bucket_make_the_same_shards(source, stored, local, tmp_path
 
 @pytest.mark.parametrize("source", ["s3://bucket/photos", "s3://bucket/x/photos.zip"])
 def test_photos_are_asked_for_before_they_are_needed(source, stored, tmp_path):
-    stored.latency = 0.02
+    stored.latency = 0.1
     make(source, tmp_path / "data")
     assert stored.most_waiting == SETTINGS.shard_images
 

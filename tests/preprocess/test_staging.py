@@ -7,6 +7,7 @@ import pytest
 
 from preprocess import manifest as manifests
 from preprocess import staging
+from preprocess.destination import up_to_date
 from tests.disk import Disk, kill_at_every_step
 
 
@@ -49,7 +50,7 @@ def test_shards_are_published_with_their_documents_and_nothing_else(tmp_path):
         "manifest.json",
     }
     assert staging.finished(tmp_path) == manifest(0, OLD)
-    assert staging.up_to_date(tmp_path, recipe(0))
+    assert up_to_date(tmp_path, recipe(0))
 
 
 def test_publishing_goes_on_after_a_kill_at_any_step(tmp_path):
@@ -73,7 +74,7 @@ def test_publishing_goes_on_after_a_kill_at_any_step(tmp_path):
             assert all(len(held[shard["name"]]) == shard["bytes"] for shard in now["shards"])
         staging.publish(out)
         assert shards_in(out) == NEW
-        assert staging.up_to_date(out, recipe(1))
+        assert up_to_date(out, recipe(1))
         assert (out / "mine.txt").exists()
         prepared(at + 1)
     assert at > 10
@@ -185,6 +186,6 @@ def test_finished_shards_that_are_damaged_are_not_up_to_date(tmp_path):
     stage(tmp_path, 0, OLD)
     staging.publish(tmp_path)
     (tmp_path / "train-1.tfrecord").write_bytes(b"cut")
-    assert not staging.up_to_date(tmp_path, recipe(0))
+    assert not up_to_date(tmp_path, recipe(0))
     with pytest.raises(click.UsageError, match="missing or cut short"):
         staging.begin(tmp_path, recipe(0), {}, overwrite=False)
