@@ -29,7 +29,7 @@ from training.options import (
     shards_options,
     truncation_option,
 )
-from training.resolve import check_condition
+from training.resolve import conditions_of
 
 if TYPE_CHECKING:
     import keras
@@ -107,7 +107,7 @@ def main(
     if neighbours:
         check_writable(neighbours, "choose another path for --neighbours")
     train_shards, held_out = split_photos(find_shards(features_dir), config)
-    check_condition(train_shards, config.condition)
+    conditions_of(train_shards, config.condition)
 
     with startup_messages_hidden():
         from training import choosing, draw

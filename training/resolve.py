@@ -119,15 +119,21 @@ def check_photos_fill_a_batch(batch_size: int, photos: int) -> None:
         raise UsageError(f"{photos} photos do not fill one batch. Use --batch-size {photos} or less.")
 
 
-def check_condition(shards: ShardSet, condition: str) -> None:
-    """Raise UsageError where the shards do not have all of these attributes."""
+def conditions_of(shards: ShardSet, condition: str) -> str:
+    """Return the attributes that are meant, separated by commas: "all" are all that the shards have.
+
+    Raises UsageError where the shards do not have them.
+    """
     if not condition:
-        return
+        return ""
     listed = shards.attribute_names
+    if condition == "all" and "all" not in listed:
+        return ",".join(listed)
     if missing := [name for name in condition.split(",") if name not in listed]:
         raise UsageError(
             f"Conditions {condition}: the shards have no attribute {missing[0]!r}, but {', '.join(listed)}."
         )
+    return condition
 
 
 def check_schedules(method: Preset) -> None:

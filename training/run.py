@@ -49,7 +49,7 @@ RUNS = Path("runs")
     type=NameList(),
     default="",
     show_default="none",
-    help="Attributes of the shards that faces are drawn by, separated by commas: Male,Smiling. Then see: "
+    help="Attributes of the shards that faces are drawn by, separated by commas: Male,Smiling; or all. Then see: "
     "explore.sample --set.",
 )
 @click.option("--limit", type=click.IntRange(min=1), help="Train on the first N photos only.")
@@ -156,7 +156,7 @@ def main(
     metric_names = [name for name in metrics.split(",") if name]
     resolve.check_schedules(method)
     resolve.check_augment_target(method)
-    resolve.check_condition(train_shards, options["condition"])
+    condition = resolve.conditions_of(train_shards, options["condition"])
     resolve.check_folder(out)
     resolve.check_photos_fill_a_batch(method.batch_size, train_shards.count)
 
@@ -200,7 +200,7 @@ def main(
             cache=resolve.agree_on_cache(devices, options["cache"], train_shards, saved),
             micro_batch=options["micro_batch"],
             jit=options["jit"],
-            condition=options["condition"],
+            condition=condition,
             init=init_folder,
             init_generator=init_generator,
         )

@@ -73,6 +73,11 @@ def test_a_run_that_is_continued_is_bit_for_bit_one_that_was_not_interrupted(tra
     assert labels.load(parts).photos.sum() == 2 * labels.load(whole).photos.sum()
 
 
+def test_all_are_the_attributes_of_the_shards(trained, data):
+    out, _ = trained
+    assert "30 of 30 steps are done" in train.succeeds(*options(data, out)[:-1], "all", "--epochs", 2)
+
+
 def test_a_run_is_not_continued_with_other_conditions(trained, data):
     out, _ = trained
     before = (out / "config.json").read_bytes()
