@@ -14,7 +14,7 @@ import pytest
 
 from preprocess.crop import UnusablePhoto
 from preprocess.sources import open_source
-from tests.preprocess.archives import read_all, reasons, zipped
+from tests.preprocess.archives import read_all, reasons, tarred, zipped
 
 
 @pytest.fixture
@@ -206,11 +206,7 @@ def test_a_size_that_no_file_has_is_damage(opened):
 
 
 def test_a_tar_damaged_between_two_photos_is_reported(opened):
-    made = io.BytesIO()
-    with tarfile.open(fileobj=made, mode="w") as archive:
-        for name in ("1.jpg", "2.jpg"):
-            archive.addfile(tarfile.TarInfo(name))
-    data = made.getvalue().replace(b"2.jpg", b"3.jpg")
+    data = tarred({"1.jpg": b"", "2.jpg": b""}).replace(b"2.jpg", b"3.jpg")
     with pytest.raises(click.UsageError, match="is not a whole zip or tar: its header at byte 512 is damaged"):
         opened(data).list()
 
@@ -233,14 +229,14 @@ def test_links_in_a_tar_are_followed_as_far_as_linux_would(tmp_path, links, lead
     assert reasons(source) == ({} if leads else {"1.jpg": "a link that leads nowhere in the tar"})
 
 
+def fails(*_):
+    raise OSError(5, "Input/output error")
+
+
 @pytest.mark.parametrize("is_there", [True, False])
 def test_a_disk_that_fails_is_reported_otherwise_than_an_archive_that_is_gone(opened, monkeypatch, is_there):
     source = opened(zipped({"1.jpg": b"one"}))
     [place] = source.list().photos.values()
-
-    def fails(*_):
-        raise OSError(5, "Input/output error")
-
     monkeypatch.setattr(os, "pread", fails)
     with source.opened() as read:
         if not is_there:
@@ -254,10 +250,6 @@ def test_a_disk_that_fails_is_reported_otherwise_than_an_archive_that_is_gone(op
 
 def test_an_archive_that_the_disk_cannot_list_is_reported(opened, monkeypatch):
     source = opened(zipped({"1.jpg": b"one"}))
-
-    def fails(*_):
-        raise OSError(5, "Input/output error")
-
     monkeypatch.setattr(os, "pread", fails)
     with pytest.raises(click.UsageError, match=r"photos\.archive cannot be read: Input/output error"):
         source.list()

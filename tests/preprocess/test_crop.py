@@ -10,19 +10,9 @@ from PIL import Image, ImageFile, ImageOps
 from PIL.PngImagePlugin import PngInfo
 
 from preprocess.crop import CELEBA_BOXES, FILTERS, MAX_PIXELS, SIZE, Crop, UnusablePhoto, parse, pixels
+from tests.preprocess.archives import chunk, encoded
 
 ANY = Crop("center", "box")
-
-
-def encoded(image: Image.Image, kind: str, **options) -> bytes:
-    file = io.BytesIO()
-    image.save(file, kind, **options)
-    return file.getvalue()
-
-
-def chunk(name: bytes, data: bytes, wrong: int = 0) -> bytes:
-    """A chunk of a PNG; its checksum is wrong where `wrong` is not 0."""
-    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data) ^ wrong)
 
 
 def grey_levels(photo: bytes, crop: Crop = ANY) -> set[int]:

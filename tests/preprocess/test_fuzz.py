@@ -23,7 +23,7 @@ from preprocess.annotations import read_attributes, read_partitions
 from preprocess.crop import UnusablePhoto, parse, pixels
 from preprocess.sources import open_source, zip_photos
 from preprocess.tfrecord import encode_example, first_damage, frame_record
-from tests.preprocess.archives import zipped
+from tests.preprocess.archives import chunk, encoded, tarred, zipped
 
 fuzz = settings(deadline=None, max_examples=300, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 
@@ -131,20 +131,6 @@ def test_any_partition_list_is_read_or_its_line_is_named(file, data):
     assert set(splits.values()) <= {"train", "valid", "test"}
 
 
-def tarred(form: int, links: bool) -> bytes:
-    file = io.BytesIO()
-    with tarfile.open(fileobj=file, mode="w", format=form) as archive:
-        for name, data in [("photos/a.jpg", b"one"), (f"{'long' * 30}/b.jpg", b"two" * 200)]:
-            member = tarfile.TarInfo(name)
-            member.size = len(data)
-            archive.addfile(member, io.BytesIO(data))
-        for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE) if links else ():
-            member = tarfile.TarInfo(f"photos/link{kind.decode()}.jpg")
-            member.type, member.linkname = kind, "a.jpg" if kind == tarfile.SYMTYPE else "photos/a.jpg"
-            archive.addfile(member)
-    return file.getvalue()
-
-
 def resealed(tar: bytes) -> bytes:
     """The same with the right checksum in its first header, so that a reader goes on."""
     blank = tar[:148] + b" " * 8 + tar[156:512]
@@ -156,7 +142,13 @@ ZIPS = (
     zipped({"a.jpg": b"one" * 50, "photos/b.jpg": bytes(300)}, zipfile.ZIP_DEFLATED),
     zipped({"inner.zip": zipped({"c.jpg": b"three" * 9}, zipfile.ZIP_DEFLATED)}),
 )
-TARS = (tarred(tarfile.USTAR_FORMAT, False), tarred(tarfile.GNU_FORMAT, True), tarred(tarfile.PAX_FORMAT, False))
+TARRED = {"photos/a.jpg": b"one", f"{'long' * 30}/b.jpg": b"two" * 200}
+LINKS = [("photos/link2.jpg", tarfile.SYMTYPE, "a.jpg"), ("photos/link1.jpg", tarfile.LNKTYPE, "photos/a.jpg")]
+TARS = (
+    tarred(TARRED, tarfile.USTAR_FORMAT),
+    tarred(TARRED, tarfile.GNU_FORMAT, LINKS),
+    tarred(TARRED, tarfile.PAX_FORMAT),
+)
 HELD = ({b"one", b"two" * 9}, {b"one" * 50, bytes(300)}, {b"three" * 9}, *[{b"one", b"two" * 200}] * 3)
 
 
@@ -202,31 +194,24 @@ def test_what_inflates_to_more_than_it_claims_is_damaged_and_takes_no_memory(fil
                 zip_photos.read(pread, 0, len(bomb), claimed, 8, zlib.crc32(bytes(claimed)))
 
 
-def encoded(form: str, mode: str, size: tuple[int, int] = (8, 6), **options) -> bytes:
-    image = Image.effect_noise(size, 80).convert(mode)
-    file = io.BytesIO()
-    image.save(file, form, **options)
-    return file.getvalue()
+def noise(kind: str, mode: str, **options) -> bytes:
+    return encoded(Image.effect_noise((8, 6), 80).convert(mode), kind, **options)
 
 
 EXIF = Image.Exif()
 EXIF[0x0112] = 6
 PHOTOS = (
-    encoded("JPEG", "RGB", exif=EXIF),
-    encoded("JPEG", "CMYK"),
-    encoded("JPEG", "L", progressive=True),
-    encoded("PNG", "RGBA"),
-    encoded("PNG", "P", transparency=3),
-    encoded("PNG", "1"),
-    encoded("WEBP", "RGB"),
-    encoded("WEBP", "RGBA", lossless=True, exif=EXIF),
+    noise("JPEG", "RGB", exif=EXIF),
+    noise("JPEG", "CMYK"),
+    noise("JPEG", "L", progressive=True),
+    noise("PNG", "RGBA"),
+    noise("PNG", "P", transparency=3),
+    noise("PNG", "1"),
+    noise("WEBP", "RGB"),
+    noise("WEBP", "RGBA", lossless=True, exif=EXIF),
 )
 GREY = tuple(map(parse, ["center", "0,0,4,4", "progan"]))
 CROPS = (*GREY, *(parse(crop.name, None, size, "rgb") for crop in GREY for size in (8, 128)))
-
-
-def chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">L", len(data)) + kind + data + struct.pack(">L", zlib.crc32(kind + data))
 
 
 def png(*header: int) -> bytes:

@@ -8,16 +8,14 @@ import pytest
 from PIL import Image
 
 from preprocess.crop import FILTERS, parse, pixels
+from tests.preprocess.archives import encoded
 
 BOX = (25, 57, 153, 185)  # progan's
 
 
-def colours(jpeg_or_png, size=(178, 218), seed=0):
+def colours(kind, size=(178, 218), seed=0):
     levels = np.random.default_rng(seed).integers(0, 256, (size[1] // 2, size[0] // 2, 3), dtype=np.uint8)
-    image = Image.fromarray(levels.repeat(2, 0).repeat(2, 1)).resize(size)
-    saved = io.BytesIO()
-    image.save(saved, jpeg_or_png, quality=90)
-    return saved.getvalue()
+    return encoded(Image.fromarray(levels.repeat(2, 0).repeat(2, 1)).resize(size), kind, quality=90)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
