@@ -9,14 +9,13 @@ than photos/s.
 from __future__ import annotations
 
 import os
-import resource
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
-from statistics import median
 
 import click
-from measure import photos_of, python, seconds, table
+from measure import cpu_seconds_of_ended, in_turn, photos_of, python, spent, table
 
 from tests.bucket_server import Answer, Bucket, environment, serving
 
@@ -63,19 +62,6 @@ class Simulated(Bucket):
         return Answer(200, text.encode())
 
 
-def processor_time() -> float:
-    """Seconds that the processes which have ended so far used of a processor."""
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
-
-
-def measured(source: object, out: object, workers: int) -> tuple[float, float]:
-    """Seconds of one run, and its processor time."""
-    before = processor_time()
-    taken = seconds(lambda: python("-m", "preprocess.run", "--source", source, "--out", out, "--workers", workers))
-    return taken, processor_time() - before
-
-
 @click.command()
 @click.option("--source", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True)
 @click.option("--latency", default=0.03, help="Seconds before each answer.")
@@ -98,14 +84,16 @@ def main(source: Path, latency: float, listed: int, workers: int, rounds: int) -
             "objects in a bucket to a folder": ("s3://bucket/photos", f"{place}/"),
             "objects in a bucket to a bucket": ("s3://bucket/photos", "s3://bucket/out"),
         }
-        taken: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
-        for _ in range(rounds):
-            for name, (origin, out) in ways.items():
-                taken[name].append(measured(origin, f"{out}{next(fresh)}", workers))
-        rows = []
-        for name, results in taken.items():
-            wall, processor = (median(values) for values in zip(*results, strict=True))
-            rows.append((name, f"{len(photos) / wall:,.0f}", f"{processor / len(photos) * 1e6:.0f}"))
+
+        def make(origin: object, out: str) -> None:
+            out += str(next(fresh))
+            python("-m", "preprocess.run", "--source", origin, "--out", out, "--workers", workers)
+
+        runs = {name: partial(spent, partial(make, *way), cpu_seconds_of_ended) for name, way in ways.items()}
+        rows = [
+            (name, f"{len(photos) / wall:,.0f}", f"{processor / len(photos) * 1e6:.0f}")
+            for name, (wall, processor) in in_turn(runs, rounds).items()
+        ]
         print(f"\n{len(photos):,} photos, {workers} workers, {latency * 1e3:g} ms; medians of {rounds} rounds")
         print(table(("way", "photos/s", "us of processor a photo"), rows))
     if listed:
@@ -121,9 +109,7 @@ def listing(count: int) -> tuple[str, str, str]:
         os.environ |= environment(simulated)
         script, result = Path(place, "listing.py"), Path(place, "result")
         script.write_text(LISTING)
-        before = processor_time()
-        python(script, result)
-        processor = processor_time() - before
+        _, processor = spent(lambda: python(script, result), cpu_seconds_of_ended)
         return f"{count:,}", f"{float(result.read_text()):.0f}", f"{processor / count * 1e6:.0f}"
 
 

@@ -18,12 +18,11 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from statistics import median
 
 # isort: split
 import click
 import numpy as np
-from measure import enlarge, python, table
+from measure import enlarge, python, spent, table
 
 from tests.bucket_server import environment, serving
 from training.data.cache import ShardCache
@@ -60,13 +59,6 @@ def download(shards: ShardSet, folder: Path) -> None:
             file.close()
 
 
-def spent(act: Callable[[], object]) -> tuple[float, float]:
-    """Seconds, and seconds of this process's processor time."""
-    began, processor = time.perf_counter(), time.process_time()
-    act()
-    return time.perf_counter() - began, time.process_time() - processor
-
-
 @click.command()
 @click.option("--source", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True)
 @click.option("--count", default=100_000, help="Photos: those of the zip, over and over.")
@@ -100,13 +92,13 @@ def main(source: Path, count: int, rounds: int) -> None:
                 "the download alone": lambda warm=warm: download(warm, Path(place, "alone")),
             }
             for name, act in ways.items():
-                taken.setdefault(name, []).append(spent(act))
+                taken.setdefault(name, []).append(spent(act, time.process_time))
             shutil.rmtree(Path(place, "alone"))
         here.send(None)
     print(f"\n{local.count:,} photos in {len(local.shards)} shards; medians of {rounds} rounds\n")
     rows = []
     for name, results in taken.items():
-        wall, processor = (median(values) for values in zip(*results, strict=True))
+        wall, processor = np.median(results, axis=0)
         rows.append((name, f"{local.count / wall:,.0f}", f"{processor / local.count * 1e6:.1f}"))
     print(table(("from", "images/s", "us of processor an image"), rows))
     print(f"\n{this_machine()}.")

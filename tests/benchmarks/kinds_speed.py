@@ -9,17 +9,14 @@ twice of it. The floor of stage 2 is a bare `TFRecordDataset` in batches. Memory
 
 from __future__ import annotations
 
-import io
 import itertools
-import subprocess
 import tempfile
 from functools import partial
 from pathlib import Path
 
 import click
-from measure import ROOT, in_turn, photos_of, seconds, table
-from PIL import Image
-from preprocess_speed import BOX, command, peak_memory, run_command
+from measure import in_turn, photos_of, python, seconds, table
+from preprocess_speed import arguments, decode_only, peak_memory, run_command
 from training_speed import reading_rates
 
 from training.data.shards import find
@@ -33,15 +30,6 @@ KINDS = {
 }
 IN_MEMORY = 4_000  # photos of the floor
 HEAD = ("shards", "bytes a photo", "stage 1, photos/s", "of twice its floor", "peak MB", "stage 2, images/s", "of bare")
-
-
-def decode_only(photos: list[bytes], kind: str) -> None:
-    """Decode photos and crop them to this kind, exactly: every 2x2 is averaged for 64 pixels."""
-    for photo in photos:
-        image = Image.open(io.BytesIO(photo))
-        if "grey" in kind:
-            image.draft("L", None)
-        (image.reduce(2, BOX) if "64" in kind else image.crop(BOX)).tobytes()
 
 
 @click.command()
@@ -60,7 +48,7 @@ def main(source: Path, rounds: int) -> None:
     for kind, options in KINDS.items():
         with tempfile.TemporaryDirectory() as place:
             memory, _ = peak_memory(source, 2, *options)
-            subprocess.run(command(source, Path(place), 2, *options), check=True, capture_output=True, cwd=ROOT)
+            python(*arguments(source, place, 2, *options))
             shards = find([place])
             bare, streamed, _ = reading_rates(shards, rounds).values()
         rate, floor = count / taken["run", kind], len(photos) / taken["floor", kind]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -11,9 +12,10 @@ import time
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from statistics import median
+from typing import Any
 
 import click
+import numpy as np
 
 ROOT = Path(__file__).parents[2]
 # Python finds modules beside the script that it runs; what is measured lies two folders above.
@@ -30,16 +32,28 @@ def seconds(run: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def in_turn(ways: dict[str, Callable[[], float]], rounds: int) -> dict[str, float]:
-    """Run every way once, then all of them again, and so on; the median of what each returned.
+def spent(run: Callable[[], object], clock: Callable[[], float]) -> tuple[float, float]:
+    """Wall time of one call, and its time by a clock of processor time."""
+    before = clock()
+    return seconds(run), clock() - before
+
+
+def cpu_seconds_of_ended() -> float:
+    """Processor time of all processes that this one has started and that have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def in_turn(ways: dict[Any, Callable[[], Any]], rounds: int) -> dict[Any, Any]:
+    """Run every way once, then all of them again, and so on; the median of the figure or of each that it returned.
 
     On a shared machine the speed changes within minutes: ways that are compared must share them.
     """
-    results: dict[str, list[float]] = {name: [] for name in ways}
+    results: dict[Any, list] = {name: [] for name in ways}
     for _ in range(rounds):
         for name, run in ways.items():
             results[name].append(run())
-    return {name: median(values) for name, values in results.items()}
+    return {name: np.median(values, axis=0) for name, values in results.items()}
 
 
 def python(*arguments: object) -> float:

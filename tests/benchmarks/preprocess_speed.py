@@ -16,31 +16,32 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 import click
+import psutil
 import tutorial
-from measure import ROOT, enlarge, in_turn, photos_of, seconds, table
+from measure import enlarge, in_turn, photos_of, python, seconds, table
 from PIL import Image
 
 BOX = (25, 57, 153, 185)
 SLOW_WAYS = 4_000  # photos for the ways that take long: their speed does not depend on the number
 
 
-def decode_only(photos: list[bytes]) -> None:
-    """The floor: luma and the exact 2x2 mean, from bytes in memory to pixels in memory, in one process."""
+def decode_only(photos: list[bytes], kind: str = "64x64 grey") -> None:
+    """The floor, from bytes in memory to pixels in memory, in one process: 64 pixels are the exact mean of 2x2."""
     for photo in photos:
         image = Image.open(io.BytesIO(photo))
-        image.draft("L", None)
-        image.reduce(2, BOX).tobytes()
+        if "grey" in kind:
+            image.draft("L", None)
+        (image.reduce(2, BOX) if "64" in kind else image.crop(BOX)).tobytes()
 
 
-def command(source: Path, out: Path, workers: int, *options: str) -> list[str]:
-    """The command of stage 1, as a user types it."""
-    arguments = ["--source", source, "--out", out, "--workers", workers, *options]
-    return [sys.executable, "-m", "preprocess.run", *map(str, arguments)]
+def arguments(source: Path, out: object, workers: int, *options: str) -> list[object]:
+    """The command of stage 1 but for Python itself."""
+    return ["-m", "preprocess.run", "--source", source, "--out", out, "--workers", workers, *options]
 
 
 TF_DATA = """
@@ -81,18 +82,18 @@ Faces(data_dir=sys.argv[2]).download_and_prepare()
 """
 
 
-def script(text: str, *arguments: object) -> None:
+def script(text: str, *folders: object) -> None:
     """Run a Python script in a process of its own, quietly."""
     with tempfile.NamedTemporaryFile("w", suffix=".py") as file:  # a tfds builder wants a file that it was written in
         file.write(text)
         file.flush()
-        subprocess.run([sys.executable, file.name, *map(str, arguments)], check=True, capture_output=True, cwd=ROOT)
+        python(file.name, *folders)
 
 
 def run_command(source: Path, workers: int, *options: str) -> None:
     """Run stage 1 into a folder that is thrown away."""
     with tempfile.TemporaryDirectory() as out:
-        subprocess.run(command(source, Path(out), workers, *options), check=True, capture_output=True, cwd=ROOT)
+        python(*arguments(source, out, workers, *options))
 
 
 def peak_memory(source: Path, workers: int, *options: str) -> tuple[float, float]:
@@ -101,34 +102,17 @@ def peak_memory(source: Path, workers: int, *options: str) -> tuple[float, float
     peak = 0
     with tempfile.TemporaryDirectory() as out:
         began = time.perf_counter()
-        process = subprocess.Popen(command(source, Path(out), workers, *options), stdout=subprocess.DEVNULL, cwd=ROOT)
+        command = [sys.executable, *map(str, arguments(source, out, workers, *options))]
+        process = psutil.Popen(command, stdout=subprocess.DEVNULL)
         ended = threading.Event()
         threading.Thread(target=lambda: (process.wait(), ended.set())).start()
         while not ended.wait(0.02):
-            peak = max(peak, sum(map(pss, tree(process.pid))))
+            with suppress(psutil.NoSuchProcess):  # one that has ended meanwhile
+                running = [process, *process.children(recursive=True)]
+                peak = max(peak, sum(each.memory_full_info().pss for each in running))
             if first_shard == float("inf") and any(Path(out).rglob("*.tfrecord")):
                 first_shard = time.perf_counter() - began
     return peak / 1e6, first_shard
-
-
-def tree(pid: int) -> Iterator[int]:
-    """A process and all below it."""
-    yield pid
-    try:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    except OSError:
-        return
-    for child in children:
-        yield from tree(int(child))
-
-
-def pss(pid: int) -> int:
-    """Proportional set size in bytes; 0 for a process that has ended."""
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")), 0)
 
 
 def report(title: str, rows: list[tuple[str, float, float]]) -> None:

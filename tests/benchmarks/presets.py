@@ -25,7 +25,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import resource
 import shlex
 import signal
 import subprocess
@@ -36,7 +35,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import click
-from measure import python, table
+from measure import cpu_seconds_of_ended, python, table
 
 from system.files import write_text
 from training.loop.machine import this_machine
@@ -64,12 +63,6 @@ def cpu_seconds(pid: int) -> float:
     """CPU time of a running process, all of its threads together."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")  # utime and stime: proc(5)
-
-
-def cpu_seconds_of_ended() -> float:
-    """CPU time of all processes that this one has started and that have ended."""
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
 
 
 def spend(command: list[str], log: Path, budget: float, note: Callable[[float], None]) -> None:

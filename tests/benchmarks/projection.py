@@ -152,10 +152,10 @@ def main(source: Path, shards: Path, folder: Path, count: int, picture: Path | N
     """Search the faces nearest to held-out photos, and ask whose they are."""
     recogniser = Recogniser()
     with startup_messages_hidden():
-        from training.data.reading import read_images
+        from training.data.reading import read_ids, read_images
 
     held_out = find([str(shards)]).only({"valid", "test"})
-    names, images = ids(held_out), read_images(held_out)
+    names, images = read_ids(held_out), read_images(held_out)
     pairs = pairs_of_one_person(source, names, recogniser, count)
     photos, others = (images[[pair[side] for pair in pairs]] for side in (0, 1))
     results = {"another photo of the person": others, "a photo of another person": np.roll(others, 1, axis=0)}
@@ -171,15 +171,6 @@ def main(source: Path, shards: Path, folder: Path, count: int, picture: Path | N
         rows.append((name, f"{middle:.2f}", f"{low:.2f} to {high:.2f}", f"{np.mean(apart < 0.6):.0%}"))
     print(f"{len(pairs)} photos at the size of the shards.\n")
     print(table(("compared with the photo", "distance, median", "8 of 10 are within", "below 0.6"), rows))
-
-
-def ids(shards) -> list[str]:
-    """Return the ids of photos, in the order of the shards."""
-    import tensorflow as tf
-
-    records = tf.data.TFRecordDataset([str(shard.path) for shard in shards.shards])
-    feature = {"image_id": tf.io.FixedLenFeature([], tf.string)}
-    return [tf.io.parse_single_example(record, feature)["image_id"].numpy().decode() for record in records]
 
 
 if __name__ == "__main__":
