@@ -10,6 +10,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from PIL import Image
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from explore.directions import directions, rescoring
 from explore.directions.directions import Directions
@@ -202,8 +206,6 @@ def test_a_picture_that_is_too_wide_for_its_format_is_made_smaller(run, tmp_path
 def browser(request):
     if not (shutil.which("chromium") and shutil.which("chromedriver")):
         pytest.skip("no chromium and chromium-driver here")
-    from selenium import webdriver
-
     options = webdriver.ChromeOptions()
     options.binary_location = shutil.which("chromium")
     for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=400,800"):
@@ -217,8 +219,6 @@ def browser(request):
 
 
 def opened(driver, out, fragment=""):
-    from selenium.webdriver.support.ui import WebDriverWait
-
     driver.get("about:blank")
     driver.get(f"file://{out}{fragment}")
     WebDriverWait(driver, 60).until(lambda page: page.execute_script("return document.body.dataset.ready"))
@@ -268,10 +268,6 @@ def test_the_face_is_that_of_keras_and_a_link_brings_it_back(browser, written, r
 
 
 def test_sliders_and_switches_change_the_face_and_a_second_one_can_be_walked_to(browser, written):
-    from selenium.webdriver.common.by import By
-    from selenium.webdriver.common.keys import Keys
-    from selenium.webdriver.support.ui import Select, WebDriverWait
-
     opened(browser, written[0])
     before = browser.execute_script(PIXELS)
     browser.find_element(By.CSS_SELECTOR, "#sliders input").send_keys(*[Keys.ARROW_RIGHT] * 20)
@@ -296,14 +292,9 @@ def test_sliders_and_switches_change_the_face_and_a_second_one_can_be_walked_to(
 
 
 def test_one_control_chooses_among_labels_that_exclude_each_other(browser, run, tmp_path):
-    from selenium.webdriver.common.by import By
-    from selenium.webdriver.support.ui import Select
-
     other = shutil.copytree(run, tmp_path / "run")
-    frequencies = LabelFrequencies(
-        ("Male", "Smiling"), np.float32([[-1, 1], [1, -1]]), np.array([3, 1]), ("Male", "Smiling")
-    )
-    labels.save(other, frequencies)
+    names = ("Male", "Smiling")
+    labels.save(other, LabelFrequencies(names, np.float32([[-1, 1], [1, -1]]), np.array([3, 1]), names))
     page.succeeds("--run", other, "--out", tmp_path / "faces.html", "--truncation", 0.7)
     opened(browser, tmp_path / "faces.html", "#is:Male=1&is:Smiling=1")
     assert browser.execute_script("return [labelsOf(7), state.psi]") == [[1, -1], 0.7]
@@ -317,9 +308,6 @@ def test_one_control_chooses_among_labels_that_exclude_each_other(browser, run, 
 
 
 def test_the_wall_begins_at_any_face_and_goes_on_from_there(browser, written):
-    from selenium.webdriver.common.by import By
-    from selenium.webdriver.common.keys import Keys
-
     def wall():
         return [button.get_attribute("data-face") for button in browser.find_elements(By.CSS_SELECTOR, "#wall button")]
 
@@ -333,9 +321,6 @@ def test_the_wall_begins_at_any_face_and_goes_on_from_there(browser, written):
 
 
 def test_arrow_keys_show_the_figures_of_a_curve(browser, written):
-    from selenium.webdriver.common.by import By
-    from selenium.webdriver.common.keys import Keys
-
     opened(browser, written[0])
     charts = browser.find_elements(By.CSS_SELECTOR, "#curves svg")
     assert len(charts) == 3
@@ -348,8 +333,6 @@ def test_arrow_keys_show_the_figures_of_a_curve(browser, written):
 
 
 def test_real_photos_are_shown_when_the_reader_asks(browser, written, run, tmp_path):
-    from selenium.webdriver.common.by import By
-
     opened(browser, written[0])
     picture = browser.find_element(By.CSS_SELECTOR, "#photos img")
     assert not picture.is_displayed()
