@@ -130,6 +130,25 @@ def test_a_run_is_taken_back_from_a_step_that_is_no_boundary(trained, monkeypatc
     assert [(line["step"], line["rollbacks"]) for line in lines] == [(6, 0), (12, 1), (18, 1)]
 
 
+def test_a_run_is_taken_back_three_times_at_most_even_where_it_is_ended_after_one(trained, tmp_path, capsys):
+    calls = []
+
+    def change(step, sums):
+        calls.append(step)
+        if len(calls) == 2:
+            raise SystemExit
+        return tf.fill(sums.shape, tf.constant(np.nan, sums.dtype))
+
+    timetable = replace(TIMETABLE, max_rollbacks=3)
+    with pytest.raises(SystemExit):
+        trained(change=change, timetable=timetable)
+    assert (tmp_path / "checkpoints" / "step-0-rollback-1.index").exists()
+    with pytest.raises(ClickException, match="was rolled back 3 times already"):
+        trained(change=change, timetable=timetable)
+    assert capsys.readouterr().out.count("Returned to step-0") == 3
+    assert (tmp_path / "checkpoints" / "step-0-rollback-3.index").exists()
+
+
 def test_a_continued_run_that_stops_on_a_loss_names_the_checkpoint_that_it_continued_from(trained, tmp_path):
     def poison(gan, progress):
         if progress.step.numpy() > 6:
