@@ -17,7 +17,7 @@ from training.batch import Batch
 from training.config import Config
 from training.loop.engine import build_on, compile_steps, means
 from training.loop.machine import choose_precision
-from training.loop.strategy import Devices
+from training.loop.strategy import Devices, mirrored
 from training.models.gan import for_inference
 from training.models.networks import FAMILIES
 from training.models.step import phases
@@ -30,6 +30,11 @@ WITH_A_GENERATOR_OF_THEIR_OWN = list(
     {FAMILIES[PRESETS[name].network].generator: name for name in reversed(PRESETS)}.values()
 )
 OVER = Devices("any", tf.distribute.get_strategy())
+
+
+def over_two() -> Devices:
+    """The first two of the logical devices that conftest.py makes."""
+    return Devices("mirrored", mirrored([device.name for device in tf.config.list_logical_devices("CPU")[:2]]))
 
 
 def config_of(method: Preset, side: int = 8, channels: int = 1, condition: str = "") -> Config:

@@ -9,23 +9,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from explore.sample import main as sample_command
 from explore.walk import main as walk_command
 from tests.command import Command
+from tests.training.runs import cells, sample, save_run, weights_in
+from tests.training.runs import run as train
 from tests.training.shards_by_tensorflow import bright_or_striped, write_shards
 from training import config as configs
-from training.config import Config
 from training.data import labels
 from training.data.shards import find
 from training.evaluate import main as evaluate_command
 from training.evaluate import open_judge
 from training.features import main as features_command
-from training.presets import PRESETS
-from training.run import main as run_command
 
-train, sample, walk, evaluate, features = map(
-    Command, (run_command, sample_command, walk_command, evaluate_command, features_command)
-)
+walk, evaluate, features = map(Command, (walk_command, evaluate_command, features_command))
 
 
 @pytest.fixture(scope="module")
@@ -67,8 +63,7 @@ def test_a_run_that_is_continued_is_bit_for_bit_one_that_was_not_interrupted(tra
     counted = labels.load(parts)
     labels.save(parts, replace(counted, photos=2 * counted.photos))
     assert "15 of 30 steps are done" in train.succeeds(*options(data, parts), "--epochs", 2)
-    weights = [keras.saving.load_model(out / "generator.keras", compile=False).get_weights() for out in (whole, parts)]
-    assert all(np.array_equal(here, there) for here, there in zip(*weights, strict=True))
+    np.testing.assert_equal(weights_in(parts), weights_in(whole))
     # All photos would be read to count them again.
     assert labels.load(parts).photos.sum() == 2 * labels.load(whole).photos.sum()
 
@@ -78,32 +73,17 @@ def test_all_are_the_attributes_of_the_shards(trained, data):
     assert "30 of 30 steps are done" in train.succeeds(*options(data, out)[:-1], "all", "--epochs", 2)
 
 
-def test_a_run_is_not_continued_with_other_conditions(trained, data):
-    out, _ = trained
-    before = (out / "config.json").read_bytes()
-    output = train.is_refused(*options(data, out)[:-1], "Bright", "--epochs", 3)
-    assert "condition: Bright,Striped in the run, Bright asked for" in output
-    assert (out / "config.json").read_bytes() == before
-
-
-@pytest.mark.parametrize(
-    ("condition", "message"),
-    [
-        ("Bald", "no attribute 'Bald', but Bright, Striped"),
-        ("Bright,Bright", "'Bright' is named twice"),
-    ],
-)
-def test_conditions_that_the_shards_do_not_have_are_refused(data, condition, message):
+def test_conditions_that_the_shards_do_not_have_are_refused(data):
     out = data.parent / "refused"
-    assert message in train.is_refused(*options(data, out)[:-1], condition)
+    assert "no attribute 'Bald', but Bright, Striped" in train.is_refused(*options(data, out)[:-1], "Bald")
     assert not out.exists()
 
 
 # A generator that draws what it is asked for, in the place of one that would take an hour to learn it.
 
 
-def save_run(out, data, obeys=True):
-    """A run whose generator draws bright faces where Bright is 1, and stripes where Striped is 1."""
+def generator_that(obeys):
+    """A generator of bright faces where Bright is 1, and of stripes where Striped is 1; or where they are 0."""
     z, asked = keras.Input((8,), name="z"), keras.Input((2,), name="labels")
     noise = keras.layers.Reshape((16, 16, 1))(keras.layers.Dense(256)(z))
     base = keras.layers.Reshape((16, 16, 1))(keras.layers.Dense(256)(asked))
@@ -117,26 +97,16 @@ def save_run(out, data, obeys=True):
     of_labels, of_z = sorted(dense, key=lambda layer: layer.kernel.shape[0])
     of_labels.set_weights([sign * np.stack([np.full(256, 65 / 255), stripes.ravel()]), flat])
     of_z.set_weights([to_noise, np.zeros(256)])
-    out.mkdir()
-    model.save(out / "generator.keras")
-    method = replace(PRESETS["classic"], latent=8, latent_distribution="normal")
-    shards = find([str(data)]).only({"train"})
-    config = Config(
-        "classic", method, 0, "train", 300, shards.fingerprint, (16, 16, 1), True, condition="Bright,Striped"
-    )
-    configs.save(out, config, {})
-    labels.save(out, labels.count_labels(shards, config.conditions))
-    return out
+    return model
+
+
+def run_that(obeys, out, data):
+    return save_run(out, generator_that(obeys), find([str(data)]).only({"train"}), "Bright,Striped")
 
 
 @pytest.fixture(scope="module")
 def obeying(data):
-    return save_run(data.parent / "obeying", data)
-
-
-def cells(path, rows, columns, top=0):
-    picture = np.asarray(Image.open(path))[top:]
-    return picture.reshape(rows, 16, columns, 16).swapaxes(1, 2)
+    return run_that(True, data.parent / "obeying", data)
 
 
 def test_what_is_set_is_drawn(obeying, tmp_path):
@@ -156,7 +126,7 @@ def test_each_answer_has_its_column_below_its_caption_and_each_row_one_face(obey
     top = picture.shape[0] - 3 * 16
     assert top > 12
     assert picture[:top].max() > 100, "captions"
-    faces = cells(path, 3, 4, top).astype(int)
+    faces = cells(path, 3, 4, top=top).astype(int)
     assert (faces[:, :, :, 1].mean(axis=2) > 125).tolist() == 3 * [[False, True, False, True]]
     striped = faces[..., ::4].mean(axis=(2, 3)) - faces[..., 2].mean(axis=2) > 30
     assert striped.tolist() == 3 * [[False, False, True, True]]
@@ -193,7 +163,7 @@ def either(obeying, tmp_path):
 def test_of_exclusive_attributes_each_column_has_one(either, tmp_path):
     path = tmp_path / "faces.png"
     sample.succeeds("--run", either, "--each", "Striped,Bright", "--count", 3, "--out", path)
-    faces = cells(path, 3, 2, np.asarray(Image.open(path)).shape[0] - 3 * 16).astype(int)
+    faces = cells(path, 3, 2, top=np.asarray(Image.open(path)).shape[0] - 3 * 16).astype(int)
     assert (faces[:, :, :, 1].mean(axis=2) > 125).tolist() == 3 * [[False, True]]
     striped = faces[..., ::4].mean(axis=(2, 3)) - faces[..., 2].mean(axis=2) > 30
     assert striped.tolist() == 3 * [[True, False]]
@@ -232,7 +202,7 @@ def test_the_judge_is_trained_on_held_out_photos_and_checked_on_the_others(judge
 
 @pytest.mark.parametrize("obeys", [True, False])
 def test_the_judge_says_how_often_faces_have_what_was_asked_for(judged, data, obeying, tmp_path, obeys):
-    run = obeying if obeys else save_run(tmp_path / "contrary", data, obeys=False)
+    run = obeying if obeys else run_that(False, tmp_path / "contrary", data)
     output = evaluate.succeeds("--run", run, "--shards", data, "--metrics", "swd", "--out", tmp_path / "s.json")
     figures = json.loads((tmp_path / "s.json").read_text())["conditions"]
     assert list(figures) == ["Bright", "Striped"]
@@ -284,11 +254,8 @@ def test_a_judge_needs_photos_that_were_held_out(tmp_path):
     assert "No test or valid shards" in features.is_refused("--shards", tmp_path / "data", "--judge")
 
 
-def test_the_judge_sees_photos_shifted_while_it_is_trained_and_only_then(judged, data):
+def test_the_judge_sees_photos_shifted_while_it_is_trained(judged, data):
     judge = keras.saving.load_model(data / "features/judge.keras", compile=False)
     [moves] = [layer for layer in judge.layers if isinstance(layer, keras.layers.RandomTranslation)]
-    photo = np.random.default_rng(0).random((1, 16, 16, 1), np.float32)
-    assert len({moves(photo, training=True).numpy().tobytes() for _ in range(8)}) == 8
-    np.testing.assert_array_equal(moves(photo, training=False), photo)
     assert (moves.height_factor, moves.width_factor, moves.fill_mode) == (1 / 32, 1 / 32, "nearest")
     assert json.loads((data / "features/judge.json").read_text())["shift"] == 1 / 32

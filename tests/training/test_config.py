@@ -50,7 +50,7 @@ def test_how_a_run_is_computed_may_change_and_what_it_learns_may_not(tmp_path):
     saved = configs.load(tmp_path).config
     how = replace(CONFIG, micro_batch=2, jit=True, method=replace(CONFIG.method, precision="bfloat16"))
     assert configs.differences(saved, how) == []
-    for name in ("preset", "seed", "train_on", "photos", "data", "cache"):
+    for name in ("preset", "seed", "train_on", "photos", "data", "cache", "condition", "init"):
         [line] = configs.differences(saved, replace(CONFIG, **{name: "another"}))
         assert line.startswith(name)
 

@@ -2,24 +2,20 @@
 
 import json
 import shutil
-from dataclasses import replace
 
 import keras
 import numpy as np
 import pytest
 from PIL import Image
 
-from explore.sample import main as sample_command
 from tests.command import Command
+from tests.training.runs import sample, save_run
 from tests.training.shards_by_tensorflow import numbered_images, write_shards
 from training import choosing
-from training import config as configs
-from training.config import Config
 from training.data.shards import find
 from training.evaluate import main
-from training.presets import PRESETS
 
-evaluate, sample = Command(main), Command(sample_command)
+evaluate = Command(main)
 
 
 @pytest.fixture(scope="module")
@@ -37,13 +33,9 @@ def place(tmp_path_factory):
     )
     attributes.save(place / "data/features", model, card)
 
-    run = place / "run"
-    run.mkdir()
     z = keras.Input((4,))
     image = keras.layers.Reshape((16, 16, 1))(keras.layers.Dense(256)(z))  # also below 0 and above 1
-    keras.Model(z, image).save(run / "generator.keras")
-    method = replace(PRESETS["classic"], latent=4, latent_distribution="normal")
-    configs.save(run, Config("classic", method, 0, "train", 40, train.fingerprint, (16, 16, 1), cache=True), {})
+    save_run(place / "run", keras.Model(z, image), train)
     return place
 
 

@@ -7,7 +7,7 @@ import sys
 
 import keras
 
-from tests.training.runs import SMALL, history, run
+from tests.training.runs import SMALL, losses, run
 
 # A notebook that used the libraries for something else before.
 NOTEBOOK = """
@@ -23,10 +23,6 @@ from training.run import main
 main(sys.argv[1:])
 """
 MATPLOTLIBRC = "lines.linewidth: 9\nsavefig.bbox: tight\nsavefig.facecolor: red\n"
-
-
-def losses(folder):
-    return [(row["d_loss"], row["g_loss"]) for row in history(folder)]
 
 
 def start(options, *python, **variables):

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from PIL import Image
 
-from tests.training.runs import SMALL, history, run, sample, scores, stats
+from tests.training.runs import SMALL, faces_in, history, run, sample, scores, stats
 from training import choosing
 
 ROOT = Path(__file__).parents[2]
@@ -70,17 +70,10 @@ def test_sample_keeps_one_of_every_few_faces(finished, tmp_path, monkeypatch):
     output = sample.succeeds(*options, "--count", 4, "--best-of", 9, "--out", tmp_path / "best.png")
     assert "4 faces, each the least odd of 9" in output
     sample.succeeds(*options, "--count", 36, "--out", tmp_path / "all.png")
-    chosen, drawn = (faces_in(tmp_path / f"{name}.png") for name in ("best", "all"))
+    chosen, drawn = (faces_in(tmp_path / f"{name}.png").astype(int) for name in ("best", "all"))
     for place, face in enumerate(chosen):
         group = drawn[9 * place : 9 * place + 9]
         assert min(np.abs(face - other).max() for other in group) <= 1  # batches round
-
-
-def faces_in(path):
-    """The faces of a grid: int [count, 16, 16]."""
-    picture = np.asarray(Image.open(path)).astype(int)
-    side = len(picture) // 16
-    return picture.reshape(side, 16, side, 16).swapaxes(1, 2).reshape(-1, 16, 16)
 
 
 def test_metrics_are_taken_while_training_and_the_best_is_kept(finished, tmp_path):

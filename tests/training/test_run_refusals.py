@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 from click import UsageError
 
+from tests.training.damage import flip_a_bit, flipped
 from tests.training.runs import SMALL, run, sample
 from tests.training.shards_by_tensorflow import numbered_images, write_shards
 from training import resolve
@@ -85,9 +86,7 @@ def test_a_damaged_generator_is_one_message(finished, tmp_path):
     shutil.copytree(finished[0] / "run", tmp_path / "run")
     path = tmp_path / "run" / "generator.keras"
     whole = path.read_bytes()
-    flipped = bytearray(whole)
-    flipped[len(whole) // 2] ^= 1
-    for content in (whole[:-100], bytes(flipped), b"rubbish"):
+    for content in (whole[:-100], flipped(whole), b"rubbish"):
         path.write_bytes(content)
         message = sample.is_refused("--run", tmp_path / "run", "--out", tmp_path / "faces.png")
         assert "generator.keras cannot be read" in message
@@ -112,10 +111,7 @@ def test_metrics_that_cannot_be_taken_are_refused_before_anything_is_written(fin
 
 def test_a_damaged_shard_is_one_message(finished, tmp_path):
     write_shards(tmp_path / "data", numbered_images(60), (60,))
-    path = tmp_path / "data" / "train-00000-of-00001.tfrecord"
-    content = bytearray(path.read_bytes())
-    content[5000] ^= 1
-    path.write_bytes(content)
+    flip_a_bit(tmp_path / "data" / "train-00000-of-00001.tfrecord")
     result = run("--shards", tmp_path / "data", *SMALL, "--out", tmp_path / "run")
     assert result.exit_code == 1
     assert "preprocess.verify" in result.output
@@ -139,9 +135,7 @@ def test_a_damaged_shard_is_named_by_a_run_that_streams_it(finished, tmp_path, m
     monkeypatch.setattr(command, "compile_steps", lambda *_: read)
     shutil.copytree(finished[0] / "data", tmp_path / "data")
     path = tmp_path / "data" / "train-00001-of-00003.tfrecord"
-    content = bytearray(path.read_bytes())
-    content[1000] ^= 1
-    path.write_bytes(content)
+    flip_a_bit(path)
     result = run("--shards", tmp_path / "data", *SMALL, "--cache", "none", "--out", tmp_path / "run", *options)
     assert result.exit_code == 1
     assert f"Error: {path} is damaged" in result.output

@@ -1,7 +1,6 @@
 """Sheets, and what is counted of marks on them, as a user has them: on small shards and small generators."""
 
 import json
-from dataclasses import replace
 
 import keras
 import numpy as np
@@ -9,24 +8,25 @@ import pytest
 from PIL import Image
 from scipy.stats import binomtest
 
-from explore.sample import main as sample_command
 from tests.command import Command
 from tests.documents import MODEL
+from tests.training.runs import faces_in, sample, save_run
 from tests.training.shards_by_tensorflow import numbered_images, write_shards
-from training import config as configs
-from training.config import Config
-from training.data import labels
 from training.data.shards import find
 from training.marks import FRAME, load, share
 from training.marks import main as marks_command
-from training.presets import PRESETS
 from training.sheets import FONT, GAP, GRID, sheet
 from training.sheets import main as sheets_command
 
-sheets, marks, sample = map(Command, (sheets_command, marks_command, sample_command))
+sheets, marks = Command(sheets_command), Command(marks_command)
 
 PHOTOS = numbered_images(60)
 VALID = PHOTOS[40:]
+
+
+def image_of(values):
+    """16x16, also below 0 and above 1."""
+    return keras.layers.Reshape((16, 16, 1))(keras.layers.Dense(256)(values))
 
 
 @pytest.fixture(scope="module")
@@ -36,17 +36,10 @@ def place(tmp_path_factory):
     write_shards(place / "data", PHOTOS[:40], (25, 15), attributes={"Bright": np.arange(40) % 2})
     write_shards(place / "data", VALID, (12, 8), split="valid", attributes={"Bright": np.arange(20) % 2})
     photos = find([str(place / "data")]).only({"train"})
-    method = replace(PRESETS["classic"], latent=4, latent_distribution="normal")
     z, asked = keras.Input((4,)), keras.Input((1,))
-    for name, inputs in {"run": [z], "by-attribute": [z, asked]}.items():
-        (place / name).mkdir()
-        values = keras.layers.Concatenate()(inputs) if len(inputs) > 1 else z
-        image = keras.layers.Reshape((16, 16, 1))(keras.layers.Dense(256)(values))  # also below 0 and above 1
-        keras.Model(inputs if len(inputs) > 1 else z, image).save(place / name / "generator.keras")
-        condition = "Bright" if len(inputs) > 1 else ""
-        config = Config("classic", method, 0, "train", 40, photos.fingerprint, (16, 16, 1), True, condition=condition)
-        configs.save(place / name, config, {})
-    labels.save(place / "by-attribute", labels.count_labels(photos, ["Bright"]))
+    save_run(place / "run", keras.Model(z, image_of(z)), photos)
+    both = keras.layers.Concatenate()([z, asked])
+    save_run(place / "by-attribute", keras.Model([z, asked], image_of(both)), photos, "Bright")
     sample.succeeds("--run", place / "run", "--seed", 5, "--count", 7, "--out", place / "kept.png")
     return place
 
@@ -75,13 +68,7 @@ def faces_of(place, run, count, **options):
     """What explore.sample draws."""
     arguments = [word for name, value in options.items() for word in (f"--{name}", value)]
     sample.succeeds("--run", place / run, "--count", count, "--out", place / "sampled.png", *arguments)
-    return cells(place / "sampled.png", 16)[:count]
-
-
-def cells(path, side):
-    picture = np.asarray(Image.open(path))
-    rows, columns = picture.shape[0] // side, picture.shape[1] // side
-    return picture.reshape(rows, side, columns, side).swapaxes(1, 2).reshape(-1, side, side)
+    return faces_in(place / "sampled.png")[:count]
 
 
 def on_the_sheet(folder, number):
@@ -105,7 +92,7 @@ def test_the_key_says_which_image_is_which(place, drawn):
     expected = {
         str(place / "run"): faces_of(place, "run", 20, seed=3),
         str(place / "by-attribute"): faces_of(place, "by-attribute", 20, seed=3),
-        str(place / "kept.png"): cells(place / "kept.png", 16)[:7],
+        str(place / "kept.png"): faces_in(place / "kept.png")[:7],
         "photos": photos,
     }
     assert expected.keys() == sources.keys()
@@ -180,7 +167,7 @@ def test_the_json_is_read_again_and_the_marked_faces_are_drawn_from_their_seed(p
     run = ("--run", place / "run", "--picture", tmp_path / "marked.png")
     again = marks.succeeds("--key", tmp_path / "marks.json", *run)
     assert again.splitlines()[:5] == first.splitlines()[:5]
-    framed = cells(tmp_path / "marked.png", 16 + 6 * FRAME)
+    framed = faces_in(tmp_path / "marked.png", 16 + 6 * FRAME)
     shades = []
     for cell, face in zip(framed, faces_of(place, "run", 20, seed=3), strict=False):
         np.testing.assert_array_equal(cell[3 * FRAME : -3 * FRAME, 3 * FRAME : -3 * FRAME], face)

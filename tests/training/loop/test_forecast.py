@@ -2,13 +2,11 @@ import re
 from dataclasses import replace
 
 import pytest
-import tensorflow as tf
 
-from tests.training.every_preset import config_of
+from tests.training.every_preset import config_of, over_two
 from tests.training.shards_by_tensorflow import numbered_images, write_shards
 from training.data.shards import find
 from training.loop.forecast import forecast
-from training.loop.strategy import Devices, mirrored
 from training.loop.timetable import clock
 from training.presets import PRESETS
 
@@ -20,8 +18,7 @@ def test_a_duration_is_in_hours_minutes_and_seconds():
 def test_a_forecast_is_of_the_run_on_its_devices(tmp_path):
     write_shards(tmp_path / "data", numbered_images(20, 8), (20,))
     config = replace(config_of(replace(PRESETS["classic"], batch_size=4)), photos=20)
-    two = Devices("any", mirrored([device.name for device in tf.config.list_logical_devices("CPU")[:2]]))
-    report = forecast(config, find([str(tmp_path / "data")]), two, 3_600_000)
+    report = forecast(config, find([str(tmp_path / "data")]), over_two(), 3_600_000)
     assert [line.partition(":")[0] for line in report.splitlines()[:2]] == ["generator", "discriminator"]
     assert "with 2 images per device" in report
     seconds, images = re.search(r"A step takes ([\d.]+) s, ([\d,.]+) images/s", report).groups()

@@ -1,4 +1,3 @@
-import csv
 import json
 import math
 from dataclasses import asdict, replace
@@ -11,6 +10,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import STORE_EVERYTHING_SIZE_GUIDANCE
 from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
 
+from tests.training.runs import history
 from training.loop.records import Epoch, Records, Scores, Status, best
 
 
@@ -26,11 +26,6 @@ def status(step, **changes):
     return replace(
         Status(step, step / 10, step * 0.064, 100.0, 1.0, 2.0, 0.1, 0.2, 900.0, 60.0, math.nan, 0, ""), **changes
     )
-
-
-def history(folder):
-    with (folder / "history.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def log(folder):

@@ -4,18 +4,15 @@ import pytest
 import tensorflow as tf
 from click import ClickException, UsageError
 
+from tests.training.every_preset import over_two
 from training.batch import Batch
 from training.loop import hosts, strategy
 from training.loop.strategy import Devices
 
 
-def names(count):
-    return [device.name for device in tf.config.list_logical_devices("CPU")[:count]]
-
-
 @pytest.fixture
 def two():
-    return Devices("mirrored", strategy.mirrored(names(2)))
+    return over_two()
 
 
 def test_the_first_line_says_which_devices_and_which_batch(two):
@@ -122,14 +119,7 @@ def test_a_variable_of_slurm_that_is_wrong_is_named(monkeypatch, name, value):
 def test_tasks_of_a_slurm_node_share_its_gpus(monkeypatch):
     gpus = ["GPU:0", "GPU:1", "GPU:2", "GPU:3"]
     assert hosts.own_gpus(gpus) == gpus
-    step = {
-        "SLURM_STEP_NUM_TASKS": "4",
-        "SLURM_STEP_TASKS_PER_NODE": "2(x2)",
-        "SLURM_PROCID": "3",
-        "SLURM_LOCALID": "1",
-    }
-    for name, value in step.items():
-        monkeypatch.setenv(name, value)
+    set_step(monkeypatch, SLURM_STEP_NUM_TASKS="4", SLURM_STEP_TASKS_PER_NODE="2(x2)", SLURM_PROCID="3")
     assert hosts.own_gpus(gpus) == ["GPU:2", "GPU:3"]
     assert hosts.own_gpus([]) == []
     monkeypatch.setenv("SLURM_GPUS_PER_TASK", "4")

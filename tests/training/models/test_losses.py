@@ -13,18 +13,16 @@ def test_cross_entropy_of_a_certain_discriminator_is_finite():
     np.testing.assert_allclose(loss.generator(None, far), [0, 1e4])
 
 
-def test_hinge():
-    loss = LOSSES["hinge"]
-    real, fake = LOGITS.astype(np.float32), LOGITS[::-1].astype(np.float32)
-    expected = np.maximum(0, 1 - LOGITS) + np.maximum(0, 1 + LOGITS[::-1])
-    np.testing.assert_allclose(loss.discriminator(real, fake), expected, rtol=1e-6)
-    np.testing.assert_allclose(loss.generator(None, fake), -LOGITS[::-1], rtol=1e-6)
-
-
-def test_wasserstein():
-    loss = LOSSES["wasserstein"]
-    real, fake = LOGITS.astype(np.float32), LOGITS[::-1].astype(np.float32)
-    np.testing.assert_allclose(loss.discriminator(real, fake), LOGITS[::-1] - LOGITS, rtol=1e-6)
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("hinge", lambda real, fake: np.maximum(0, 1 - real) + np.maximum(0, 1 + fake)),
+        ("wasserstein", lambda real, fake: fake - real),
+    ],
+)
+def test_hinge_and_wasserstein_are_those_of_their_papers(name, expected):
+    loss, real, fake = LOSSES[name], np.float32(LOGITS), np.float32(LOGITS[::-1])
+    np.testing.assert_allclose(loss.discriminator(real, fake), expected(LOGITS, LOGITS[::-1]), rtol=1e-6)
     np.testing.assert_allclose(loss.generator(None, fake), -LOGITS[::-1], rtol=1e-6)
 
 

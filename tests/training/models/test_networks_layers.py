@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 
 from tests.training.arrays import block_diagonal, random
+from tests.training.every_preset import over_two
 from tests.training.reference import convolve
-from training.loop.strategy import mirrored
 from training.models.networks.layers import SpectralConv2D, blur, native_groups
 
 
@@ -67,7 +67,7 @@ def test_the_singular_value_stays_float32_where_layers_compute_in_bfloat16():
 
 
 def test_replicas_keep_the_same_vectors():
-    strategy = mirrored([device.name for device in tf.config.list_logical_devices("CPU")[:2]])
+    strategy = over_two().strategy
     with strategy.scope():
         layer = spectral(dtype="float32")
     matrix, u = layer.kernel.numpy().reshape(-1, 6), layer.u.numpy()
