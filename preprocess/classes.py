@@ -41,7 +41,10 @@ def _folders(paths: list[list[str]]) -> list[str]:
     while paths:
         beside = ["/".join(path) for path in paths if len(path) == level + 1]
         if beside and len(beside) == len(paths):
-            raise _refusal(f"none tell photos such as {beside[0]!r} apart: --source takes the folder above them")
+            raise _refusal(
+                f"none tell photos such as {beside[0]!r} apart: --source takes a folder that holds two or more of "
+                "them, and --limit the first photos by name"
+            )
         if beside:
             raise _refusal(f"the photo {beside[0]!r} lies beside the folders: move it into one of them, or away")
         folders = [path[level] for path in paths]

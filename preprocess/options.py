@@ -15,7 +15,7 @@ workers_option = click.option(
     "--workers",
     default=usable_cores,
     show_default="the usable cores",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, 1024),
     help="Worker processes. The shards are the same for any number.",
 )
 
@@ -39,11 +39,21 @@ class ListType(Place):
 
     def __init__(self, *words: str):
         super().__init__(exists=True, dir_okay=False)
-        self.name, self._words = "|".join(("FILE", *words)), words
+        self._words = words
+
+    def get_metavar(self, *_):
+        """Return what --help shows."""
+        return "|".join(("FILE", *self._words))
 
     def convert(self, value, param, context):
         """Validate it."""
-        return value if value in self._words else super().convert(value, param, context)
+        if value in self._words:
+            return value
+        try:
+            return super().convert(value, param, context)
+        except click.BadParameter as error:
+            error.message += f" What it takes: a file, or {' or '.join(self._words)}."
+            raise
 
 
 class SizeType(click.ParamType):

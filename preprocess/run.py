@@ -25,7 +25,7 @@ from preprocess.plan import Part
 from preprocess.sources import IDS, Source, open_source, passed_over_message
 from preprocess.work import Pool, Settings, Work, annotate, describe, finished, write_missing
 from preprocess.workers.local import WorkerPool
-from system.command import Place
+from system.command import Number, Place
 from system.lock import TIMEOUT_S
 from system.objects import Url
 
@@ -110,7 +110,7 @@ _PART_TIMEOUT_S = 600  # other parts hold the lock while they begin, and while t
 @click.option(
     "--max-rejected",
     default=0.01,
-    type=click.FloatRange(0, 1),
+    type=Number(0, 1),
     help="Fail if more than this fraction of the photos cannot be used.",
 )
 @click.option(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import re
 import signal
@@ -47,13 +48,26 @@ class Command(click.Command):
             return super().invoke(context)
 
 
+class Number(click.FloatRange):
+    """A finite number within a range: click's own lets nan and inf through."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Validate it."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a finite number.", param, ctx)
+        return number
+
+
 class LocalPath(click.Path):
-    """A local path. A URL is refused: it would become a folder of its name."""
+    """A local path. A URL is refused: it would become a folder of its name; and no name, which would be this folder."""
 
     def convert(
         self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
     ) -> str | bytes | os.PathLike[str]:
         """Validate it."""
+        if not str(value):
+            self.fail("it is empty: name a path, or . for this folder.", param, ctx)
         if is_url(str(value)):
             self.fail(
                 f"{str(value)!r} is a URL, and only local paths are read and written. Mount it and give the path where "

@@ -9,9 +9,9 @@ from tempfile import TemporaryFile
 import click
 from click import UsageError
 
-from system.command import LocalPath
+from system.command import LocalPath, Number
 from training.command import Command, startup_messages_hidden
-from training.options import SEED, FindShards, Number, shards_options
+from training.options import SEED, FindShards, shards_options
 
 MAX_CHECKED = 20_000  # training photos that a judge is checked on
 

@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields
 from functools import wraps
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Literal, get_args, get_origin, get_type_hints
 
 import click
 
-from system.command import LocalPath, Place
+from system.command import LocalPath, Number, Place
 from system.files import try_to_write
 from system.objects import Url
 from training.command import Command
 from training.data.cache import ShardCache
 from training.data.shards import ShardSet, find
 from training.presets import AUGMENTATION, LOSS, NETWORKS, OPTIMIZERS, AugmentationName, CosineSchedule, Preset
-
-
-class Number(click.FloatRange):
-    """A finite number within a range: click's own lets nan and inf through."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Validate it."""
-        number = super().convert(value, param, ctx)
-        if not math.isfinite(number):
-            self.fail(f"{value!r} is not a finite number.", param, ctx)
-        return number
 
 
 class CosineScheduleType(click.ParamType):
@@ -151,7 +139,7 @@ run_option = click.option(
 
 best_of_option = click.option(
     "--best-of",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, 1000),
     default=1,
     show_default="1: as drawn",
     metavar="N",
@@ -242,5 +230,5 @@ def _option_type(name: str, kind: object, limits: Mapping[str, float]) -> click.
     if kind is bool:
         return None
     if kind is int:
-        return click.IntRange(min=int(limits["at_least"]))
+        return click.IntRange(int(limits["at_least"]), int(limits.get("at_most", 2**31 - 1)))
     return CosineScheduleType(number) if kind is CosineSchedule else number

@@ -73,7 +73,7 @@ class Preset:
     san: bool = setting(
         LOSS, "Learn the direction of the discriminator's last layer by a loss of its own (Takida et al. 2024).", False
     )
-    critic_steps: int = setting(LOSS, "Discriminator updates per generator update.", 1, at_least=1)
+    critic_steps: int = setting(LOSS, "Discriminator updates per generator update.", 1, at_least=1, at_most=100)
     r1_gamma: CosineSchedule = setting(
         LOSS, "Weight of R1: gradient penalty on photos, pixels taken as [-1, 1].", CosineSchedule(0.0), at_least=0
     )

@@ -193,7 +193,7 @@ def test_wrong_input_is_reported_in_words_and_changes_nothing(preprocess, photos
         (["--source", tmp_path / "nothing"], "nothing does not exist"),
         (["--source", bad], "bad.txt is not a whole zip"),
         (["--attributes", bad], "bad.txt, line 3: the first line promises 2 rows"),
-        (["--attributes", tmp_path / "nothing"], "does not exist"),
+        (["--attributes", tmp_path / "nothing"], "does not exist. What it takes: a file, or auto or folders."),
         (["--crop", "face"], "is not a crop"),
         (["--filter", "sharp"], "'sharp' is not one of"),
         (["--workers", "0"], "is not in the range"),

@@ -37,6 +37,15 @@ def test_a_url_is_refused(command, option, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(("command", "option"), PATHS)
+def test_no_name_is_refused(command, option):
+    """As of a variable of the shell that is not set: it would be the current folder."""
+    name = [option.opts[0]] if isinstance(option, click.Option) else []
+    result = CliRunner().invoke(command, [*name, ""])
+    assert result.exit_code == 2
+    assert "it is empty: name a path" in result.output
+
+
 def test_a_path_with_a_colon_is_a_path(tmp_path):
     (tmp_path / "a:b").mkdir()
     for path in (tmp_path / "a:b", "C:/photos", "2026-01-01T12:00/photos"):
