@@ -40,17 +40,20 @@ class Checkpoints:
         self._floats = [variable.value for variable in variables if tf.as_dtype(variable.dtype).is_floating]
 
     def restore(self) -> tuple[Path | None, list[str]]:
-        """Restore the newest whole checkpoint; return its path or None, and a message for each damaged one skipped."""
-        damaged = []
+        """Restore the newest whole checkpoint; return its path or None, and a message for each one that was skipped."""
+        skipped = []
         for path in _newest_first(self._folder):
             try:
                 # Every tensor carries a checksum, and nothing is assigned before all of them are read.
                 self._state.read(str(path)).assert_existing_objects_matched()
             except (tf.errors.OpError, ValueError, RuntimeError, AssertionError, IndexError) as error:
-                damaged.append(f"{path} is damaged and was skipped: {str(error).splitlines()[0][:120]}")
+                # What was read whole, and does not fit, is what another version or preset saved.
+                is_whole = isinstance(error, ValueError | AssertionError)
+                fault = "of other networks or optimizers than the run's settings make" if is_whole else "damaged"
+                skipped.append(f"{path} is {fault} and was skipped: {str(error).splitlines()[0][:120]}")
                 continue
-            return path, damaged
-        return None, damaged
+            return path, skipped
+        return None, skipped
 
     def finite(self) -> bool:
         """Whether all weights and optimizer variables are finite."""

@@ -83,7 +83,9 @@ def build_on(devices: Devices, config: Config, saved: Mapping[str, keras.Model] 
         try:
             begin_with(gan, saved or {})
         except ValueError as error:
-            raise UsageError(f"The networks in {config.init} are not those of its config.json ({error}).") from None
+            raise UsageError(
+                f"The networks in {config.init} are not those of its config.json ({error}). Name another run by --init."
+            ) from None
     return gan, progress
 
 

@@ -164,11 +164,11 @@ class Trainer:
 
     def _restore(self, trouble: str = "") -> Path | None:
         """Restore the newest checkpoint that is whole; None where there is none at all. `trouble` led to this."""
-        saved, damaged = self.checkpoints.restore()
-        for line in damaged:
+        saved, skipped = self.checkpoints.restore()
+        for line in skipped:
             tqdm.write(line)
-        if damaged and saved is None:
-            raise ClickException(f"{trouble}No checkpoint of the run can be read: start again with another --out.")
+        if skipped and saved is None:
+            raise ClickException(f"{trouble}No checkpoint can continue the run: start again with another --out.")
         step = int(self.progress.step.numpy())
         if not self.devices.same_on_all(step):
             raise ClickException(

@@ -68,8 +68,8 @@ def saved(tmp_path):
 def test_everything_comes_back(saved):
     folder, _, at_twenty = saved
     checkpoints, gan, progress = state(folder, seed=1)
-    path, damaged = checkpoints.restore()
-    assert (path.name, damaged, int(progress.step)) == ("step-20", [], 20)
+    path, skipped = checkpoints.restore()
+    assert (path.name, skipped, int(progress.step)) == ("step-20", [], 20)
     assert (float(progress.augment_probability), float(progress.real_signs)) == (20 / 64, 20 / 32)
     np.testing.assert_equal(values(gan), at_twenty)
 
@@ -85,11 +85,20 @@ def test_a_damaged_newest_falls_back_to_the_one_before_and_says_so(saved, suffix
     else:
         path.write_bytes({"cut": content[: len(content) // 2], "flipped": flipped(content), "empty": b""}[damage])
     checkpoints, gan, progress = state(folder, seed=1)
-    restored, damaged = checkpoints.restore()
+    restored, skipped = checkpoints.restore()
     assert (restored.name, int(progress.step)) == ("step-10", 10)
     np.testing.assert_equal(values(gan), at_ten)
     if (suffix, damage) != (INDEX, "missing"):  # without its index it is not visible
-        assert ["step-20 is damaged" in line for line in damaged] == [True]
+        assert ["step-20 is damaged" in line for line in skipped] == [True]
+
+
+def test_a_checkpoint_of_other_networks_is_not_called_damaged(saved):
+    folder, _, _ = saved
+    progress = Progress(5)
+    wider = Checkpoints(folder, build(replace(METHOD, width=0.5), (8, 8, 1), 0, progress), progress)
+    restored, skipped = wider.restore()
+    assert restored is None
+    assert ["is of other networks or optimizers than the run's settings make" in line for line in skipped] == [True] * 2
 
 
 def test_the_last_few_are_kept_and_nothing_else(tmp_path):
@@ -196,8 +205,8 @@ def test_a_kill_at_any_step_of_a_save_leaves_a_whole_checkpoint_and_no_damaged_o
     seen = set()
     for _ in kill_at_every_step(lambda at: save_at(checkpoints, progress, 4)):
         fresh, _, restored_progress = state(tmp_path, seed=1)
-        path, damaged = fresh.restore()
-        assert damaged == []
+        path, skipped = fresh.restore()
+        assert skipped == []
         assert path.name == f"step-{int(restored_progress.step)}"
         seen.add(path.name)
     assert seen == {"step-3", "step-4"}
@@ -215,6 +224,6 @@ def test_nothing_is_assigned_from_a_checkpoint_that_is_damaged(tmp_path, place):
     flip_a_bit(path, place)
     fresh, gan, progress = state(tmp_path, seed=1)
     before = values(gan)
-    restored, damaged = fresh.restore()
-    assert (restored, len(damaged), int(progress.step)) == (None, 1, 0)
+    restored, skipped = fresh.restore()
+    assert (restored, len(skipped), int(progress.step)) == (None, 1, 0)
     np.testing.assert_equal(values(gan), before)
