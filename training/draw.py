@@ -28,6 +28,7 @@ BATCH = 32  # faces per forward pass: `r3gan` takes some 80 MB for each on a CPU
 def load(path: Path) -> keras.Model:
     """Return a network that a run has saved; raise UsageError where it cannot be read."""
     try:
+        zipfile.ZipFile(path).close()  # of a damaged one Keras says that there is none
         return keras.saving.load_model(path, compile=False)
     except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
         raise UsageError(

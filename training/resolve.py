@@ -104,13 +104,23 @@ def check_agreement(devices: Devices, config: Config, timetable: Timetable) -> N
 
 
 def check_folder(folder: Path | None) -> None:
-    """Raise UsageError where the folder holds something that is not a run."""
+    """Raise UsageError where the folder holds something that is not a run, or a run that cannot be continued."""
     if not folder or not folder.exists() or all(path.name.startswith(LOCK_NAME) for path in folder.iterdir()):
         return
     if configs.load(folder) is None:
         raise UsageError(
             f"{folder} holds something that is not a run (it has no {configs.FILE_NAME}). Choose another --out."
         )
+    if (folder / "generator.keras").exists() and not has_checkpoint(folder):
+        raise UsageError(
+            f"{folder} holds a trained generator without the checkpoints that continue it, and a new run would replace "
+            f"it. Choose another --out; --init {folder} begins with its weights."
+        )
+
+
+def has_checkpoint(folder: Path) -> bool:
+    """Whether a run has saved anything, whole or damaged: only before that may it begin with other settings."""
+    return any((folder / "checkpoints").glob("step-*.index"))
 
 
 def check_photos_fill_a_batch(batch_size: int, photos: int) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import click
 from click import UsageError
 
-from system.command import LocalPath
+from system.command import LocalPath, Number
 from training import config as configs
 from training import resolve
 from training.command import startup_messages_hidden
@@ -26,7 +26,6 @@ from training.options import (
     FindShards,
     GroupedCommand,
     NameList,
-    Number,
     feature_options,
     method_options,
     shards_options,
@@ -71,8 +70,8 @@ RUNS = Path("runs")
     metavar="RUN",
     help="Folder of a trained run with the same networks: begin with its weights, at step 0 and with new optimizers.",
 )
-@click.option("--epochs", type=click.IntRange(min=1), default=20, help="Passes over the training photos.")
-@click.option("--kimg", type=Number(0, min_open=True), help="Length in thousands of photos, instead of --epochs.")
+@click.option("--epochs", type=click.IntRange(1, 1_000_000), default=20, help="Passes over the training photos.")
+@click.option("--kimg", type=Number(0, 1e9, min_open=True), help="Length in thousands of photos, instead of --epochs.")
 @click.option("--sample-every", type=click.IntRange(min=1), default=1, help="Epochs between grids of samples.")
 @click.option("--save-minutes", type=Number(0), default=10.0, help="Minutes between checkpoints within an epoch.")
 @click.option("--save-kimg", type=Number(0, min_open=True), help="Also save every so many thousand photos.")
@@ -104,7 +103,7 @@ RUNS = Path("runs")
 @click.option(
     "--devices",
     "logical_devices",
-    type=click.IntRange(min=2),
+    type=click.IntRange(2, 64),
     help="Divide the CPU or a GPU into N logical devices, to try a strategy.",
 )
 @click.option(
@@ -185,8 +184,7 @@ def main(
         else:
             folder = out or next_folder(RUNS, preset)
         saved = configs.load(folder)
-        # A run that has saved nothing may begin with other settings.
-        continued = saved.config if saved and any((folder / "checkpoints").glob("step-*.index")) else None
+        continued = saved.config if saved and resolve.has_checkpoint(folder) else None
         precision, remark = resolve.agree_on_precision(devices, method, saved, is_given="precision" in overrides)
         init_folder, init_generator = resolve.init_of(init, continued)
         config = Config(

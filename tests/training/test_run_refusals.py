@@ -124,8 +124,17 @@ def test_a_run_of_which_no_checkpoint_can_be_read_is_not_begun_anew(finished, tm
     before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
     result = run("--shards", finished[0] / "data", *SMALL, "--epochs", 4, "--out", tmp_path / "run")
     assert result.exit_code == 1
-    assert "Error: No checkpoint of the run can be read: start again with another --out." in result.output
+    assert "Error: No checkpoint can continue the run: start again with another --out." in result.output
     assert {path: path.read_bytes() for path in before} == before
+
+
+def test_a_generator_without_its_checkpoints_is_not_replaced(finished, tmp_path):
+    shutil.copytree(finished[0] / "run", tmp_path / "run", ignore=shutil.ignore_patterns("checkpoints"))
+    before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    for init in ((), ("--init", tmp_path / "run")):
+        message = run.is_refused("--shards", finished[0] / "data", *SMALL, "--out", tmp_path / "run", *init)
+        assert "holds a trained generator without the checkpoints that continue it" in message
+    assert {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()} == before
 
 
 @pytest.mark.parametrize(("command", "options"), [(trainer, ()), (forecast, ("--dry-run",))])
