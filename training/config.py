@@ -20,6 +20,8 @@ FILE_NAME = "config.json"
 # bfloat16.
 RESUMABLE = {"micro_batch", "jit", "precision"}
 
+_WHERE_RUNS_ARE = "Name the folder that training.run wrote, under runs/, or docs/models/lite, a trained one."
+
 # Settings on which it depends what the weights of both networks are, and what they mean.
 OF_NETWORKS = ("image_shape", "condition", "network", "width", "latent", "latent_distribution", "san")
 
@@ -80,7 +82,7 @@ def table(values: Mapping[str, object]) -> str:
     return "\n".join(f"  {name:<{width}}  {value}" for name, value in values.items())
 
 
-def load(folder: Path) -> SavedRun | None:
+def load(folder: Path, advice: str = "Choose another --out.") -> SavedRun | None:
     """Return the run in `folder`, or None where there is none; raise UsageError where its file cannot be read."""
     path = folder / FILE_NAME
     try:
@@ -94,23 +96,20 @@ def load(folder: Path) -> SavedRun | None:
         config = Config(**{field.name: values.pop(field.name) for field in fields(Config)})
         if values:
             raise KeyError(*values)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} cannot be read ({error}). Choose another --out.") from None
+        raise UsageError(f"{path} cannot be read ({error}). {advice}") from None
     except (AttributeError, KeyError, TypeError, ValueError):
-        raise UsageError(f"{path} is not the config of a run of this version. Choose another --out.") from None
+        raise UsageError(f"{path} is not the config of a run of this version. {advice}") from None
     return SavedRun(config, machine)
 
 
 def load_with_generator(folder: Path) -> tuple[Config, Path]:
     """Return a run's settings and its generator's path; raise UsageError where one of them is not there."""
-    saved = load(folder)
+    saved = load(folder, _WHERE_RUNS_ARE)
     if saved is None:
-        raise UsageError(
-            f"{folder} is not a run (it has no {FILE_NAME}). Name the folder that training.run wrote, under runs/, or "
-            "docs/models/lite, a trained one."
-        )
+        raise UsageError(f"{folder} is not a run (it has no {FILE_NAME}). {_WHERE_RUNS_ARE}")
     path = folder / "generator.keras"
     if not path.exists():
         raise UsageError(
@@ -143,10 +142,14 @@ def differences(saved: Config, config: Config, names: Collection[str] | None = N
     """
     before, wanted = rows(saved), rows(config)
     return [
-        f"{name}: {before[name]} in the run, {wanted[name]} asked for"
+        f"{name}: {_said(before[name])} in the run, {_said(wanted[name])} asked for"
         for name in before
         if (name in names if names else name not in RESUMABLE) and before[name] != wanted[name]
     ]
+
+
+def _said(value: object) -> object:
+    return "none" if value in (None, "") else value
 
 
 def machine_changes(before: Mapping[str, object], now: Mapping[str, object]) -> str:

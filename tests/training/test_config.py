@@ -23,8 +23,18 @@ def test_every_difference_is_listed_with_both_values(tmp_path):
     assert configs.differences(configs.load(tmp_path).config, other) == [
         "seed: 0 in the run, 7 asked for",
         "lr_g: 0.0002 in the run, 0.5 asked for",
-        "clip_norm: None in the run, 1.0 asked for",
+        "clip_norm: none in the run, 1.0 asked for",
     ]
+
+
+def test_what_is_no_run_is_named_with_where_runs_are(tmp_path):
+    generator = tmp_path / "generator.keras"
+    generator.touch()
+    with pytest.raises(UsageError, match=r"generator\.keras is not a run .* under runs/"):
+        configs.load_with_generator(generator)
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(UsageError, match=r"config\.json cannot be read .* under runs/"):
+        configs.load_with_generator(tmp_path)
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"name": "something else"}', "\xff"])
