@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -115,7 +116,9 @@ def parse(path: Path) -> Marks:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} cannot be read ({error}). Give --marks the marks.txt of training.sheets.") from None
+        raise UsageError(
+            f"{path} cannot be read ({error}). Give --marks the marks.txt of training.sheets, saved as UTF-8."
+        ) from None
     values: dict[str, list[str]] = {name: [] for name in ("sheets", "judge", "broken", "doubtful")}
     for number, line in enumerate(lines, 1):
         name, _, value = line.partition(":")
@@ -132,8 +135,8 @@ def parse(path: Path) -> Marks:
 
 def _numbers(path: Path, values: Iterable[str]) -> tuple[int, ...]:
     words = " ".join(values).replace(",", " ").split()
-    if wrong := [word for word in words if not word.isdecimal()]:
-        raise UsageError(f"{path}: {wrong[0]!r} is not a number. Write numbers separated by spaces.")
+    if wrong := [word for word in words if not re.fullmatch(r"\d{1,9}", word)]:
+        raise UsageError(f"{path}: {wrong[0][:20]!r} is not a number. Write numbers separated by spaces.")
     return tuple(sorted(set(map(int, words))))
 
 

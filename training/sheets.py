@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -94,7 +95,7 @@ class Images:
     help="A PNG of explore.sample, for a generator that is not kept. May be given again too.",
 )
 @shards_options
-@click.option("--count", type=click.IntRange(min=1), default=100, help="Faces of each run, and of a PNG at most.")
+@click.option("--count", type=click.IntRange(1, 10_000), default=100, help="Faces of each run, and of a PNG at most.")
 @click.option(
     "--photos",
     type=click.IntRange(min=1),
@@ -158,7 +159,7 @@ def check_new(out: Path, key: Path) -> None:
         raise UsageError(f"{out} is not empty, and sheets are never mixed: choose another --out, or remove it.")
     if key.exists():
         raise UsageError(f"{key} is there already, and without it its sheets are lost: choose another --key.")
-    if key.parent.resolve() == out.resolve():
+    if os.path.realpath(key.parent) == os.path.realpath(out):  # unlike Path.resolve they take links that form a loop
         raise UsageError(f"{key} would be seen by whoever judges the sheets in {out}: choose another --key.")
     check_writable(key, "choose another --key")
 
@@ -194,7 +195,7 @@ def images_of_picture(path: Path, image_shape: ImageShape, count: int) -> Images
     try:
         with Image.open(path) as opened:
             picture = np.atleast_3d(np.asarray(opened))
-    except OSError as error:
+    except Exception as error:  # decoders meet damaged bytes with OSError, SyntaxError, ValueError and more
         raise UsageError(f"{path} cannot be read ({error}). Give --faces a PNG of explore.sample.") from None
     rows, columns = picture.shape[0] // height, picture.shape[1] // width
     if picture.dtype != np.uint8 or picture.shape != (rows * height, columns * width, channels):
@@ -204,6 +205,8 @@ def images_of_picture(path: Path, image_shape: ImageShape, count: int) -> Images
         )
     cells = picture.reshape(rows, height, columns, width, channels).swapaxes(1, 2).reshape(-1, *image_shape)
     faces = cells[cells.any(axis=(1, 2, 3))]  # unused cells are black
+    if not len(faces):
+        raise UsageError(f"{path} is black. Give --faces a PNG of explore.sample.")
     return Images(str(path), {"sha256": sha256_of(path)}, faces[:count])
 
 

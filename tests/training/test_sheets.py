@@ -211,6 +211,10 @@ def test_sheets_that_cannot_be_drawn_are_refused_in_one_message(place, drawn, tm
     for name in ("high.png", "rgb.png"):
         assert "is no grid of faces of 16x16x1" in sheets.is_refused("--faces", tmp_path / name, *data, *out)
     assert "cannot be read" in sheets.is_refused("--faces", tmp_path / "no.png", *data, *out)
+    Image.new("L", (32, 32)).save(tmp_path / "black.png")
+    assert "is black" in sheets.is_refused("--faces", tmp_path / "black.png", *data, *out)
+    Image.new("1", (20_000, 20_000)).save(tmp_path / "bomb.png")
+    assert "cannot be read" in sheets.is_refused("--faces", tmp_path / "bomb.png", *data, *out)
     assert not (tmp_path / "sheets").exists()
     assert not (tmp_path / "sheets-key.json").exists()
 
@@ -222,6 +226,8 @@ def test_sheets_that_cannot_be_drawn_are_refused_in_one_message(place, drawn, tm
         ("doubtful: 0", "there is no 0"),
         ("broken: 3 4\ndoubtful: 4", "4 is both broken and doubtful"),
         ("broken: 3 four", "'four' is not a number"),
+        ("broken: 3-5", "'3-5' is not a number"),
+        pytest.param("broken: " + 5000 * "9", f"'{20 * '9'}' is not a number", id="5000 digits"),
         ("brokn: 3", "line 7: 'brokn: 3' begins with none of sheets, judge, broken, doubtful"),
     ],
 )
