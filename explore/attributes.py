@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 from click import UsageError
 
+from system.command import Number
 from training.config import Config
 from training.data import labels
 from training.data.labels import LabelFrequencies
@@ -27,6 +28,8 @@ class NamedValues(click.ParamType):
         values: dict[str, object] = {}
         for part in NameList().convert(value, param, ctx).split(","):
             name, _, text = part.rpartition("=")
+            if not name:
+                self.fail(f"{part!r} is not {self.name}: several are separated by commas.", param, ctx)
             if name in values:
                 self.fail(f"{name!r} is named twice.", param, ctx)
             values[name] = self._value.convert(text, param, ctx)

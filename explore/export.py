@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
@@ -94,7 +95,7 @@ def check(form: str, out: Path) -> None:
     """Raise UsageError where this cannot be written."""
     if form == "onnx" and find_spec("tf2onnx") is None:
         raise UsageError("--format onnx needs more packages: pip install -r requirements-export.txt")
-    if form == "saved_model" and out.exists():
+    if form == "saved_model" and os.path.lexists(out):
         raise UsageError(f"{out} is there already: remove it, or choose another --out.")
     check_writable(out)
     if SUFFIXES[form] and out.suffix != SUFFIXES[form]:

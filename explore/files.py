@@ -15,7 +15,10 @@ from PIL import Image
 from system.files import PARTIAL, remove, replacing
 from training.options import check_writable
 
+MAX_FACES = 1_000_000  # names have six digits
+MAX_IN_GRID = 65_536  # of 64x64 they are 16,384 pixels a side: few programs open larger pictures
 GRID, ARRAY = ".png", ".npz"  # endings of the files that hold all faces; any other --out is a folder
+OTHERS = (".npy", ".zip", ".tar", ".html", ".mp4")  # endings of files that nobody gives a folder, beside pictures'
 
 
 def name_of(seed: int, index: int) -> str:
@@ -28,14 +31,20 @@ def check(out: Path, seed: int, count: int) -> None:
 
     What an earlier command left in the folder under the same names is replaced.
     """
+    if out.suffix.lower() == GRID and count > MAX_IN_GRID:
+        raise UsageError(
+            f"{out}: {count:,} faces are too many for one picture: choose a folder or a {ARRAY} for --out."
+        )
     if out.suffix.lower() in (GRID, ARRAY):
         return check_writable(out)
-    if out.suffix.lower() in Image.registered_extensions():
+    if out.suffix.lower() in (*Image.registered_extensions(), *OTHERS):
         raise UsageError(f"{out}: a grid of faces is a {GRID}, an array of them a {ARRAY}, and a folder has no ending.")
-    if not out.exists():
+    if not os.path.lexists(out):
         return check_writable(out)
     if not out.is_dir():
-        raise UsageError(f"{out} is a file, and faces go into a folder, a {GRID} or a {ARRAY}: choose another --out.")
+        raise UsageError(
+            f"{out} is no folder, and faces go into a folder, a {GRID} or a {ARRAY}: choose another --out."
+        )
     names = {name_of(seed, index) for index in range(count)}
     if others := sorted(path.name for path in out.iterdir() if path.name not in names and not path.match(PARTIAL)):
         raise UsageError(

@@ -35,7 +35,7 @@ FONT_WIDTH = 0.6
 @run_option
 @click.option(
     "--count",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, files.MAX_FACES),
     help=f"Number of faces, with --each and --strip of rows.  [default: {FACES}, {ROWS}]",
 )
 @click.option("--seed", type=SEED, default=0, help="Seed of the faces.")
@@ -80,7 +80,7 @@ def main(
     strip: str | None,
     out: Path,
 ) -> None:
-    """Draw faces with the generator of a run: one grid, or files for other programs, of any number of faces.
+    """Draw faces with the generator of a run: one grid, or files for other programs, of up to a million faces.
 
     In a folder faces are called SEED-INDEX.png, 0-000000.png the first. An .npz has "faces", uint8 [count, height,
     width, channels], and of a run with --condition "labels", float32 [count, conditions], -1 or 1, and "conditions".
@@ -99,7 +99,7 @@ def main(
     if (names or strip) and out.suffix.lower() != files.GRID:
         raise UsageError(f"--each and --strip draw one picture, with captions: choose a {files.GRID} for --out.")
     count = count or (ROWS if names or strip else FACES)
-    files.check(out, seed, count)
+    files.check(out, seed, count * number * (len(STRENGTHS) if strip else 1))
     moves = load_directions(folder, [*edit, *([strip] if strip else [])]) if edit or strip else None
 
     with startup_messages_hidden():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,12 +15,14 @@ from click import ClickException, UsageError
 from PIL import Image
 
 from explore.attributes import labels_to_ask, set_option
-from system.command import LocalPath
+from system.command import LocalPath, Number
 from system.files import replacing
 from training import config as configs
 from training.command import Command, startup_messages_hidden
-from training.options import SEED, Number, check_writable, run_option, truncation_option
+from training.options import SEED, check_writable, run_option, truncation_option
 
+MAX_SIDE = 16_383  # of a frame in pixels, as WebP has it
+MAX_BYTES = 4e9  # of all frames, which are in memory until they are written
 FORMATS = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG", ".mp4": "mp4"}  # by Pillow; .mp4 by ffmpeg
 
 
@@ -41,7 +44,7 @@ class Seeds(click.ParamType):
 @click.option("--seeds", type=Seeds(), default="0,1,2,3", help="Seeds of the faces to walk between, in this order.")
 @click.option("--loop/--no-loop", "is_loop", default=True, help="Walk back to the first face, or end at the last.")
 @click.option("--count", type=click.IntRange(min=1), default=1, help="Faces that walk at once, in a grid.")
-@click.option("--seconds", type=Number(0, min_open=True), default=2.0, help="Seconds from one face to the next.")
+@click.option("--seconds", type=Number(0, 3600, min_open=True), default=2.0, help="Seconds from one face to the next.")
 @click.option("--fps", type=Number(0.1, 50), default=20.0, help="Frames per second.")
 @click.option("--scale", type=click.IntRange(1, 16), default=2, help="Screen pixels per pixel of a face.")
 @truncation_option
@@ -80,6 +83,8 @@ def main(
     config, path = configs.load_with_generator(folder)
     frequencies = labels_to_ask(folder, config, answers)
     given = frequencies.completed(answers) if frequencies else {}
+    frames_each = max(1, round(seconds * fps))
+    check_size(frames_each * len(seeds), count, config.image_shape, scale)
     with startup_messages_hidden():
         from tqdm import tqdm
 
@@ -88,7 +93,7 @@ def main(
         generator = draw.load(path)
     distribution = config.method.latent_distribution
     stops = np.stack([draw.latents(generator, count, seed, distribution, truncation) for seed in seeds])
-    walk = latents_along(stops, max(1, round(seconds * fps)), distribution, is_loop)
+    walk = latents_along(stops, frames_each, distribution, is_loop)
     labels = frequencies.draw(count, seeds[0], given) if frequencies else None
     frames = (draw.tile(draw.render(generator, z, labels)) for z in tqdm(walk, unit=" frames", disable=None))
     number = write_animation(out, frames, fps, scale)
@@ -143,6 +148,17 @@ def check_animation(path: Path) -> None:
     check_writable(path)
     if path.suffix.lower() == ".mp4" and not shutil.which("ffmpeg"):
         raise UsageError(f"{path}: .mp4 needs ffmpeg, which is not installed. Install it, or choose .webp or .gif.")
+
+
+def check_size(frames: int, count: int, image_shape: tuple[int, int, int], scale: int) -> None:
+    """Raise UsageError where so many frames, each with `count` faces of this shape in a grid, are too large."""
+    height, width, channels = image_shape
+    side = math.ceil(math.sqrt(count)) * max(height, width) * scale
+    if side > MAX_SIDE or frames * side**2 * channels > MAX_BYTES:
+        raise UsageError(
+            f"{frames:,} frames of {side:,} pixels a side are too large: at most {MAX_SIDE:,} pixels, and "
+            f"{MAX_BYTES / 1e9:g} GB for all frames. Use less of --count, --scale, --seconds, --fps or --seeds."
+        )
 
 
 def write_animation(path: Path, frames: Iterator[np.ndarray], fps: float, scale: int = 1) -> int:

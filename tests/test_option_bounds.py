@@ -3,7 +3,9 @@
 import click
 import pytest
 
+from explore.directions.__main__ import main as directions
 from explore.sample import main as sample
+from explore.walk import main as walk
 from preprocess.options import SizeType
 from preprocess.run import main as preprocess
 from training.evaluate import main as evaluate
@@ -28,27 +30,32 @@ def test_another_size_is_refused(size):
     [
         (train, "--status-seconds", ["-1", "nan", "inf"]),
         (train, "--save-minutes", ["-1"]),
-        (train, "--kimg", ["0", "-1", "nan", "inf"]),
+        (train, "--kimg", ["0", "-1", "nan", "inf", "1e300"]),
         (train, "--save-kimg", ["nan"]),
         (train, "--clip-norm", ["nan"]),
         (train, "--lr-g", ["inf"]),
         (train, "--beta-2", ["1"]),
-        (train, "--epochs", ["0"]),
+        (train, "--epochs", ["0", "1e400", str(10**21)]),
+        (train, "--latent", [str(10**21)]),
+        (train, "--critic-steps", [str(10**9)]),
         (train, "--seed", ["-1", str(2**31), "1.5"]),
         (train, "--sample-every", ["0"]),
-        (train, "--devices", ["1"]),
+        (train, "--devices", ["1", "100000"]),
         (train, "--micro-batch", ["0"]),
         (train, "--limit", ["0"]),
         (features, "--kimg", ["0"]),
-        (sample, "--count", ["0"]),
-        (sample, "--best-of", ["0"]),
+        (sample, "--count", ["0", "1,5", "", str(10**9)]),
+        (sample, "--best-of", ["0", str(10**6)]),
         (sample, "--truncation", ["0", "-0.5", "1.01", "nan"]),
         (evaluate, "--count", ["0"]),
-        (sheets, "--count", ["0"]),
+        (walk, "--seconds", ["0", "1e300"]),
+        (directions, "--count", ["999", str(10**12)]),
+        (sheets, "--count", ["0", str(10**9)]),
         (sheets, "--photos", ["0"]),
-        (preprocess, "--workers", ["0"]),
+        (preprocess, "--workers", ["0", "100000"]),
         (preprocess, "--shard-images", ["0"]),
         (preprocess, "--limit", ["0"]),
+        (preprocess, "--max-rejected", ["nan", "1.1"]),
         (preprocess, "--seed", ["-1", str(2**64)]),
     ],
 )

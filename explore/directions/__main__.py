@@ -12,11 +12,12 @@ from click import UsageError
 
 from explore.directions import directions, rescoring
 from explore.directions.directions import Directions
+from system.command import Number
 from training import config as configs
 from training.command import Command, startup_messages_hidden
 from training.config import Config
 from training.data.shards import ShardSet
-from training.options import SEED, FindShards, Number, check_writable, features_dir_option, run_option, shards_options
+from training.options import SEED, FindShards, check_writable, features_dir_option, run_option, shards_options
 
 if TYPE_CHECKING:
     import keras
@@ -29,7 +30,7 @@ CHUNK = 4_000  # faces in memory at a time
 @run_option
 @shards_options
 @features_dir_option
-@click.option("--count", type=click.IntRange(min=1000), default=40_000, help="Faces to score.")
+@click.option("--count", type=click.IntRange(1000, 1_000_000), default=40_000, help="Faces to score.")
 @click.option("--seed", type=SEED, default=1, help="Seed of these faces.")
 @click.option(
     "--strength",

@@ -79,9 +79,18 @@ def test_a_place_that_faces_do_not_belong_to_is_refused(tmp_path):
     (tmp_path / "faces").mkdir()
     (tmp_path / "faces" / "0-000005.png").touch()  # of more faces
     (tmp_path / "file").touch()
+    (tmp_path / "nowhere").symlink_to("nowhere")
     before = sorted(tmp_path.rglob("*"))
-    expected = {"faces": "holds other things", "file": "is a file", "faces.jpg": "a grid of faces is a .png"}
+    expected = {
+        "faces": "holds other things",
+        "file": "is no folder",
+        "nowhere": "is no folder",
+        "faces.jpg": "a grid of faces is a .png",
+        "faces.npy": "an array of them a .npz",
+    }
     for out, message in {**expected, "no/faces": "is not a folder"}.items():
         assert message in sample.is_refused("--run", LITE, "--count", 5, "--out", tmp_path / out)
+    grid = ("--count", files.MAX_IN_GRID + 1, "--out", tmp_path / "faces.png")
+    assert "too many for one picture" in sample.is_refused("--run", LITE, *grid)
     assert "one picture" in sample.is_refused("--run", LITE, "--strip", "Smiling", "--out", tmp_path / "strips")
     assert sorted(tmp_path.rglob("*")) == before

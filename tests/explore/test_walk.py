@@ -187,6 +187,12 @@ def test_what_is_wrong_is_one_message(run, arguments, message):
     assert message in command.is_refused("--run", run, *arguments)
 
 
+@pytest.mark.parametrize("arguments", [("--count", 10**6), ("--seconds", 3600), ("--scale", 16, "--count", 1000)])
+def test_an_animation_that_no_program_opens_is_refused(run, tmp_path, arguments):
+    message = command.is_refused("--run", run, "--out", tmp_path / "walk.gif", "--fps", 50, *arguments)
+    assert "are too large: at most 16,383 pixels, and 4 GB for all frames" in message
+
+
 def test_a_missing_ffmpeg_is_named(run, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     assert "needs ffmpeg" in command.is_refused("--run", run, "--out", tmp_path / "walk.mp4")

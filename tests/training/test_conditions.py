@@ -138,7 +138,8 @@ def test_each_answer_has_its_column_below_its_caption_and_each_row_one_face(obey
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--set", "Bright"), "is neither 0 nor 1"),
+        (("--set", "Bright"), "'Bright' is not NAME=0|1"),
+        (("--set", "Bright=1,5"), "'5' is not NAME=0|1"),
         (("--set", "Bright=2"), "is neither 0 nor 1"),
         (("--set", "Bright=1,Bright=0"), "'Bright' is named twice"),
         (("--set", "Bald=1"), "is conditioned on Bright,Striped, not on Bald"),
