@@ -41,7 +41,7 @@ class ListType(Place):
         super().__init__(exists=True, dir_okay=False)
         self._words = words
 
-    def get_metavar(self, *_):
+    def get_metavar(self, *_, **__):
         """Return what --help shows."""
         return "|".join(("FILE", *self._words))
 
