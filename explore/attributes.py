@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 from click import UsageError
 
-from system.command import Number
 from training.config import Config
 from training.data import labels
 from training.data.labels import LabelFrequencies
