@@ -29,10 +29,8 @@ BLUR = 12  # standard deviation around a face, in pixels of the photo
 class Layout(NamedTuple):
     """Where a face lies in a photo, in pixels."""
 
-    box: tuple[int, int, int, int]
-    """Left, top, right, bottom."""
-    photo_size: tuple[int, int]
-    """Width, height."""
+    box: tuple[int, int, int, int]  # left, top, right, bottom
+    photo_size: tuple[int, int]  # width, height
 
 
 @click.command(cls=Command)

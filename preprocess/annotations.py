@@ -36,18 +36,14 @@ class Attributes(NamedTuple):
 
     names: tuple[str, ...]
     rows: dict[str, bytes]
-    is_exclusive: bool = False
-    """Whether exactly one holds for each photo."""
+    is_exclusive: bool = False  # whether exactly one holds for each photo
 
 
 class _Table(NamedTuple):
     path: Path | Url
-    header: int
-    """Number of the line of the header; 0 without one."""
-    names: list[str]
-    """The names of the columns after the ids."""
-    rows: Callable[[], Iterator[Row]]
-    """Begins anew at each call."""
+    header: int  # number of the line of the header; 0 without one
+    names: list[str]  # the names of the columns after the ids
+    rows: Callable[[], Iterator[Row]]  # begins anew at each call
 
 
 def find_list(name: str, sources: Iterable[Path | Url]) -> Path | Url | None:

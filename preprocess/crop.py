@@ -64,18 +64,13 @@ class Rejection(NamedTuple):
 class Crop:
     """The part of a photo that is kept, and how it becomes a square of pixels."""
 
-    name: str
-    """A key of CELEBA_BOXES, "center", or the four numbers."""
-    filter: str
-    """A key of FILTERS."""
-    box: Box | None = None
-    """What to cut out; None is the largest centred square."""
+    name: str  # a key of CELEBA_BOXES, "center", or the four numbers
+    filter: str  # a key of FILTERS
+    box: Box | None = None  # what to cut out; None is the largest centred square
+    # (width, height) that a photo must have; None takes any that holds the box.
     photo_size: tuple[int, int] | None = None
-    """(width, height) that a photo must have; None takes any that holds the box."""
-    size: int = SIZE
-    """Side of the square in pixels."""
-    color: str = "grey"
-    """A key of CHANNELS."""
+    size: int = SIZE  # side of the square in pixels
+    color: str = "grey"  # a key of CHANNELS
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -36,8 +36,7 @@ class Task:
     source: Source
     crop: Crop
     unfinished: "Unfinished"
-    may_reject_all: bool
-    """Whether to continue where none of the first photos can be used."""
+    may_reject_all: bool  # whether to continue where none of the first photos can be used
 
     def __str__(self) -> str:
         return self.spec.name
@@ -53,8 +52,7 @@ class Shard:
     bytes: int
     sha256: str
     rejected: tuple[Rejection, ...]
-    etag: str = ""
-    """Of the object, where the shard is one."""
+    etag: str = ""  # of the object, where the shard is one
 
     def __str__(self) -> str:
         return self.name

@@ -29,17 +29,14 @@ R = TypeVar("R")
 class Settings:
     """What decides the bytes besides the source: the lists, the crop, how photos are assigned to shards."""
 
-    attributes: Path | Url | str | None
-    """A list, or classes.FOLDERS."""
+    attributes: Path | Url | str | None  # a list, or classes.FOLDERS
     partitions: Path | Url | None
     crop: Crop
     shard_images: int
     limit: int | None
     seed: int
-    ids: str
-    """One of sources.IDS."""
-    dataset_name: str
-    """Name of the data set for tfds."""
+    ids: str  # one of sources.IDS
+    dataset_name: str  # name of the data set for tfds
 
 
 @dataclass(frozen=True)

@@ -56,8 +56,7 @@ class Fault:
     kind: str
     method: str = ""
     key: str = ""
-    after: int = 0
-    """How many such requests are served before."""
+    after: int = 0  # how many such requests are served before
     times: int = 1
     seconds: float = 0
 
@@ -85,16 +84,13 @@ class Bucket:
     """All objects by BUCKET/KEY, the requests so far, and what is to go wrong."""
 
     port: int = 0
-    latency: float = 0
-    """Seconds before each answer."""
+    latency: float = 0  # seconds before each answer
     has_preconditions: bool = True
     objects: dict[str, bytes] = field(default_factory=dict)
     log: list[Request] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
-    stale: list[str] = field(default_factory=list)
-    """The keys that a stale listing knows."""
-    waiting: int = 0
-    """Requests without an answer so far."""
+    stale: list[str] = field(default_factory=list)  # the keys that a stale listing knows
+    waiting: int = 0  # requests without an answer so far
     most_waiting: int = 0
 
     def fails(self, kind: str, method: str = "", key: str = "", **options: float) -> None:

@@ -29,17 +29,16 @@ class Directions:
     """Directions in z, and what each is called."""
 
     names: tuple[str, ...]
+    # float32 [names, length of z], in standard deviations of z: the step of strength 1. Those of `find` and `factorise`
+    # have length 1.
     vectors: np.ndarray
-    """float32 [names, length of z], in standard deviations of z: the step of strength 1. Those of `find` and
-    `factorise` have length 1."""
+    # float32 [names]: area under the ROC curve of the projection on the direction of `find`, for z that it was not
+    # fitted to: 1 where z decides the attribute, 0.5 by chance. NaN where all faces agree, and for `factorise`.
     auc: np.ndarray
-    """float32 [names]: area under the ROC curve of the projection on the direction of `find`, for z that it was not
-    fitted to: 1 where z decides the attribute, 0.5 by chance. NaN where all faces agree, and for `factorise`."""
+    # bool [names]: whether `refining` could scale the vector such that the same strength changes as many faces as along
+    # other directions, within its largest length.
     is_calibrated: np.ndarray
-    """bool [names]: whether `refining` could scale the vector such that the same strength changes as many faces as
-    along other directions, within its largest length."""
-    generator: str = ""
-    """`training.draw.digest` of the generator that they belong to."""
+    generator: str = ""  # `training.draw.digest` of the generator that they belong to
 
     def edit(self, z: np.ndarray, strengths: Mapping[str, float], distribution: str) -> np.ndarray:
         """Return z moved along directions: float32, the same shape.

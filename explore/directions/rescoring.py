@@ -22,12 +22,12 @@ _PRINTED = 12  # directions of the printed table
 class Rescoring:
     """How often a judge changes its answers when faces are moved along directions."""
 
+    # float64 [directions, attributes]: the share of faces whose answer changes. A face without the attribute is moved
+    # towards it, one with it away from it.
     changed: np.ndarray
-    """float64 [directions, attributes]: the share of faces whose answer changes. A face without the attribute is moved
-    towards it, one with it away from it."""
+    # float64 [directions]: cosine of a face's features before and after, scaled such that two different faces have 0: 1
+    # for the same person.
     similarity: np.ndarray
-    """float64 [directions]: cosine of a face's features before and after, scaled such that two different faces have 0:
-    1 for the same person."""
 
     @property
     def side_effects(self) -> np.ndarray:

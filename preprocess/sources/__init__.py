@@ -33,14 +33,10 @@ def id_of(path: str, ids: str) -> str:
 class Listing:
     """The photos of a source."""
 
-    photos: dict[str, Location]
-    """The location of each photo by its id, in the order of ids."""
-    rejected: tuple[Rejection, ...]
-    """Photos that cannot be used, among them those whose id is taken."""
-    fingerprint: str
-    """A SHA-256 that changes when a photo is added, removed, renamed or replaced."""
-    passed_over: Mapping[str, int]
-    """The number of pictures of other kinds, by their suffix."""
+    photos: dict[str, Location]  # the location of each photo by its id, in the order of ids
+    rejected: tuple[Rejection, ...]  # photos that cannot be used, among them those whose id is taken
+    fingerprint: str  # a SHA-256 that changes when a photo is added, removed, renamed or replaced
+    passed_over: Mapping[str, int]  # the number of pictures of other kinds, by their suffix
 
 
 @dataclass(frozen=True)

@@ -41,8 +41,7 @@ Signature = tuple[int, int | str]  # size, and the second of the last change or 
 
 class _Opened(NamedTuple):
     pread: Pread
-    signature: Callable[[], Signature]
-    """Returns what it is now."""
+    signature: Callable[[], Signature]  # returns what it is now
 
 
 @dataclass(frozen=True)
@@ -50,10 +49,8 @@ class Archive:
     """A zip or a tar."""
 
     path: Path | Url
-    format: str
-    """A key of _FORMATS."""
-    signature: Signature
-    """In a changed archive the photos are elsewhere."""
+    format: str  # a key of _FORMATS
+    signature: Signature  # in a changed archive the photos are elsewhere
 
     def entries(self) -> Iterator[Entry]:
         """See Container. In the order of the archive."""

@@ -25,14 +25,10 @@ Location = tuple[Any, ...]  # what a container needs to read one photo: a path, 
 class Entry(NamedTuple):
     """A photo in a container, a picture of another kind, or a folder that cannot be read: its path ends in a slash."""
 
-    path: str
-    """In the container; the file name becomes the photo's id."""
-    location: Location
-    """Where its bytes are; empty where they cannot be used."""
-    signature: str
-    """A text that changes when the photo is replaced."""
-    problem: str = ""
-    """Why the photo cannot be used."""
+    path: str  # in the container; the file name becomes the photo's id
+    location: Location  # where its bytes are; empty where they cannot be used
+    signature: str  # a text that changes when the photo is replaced
+    problem: str = ""  # why the photo cannot be used
 
 
 class Container(Protocol):

@@ -46,8 +46,7 @@ class Job:
 
     preset: str
     shards: str
-    device: str
-    """"gpu" or "cpu"."""
+    device: str  # "gpu" or "cpu"
     steps: int = 20
     batch_size: int = 16
     width: float = 1.0
@@ -55,21 +54,17 @@ class Job:
     jit: bool = False
     deterministic: bool = False
     strategy: str = "one"
-    split: int | None = None
-    """Divide the device into so many."""
+    split: int | None = None  # divide the device into so many
     micro_batch: int | None = None
-    is_constant: bool = False
-    """Whether one batch stays in memory in place of shards that are read."""
+    is_constant: bool = False  # whether one batch stays in memory in place of shards that are read
 
 
 @dataclass(frozen=True)
 class Outcome:
     """What came of a job."""
 
-    losses: list[list[float]]
-    """D's and G's of each step; NaN for a step without an update of G."""
-    images_per_second: float
-    """Of the second half of the steps."""
+    losses: list[list[float]]  # D's and G's of each step; NaN for a step without an update of G
+    images_per_second: float  # of the second half of the steps
     memory_mb: float
     devices: int
 
@@ -92,8 +87,7 @@ class Line:
     """A line of the report."""
 
     check: str
-    holds: str
-    """"yes", "no", LEFT_OUT, or "" for a figure without a bound."""
+    holds: str  # "yes", "no", LEFT_OUT, or "" for a figure without a bound
     figure: str
     bound: str = ""
 

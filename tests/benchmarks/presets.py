@@ -95,26 +95,19 @@ def spend(command: list[str], log: Path, budget: float, note: Callable[[float], 
 class Scored:
     """What a run was when it was scored."""
 
-    minutes: float
-    """How long it was to train, on all cores."""
-    cpu_seconds: float
-    """How long it has trained."""
-    images: float
-    """How many photos D has seen."""
-    figures: dict[str, dict[str, float]]
-    """By column: train, held_out, held_out_train, floor."""
-    features: str = ""
-    """Digest of the feature space: distances in two of them do not compare."""
+    minutes: float  # how long it was to train, on all cores
+    cpu_seconds: float  # how long it has trained
+    images: float  # how many photos D has seen
+    figures: dict[str, dict[str, float]]  # by column: train, held_out, held_out_train, floor
+    features: str = ""  # digest of the feature space: distances in two of them do not compare
 
 
 @dataclass(frozen=True)
 class Run:
     """A preset, perhaps changed, and where it is trained."""
 
-    out: Path
-    """The folder of all runs."""
-    method: str
-    """A preset's name, and options of training.run after it: lite --no-flip."""
+    out: Path  # the folder of all runs
+    method: str  # a preset's name, and options of training.run after it: lite --no-flip
 
     @property
     def name(self) -> str:

@@ -45,8 +45,7 @@ class Dask(NamedTuple):
 
     address: str
     nanny: psutil.Popen
-    bucket: Bucket
-    """What the workers' s3:// URLs lead to."""
+    bucket: Bucket  # what the workers' s3:// URLs lead to
 
     def kill_a_worker(self) -> None:
         """As a machine does that is out of memory. The nanny starts another."""
