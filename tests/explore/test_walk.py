@@ -8,6 +8,7 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pytest
+from click import UsageError
 from PIL import Image
 
 from explore import walk
@@ -187,10 +188,15 @@ def test_what_is_wrong_is_one_message(run, arguments, message):
     assert message in command.is_refused("--run", run, *arguments)
 
 
-@pytest.mark.parametrize("arguments", [("--count", 10**6), ("--seconds", 3600), ("--scale", 16, "--count", 1000)])
-def test_an_animation_that_no_program_opens_is_refused(run, tmp_path, arguments):
-    message = command.is_refused("--run", run, "--out", tmp_path / "walk.gif", "--fps", 50, *arguments)
-    assert "are too large: at most 16,383 pixels, and 4 GB for all frames" in message
+@pytest.mark.parametrize(("frames", "count", "scale"), [(1, 10**6, 2), (720_000, 1, 2), (1, 300, 16)])
+def test_an_animation_that_no_program_opens_is_refused(frames, count, scale):
+    with pytest.raises(UsageError, match="are too large: at most 16,383 pixels, and 4 GB for all frames"):
+        walk.check_size(frames, count, (64, 64, 1), scale)
+    walk.check_size(160, 64, (64, 64, 1), 2)
+
+
+def test_the_size_is_refused_before_anything_is_drawn(run, tmp_path):
+    assert "are too large" in command.is_refused("--run", run, "--out", tmp_path / "walk.gif", "--count", 10**7)
 
 
 def test_a_missing_ffmpeg_is_named(run, tmp_path, monkeypatch):
