@@ -23,6 +23,7 @@ from training.options import (
     FindShards,
     NameList,
     best_of_option,
+    check_picture,
     check_writable,
     feature_options,
     run_option,
@@ -105,7 +106,7 @@ def main(
     out = out or folder / f"evaluation{suffix}.json"
     check_writable(out)
     if neighbours:
-        check_writable(neighbours, "choose another path for --neighbours")
+        check_picture(neighbours, "--neighbours")
     train_shards, held_out = split_photos(find_shards(features_dir), config)
     conditions_of(train_shards, config.condition)
 

@@ -17,7 +17,7 @@ from system.command import LocalPath
 from system.files import write_json
 from training.command import Command, startup_messages_hidden
 from training.evaluate import aligned
-from training.options import check_writable
+from training.options import check_picture, check_writable
 from training.sheets import Key, Source, images_of_run
 
 CONFIDENCE = 0.95  # of the bound where none or all are marked
@@ -67,6 +67,8 @@ def main(key_path: Path, marks_path: Path | None, out: Path | None, folder: Path
     """
     if (folder is None) != (picture is None):
         raise UsageError("--picture shows the faces of --run: say both.")
+    if picture:
+        check_picture(picture, "--picture")
     key, marks = load(key_path)
     if marks_path:
         marks = parse(marks_path)
@@ -74,9 +76,8 @@ def main(key_path: Path, marks_path: Path | None, out: Path | None, folder: Path
     if marks is None:
         raise UsageError(f"{key_path} has no marks in it: give --marks the file in which they were written down.")
     check(marks, key, marks_path or key_path)
-    for path, option in ((out, "--out"), (picture, "--picture")):
-        if path:
-            check_writable(path, f"choose another {option}")
+    if out:
+        check_writable(out)
 
     framed = None
     if folder:

@@ -168,6 +168,13 @@ def check_writable(out: Path, instead: str = "choose another --out") -> None:
         raise click.UsageError(f"{out} cannot be written ({error.strerror}): {instead}.") from None
 
 
+def check_picture(out: Path, option: str) -> None:
+    """Raise UsageError where a PNG cannot be written under this name."""
+    if out.suffix.lower() != ".png":
+        raise click.UsageError(f"{out}: {option} writes a PNG: end its name with .png.")
+    check_writable(out, f"choose another path for {option}")
+
+
 features_dir_option = click.option(
     "--features-dir",
     type=LocalPath(path_type=Path, file_okay=False),

@@ -243,4 +243,5 @@ def test_a_form_that_nobody_filled_in_and_a_key_without_marks_are_refused(place,
     assert "does not say who judged" in marks.is_refused(*key, "--marks", place / "sheets/marks.txt")
     assert "has no marks in it" in marks.is_refused(*key)
     assert "say both" in marks.is_refused(*key, "--picture", tmp_path / "marked.png")
+    assert "writes a PNG" in marks.is_refused(*key, "--run", place / "run", "--picture", tmp_path / "marked.jpg")
     assert "what training.sheets wrote" in marks.is_refused("--key", place / "sheets/marks.txt")
