@@ -53,7 +53,7 @@ def test_layers_of_one_shape_start_differently(name):
 def test_bfloat16_is_for_the_arithmetic_inside(name, bfloat16):
     generator, discriminator = networks = small(name)
     images = generator(random(2, 10), training=True)
-    noise = [np.full((2, *entry.shape[1:]), 0.5) for entry in discriminator.inputs[1:]]
+    noise = [tf.fill((2, *entry.shape[1:]), 0.5) for entry in discriminator.inputs[1:]]
     logits = discriminator([images, *noise], training=True)
     assert images.dtype == logits.dtype == tf.float32
     assert np.isfinite(images).all() and np.isfinite(logits).all()
