@@ -34,7 +34,7 @@ from training.loop import forecast
 
 SHORT = {
     "preprocess.run": "--size 16 --limit 60 --max-rejected 0.5",
-    "training.run": "--kimg 0.04 --batch-size 8 --width 0.1",
+    "training.run": "--kimg 0.04 --batch-size 8 --width 0.1 --penalty-every 1",
     "training.features": "--kimg 0.02",
     "training.evaluate": "--metrics frechet",
     "explore.directions": "--count 1000",
@@ -43,7 +43,7 @@ SHORT = {
     "explore.dataset": "--count 20",
 }
 # Runs with these options are of `classic`, which compiles faster: the last --preset counts. `lite` with labels is
-# trained in training/loop/test_engine.py.
+# trained in training/loop/test_engine.py, and both kinds of its steps are compiled in training/test_bits.py.
 OF_CLASSIC = {"--condition", "--augment"}
 LITTLE = [
     (refining, "WIDTH", 8),
