@@ -30,9 +30,19 @@ from training.loop.machine import this_machine
 from training.metrics import HELD_OUT, Sample
 from training.options import FindShards, features_dir_option, shards_options
 
-METRICS = ("frechet", "kid", "precision", "recall")
-HEAD = ("photos", "options", "images seen", "probability", "FD", "KID", "precision", "recall", "nearest is its own",
-        "chance")  # fmt: skip
+METRICS = ("frechet", "precision", "recall")
+HEAD = ("photos", "options", "images seen", "probability", "FD", "precision", "recall", "nearest is its own", "chance")
+
+
+def last_status(run: Run) -> dict:
+    """The last status of a run's log."""
+    events = map(json.loads, (run.folder / "stats.jsonl").read_text().splitlines())
+    return [event for event in events if event["event"] == "status"][-1]
+
+
+def images_seen(run: Run) -> float:
+    """How many photos D has seen."""
+    return 1000 * last_status(run)["kimg"]
 
 
 class Yardstick:
@@ -57,23 +67,18 @@ class Yardstick:
         distribution = config.method.latent_distribution
         faces = self.evaluator.sample_of(draw.faces(draw.load(path), self.evaluator.count, 0, distribution))
         own = np.mean(nearest(faces.features, self.train_features) < photos)
-        statuses = [
-            event
-            for event in map(json.loads, (run.folder / "stats.jsonl").read_text().splitlines())
-            if event["event"] == "status"
-        ]
-        images, probability = 1000 * statuses[-1]["kimg"], statuses[-1].get("augment_probability", 0)
+        probability = last_status(run).get("augment_probability", 0)
         options = run.method.partition(f"--limit {photos}")[2].strip()
         chance = photos / len(self.train_features)
         figures = self.cells(faces)
-        return (f"{photos:,}", f"`{options}`" if options else "", f"{images:,.0f}", f"{probability:.2f}", *figures,
+        seen = f"{images_seen(run):,.0f}"
+        return (f"{photos:,}", f"`{options}`" if options else "", seen, f"{probability:.2f}", *figures,
                 f"{own:.1%}", f"{chance:.1%}")  # fmt: skip
 
     def cells(self, faces: Sample) -> list[str]:
         """The metrics of faces against held-out photos."""
         figures = self.evaluator.figures(self.evaluator.real[HELD_OUT], faces)
-        kid = f"{figures['kid']:.3g} ± {figures['kid_error']:.1g}"
-        return [f"{figures['frechet']:.3g}", kid, f"{figures['precision']:.2f}", f"{figures['recall']:.2f}"]
+        return [f"{figures['frechet']:.3g}", f"{figures['precision']:.2f}", f"{figures['recall']:.2f}"]
 
     def floor(self, count: int) -> str:
         """The Frechet distance of two disjoint sets of so many training photos, of five pairs of them."""
