@@ -123,7 +123,7 @@ def test_without_attributes_directions_come_from_the_weights(place, tmp_path):
     ("arguments", "message"),
     [
         (("--edit", "Bald=1"), "has no direction 'Bald'. Choose one of these by --edit or --strip: Bright, Striped"),
-        (("--edit", "Bright"), "is not a valid float"),
+        (("--edit", "Bright"), "'Bright' is not NAME=NUMBER"),
         (("--edit", "Bright=nan"), "is not a finite number"),
         (("--edit", "Bright=1,Bright=2"), "'Bright' is named twice"),
         (("--strip", "Bald"), "has no direction 'Bald'"),
