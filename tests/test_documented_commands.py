@@ -55,7 +55,7 @@ LITTLE = [
 ]
 ATTRIBUTES = ("Male", "Smiling", "Eyeglasses")  # of CelebA's 40 those that the pages name
 # What does not run here: it sets up another environment or needs other machines; `make` is tested in test_makefile.py.
-SYSTEMS = ("docker ", "mkdir ", "sbatch ", "kubectl ", "gcloud ")
+SYSTEMS = ("docker ", "mkdir ", "sbatch ", "kubectl ", "gcloud ", "awk ", "xargs ")
 ELSEWHERE = ("pip install", "python3 -m venv", "python -m dask", "export ", "make ", *SYSTEMS)
 ON_OTHER_MACHINES = ("--cluster", "runs/two-hosts", "gs://", "az://", "https://", "hf://")
 EXPLORING, BUCKETS = DOCS / "exploring.md", DOCS / "buckets.md"
@@ -69,9 +69,11 @@ def place(tmp_path_factory):
     downloads = shutil.copytree(DRAWN_FACES, place / "Downloads")
     keep_attributes(downloads / "list_attr_celeba.txt")
     (downloads / "drawn_faces.zip").rename(downloads / "img_align_celeba.zip")
-    shutil.copy(downloads / "img_align_celeba.zip", place)
+    for name in ("img_align_celeba.zip", "list_eval_partition.txt"):
+        shutil.copy(downloads / name, place)
     with zipfile.ZipFile(place / "img_align_celeba.zip") as archive:
         photo = archive.read("img_align_celeba/000001.jpg")
+        archive.extract("img_align_celeba/000001.jpg", place / "with-glasses")  # as `unzip` does in docs/few-photos.md
     for animal in ("cat", "dog"):
         (place / "photos" / animal).mkdir(parents=True)
         for number in range(4):
