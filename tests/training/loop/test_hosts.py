@@ -20,7 +20,7 @@ from tests.training.runs import losses, run, weights_in
 from tests.training.shards_by_tensorflow import numbered_images, write_shards
 
 NARROW = ["--batch-size", 10, "--width", 0.25, "--cache", "none"]
-EPOCHS = 4
+EPOCHS = 2
 ANY = random.SystemRandom()  # other tests seed Python's own
 
 
