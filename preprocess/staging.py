@@ -147,8 +147,11 @@ def restore(out: Path, repaired: Folder, names: Iterable[str]) -> None:
 
 
 def sizes(out: Path) -> dict[str, int]:
-    """Return the size in bytes of each shard in `out`, by its name; also of those that its manifest does not list."""
-    return {path.name: path.stat().st_size for path in sorted(out.glob("*.tfrecord"))}
+    """Return the size in bytes of each shard in `out`, by its name; also of those that its manifest does not list.
+
+    It is 0 where what has the name is no file, such as a link to one that is gone.
+    """
+    return {path.name: path.stat().st_size if path.is_file() else 0 for path in sorted(out.glob("*.tfrecord"))}
 
 
 def opened(out: Path, name: str) -> BinaryIO | None:

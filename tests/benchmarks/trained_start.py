@@ -92,7 +92,7 @@ def main(
     train_photos, held_out = data.divide("train")
     space = open_space("attributes", train_photos)
     real = features_of_photos(held_out, rows_with(held_out, attribute), space)
-    others = features_of_photos(train_photos, rows_with(train_photos, attribute)[: len(real)], space)
+    of_kind = features_of_photos(train_photos, rows_with(train_photos, attribute)[: len(real)], space)
 
     def faces_of(folder: Path) -> np.ndarray:
         config, path = configs.load_with_generator(folder)
@@ -103,7 +103,7 @@ def main(
         ("from scratch", f"{images_seen(scratch):,.0f}", *cells(real, faces_of(scratch.folder))),
         (f"`--init {init}`", f"{images_seen(started):,.0f}", *cells(real, faces_of(started.folder))),
         (f"`{init}` itself", "0", *cells(real, faces_of(init))),
-        ("training photos of the kind", "", *cells(real, others)),
+        ("training photos of the kind", "", *cells(real, of_kind)),
     ]
     for run in (scratch, started):
         python(

@@ -118,6 +118,13 @@ def test_a_second_call_finds_all_done(preprocess, same, shards, more):
     assert f"{shards} is up to date" in output
 
 
+def test_a_link_to_a_shard_that_is_gone_stops_nothing(preprocess, same, shards, tmp_path):
+    out = shutil.copytree(shards, tmp_path / "data")
+    (out / "train-00000-of-00009.tfrecord").symlink_to("gone")
+    status, output = preprocess(*same, "--out", out)
+    assert (status, f"{out} is up to date" in output) == (0, True)
+
+
 def test_other_settings_are_refused_by_name_and_overwrite_replaces(preprocess, same, shards, tmp_path, contents):
     out = tmp_path / "data"
     shutil.copytree(shards, out)
