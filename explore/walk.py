@@ -76,11 +76,11 @@ def main(
 ) -> None:
     """Animate a walk between the faces of a run."""
     check_animation(out)
+    config, path = configs.load_with_generator(folder)
     if of_training:
         number = write_animation(out, samples_of(folder), fps, scale)
         print(f"{out}: {number} frames, one for each grid in {folder / 'samples'}.")
         return
-    config, path = configs.load_with_generator(folder)
     frequencies = labels_to_ask(folder, config, answers)
     given = frequencies.completed(answers) if frequencies else {}
     frames_each = max(1, round(seconds * fps))

@@ -158,15 +158,14 @@ def test_a_walk_passes_the_faces_of_its_seeds(run, tmp_path):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_the_samples_of_the_training_become_its_animation(tmp_path, channels):
+def test_the_samples_of_the_training_become_its_animation(run, tmp_path, channels):
     grids = np.random.default_rng(0).integers(0, 256, (3, 16, 16, channels), dtype=np.uint8)
-    (tmp_path / "samples").mkdir()
+    trained = shutil.copytree(run, tmp_path / "run")
+    (trained / "samples").mkdir()
     for number in (2, 0, 1):
-        draw.write_png(tmp_path / f"samples/epoch-{number + 1:05d}.png", grids[number])
+        draw.write_png(trained / f"samples/epoch-{number + 1:05d}.png", grids[number])
     out = tmp_path / "training.png"
-    assert "3 frames, one for each grid" in command.succeeds(
-        "--run", tmp_path, "--training", "--scale", 1, "--out", out
-    )
+    assert "3 frames, one for each grid" in command.succeeds("--run", trained, "--training", "--scale", 1, "--out", out)
     animation = Image.open(out)
     for number, grid in enumerate(grids):
         animation.seek(number)
@@ -204,7 +203,8 @@ def test_a_missing_ffmpeg_is_named(run, tmp_path, monkeypatch):
     assert "needs ffmpeg" in command.is_refused("--run", run, "--out", tmp_path / "walk.mp4")
 
 
-def test_a_folder_without_samples_or_generator_is_named(tmp_path):
+def test_a_folder_without_samples_or_generator_is_named(run, tmp_path):
     out = tmp_path / "walk.gif"
-    assert "has no samples" in command.is_refused("--run", tmp_path, "--training", "--out", out)
-    assert "is not a run" in command.is_refused("--run", tmp_path, "--out", out)
+    assert "has no samples" in command.is_refused("--run", run, "--training", "--out", out)
+    for options in ((), ("--training",)):
+        assert "is not a run" in command.is_refused("--run", tmp_path, "--out", out, *options)
