@@ -24,6 +24,8 @@ from preprocess.shard import Folder
 from system.files import PARTIAL, read_json, sync_folder, write_json, write_text
 from system.lock import locked as locked  # one of the steps of destination.py
 
+# Not ._train-00000-of-00040.tfrecord, as Macs write beside files on disks of other systems.
+_SHARDS = "[!.]*.tfrecord"
 _REPLACED = "replaced.json"  # in UNFINISHED: the manifest of the shards that the new ones replace
 _REPAIRED = "repaired"  # in UNFINISHED: shards written again by a repair
 _IN_PARTS = "in-parts"  # in UNFINISHED: a file that says that runs may be writing there without the lock of OUT
@@ -42,7 +44,7 @@ def finished(out: Path) -> Document | None:
 
 def check_ours(out: Path) -> None:
     """Raise click.UsageError where `out` holds data that this program did not make."""
-    if finished(out) is None and ((out / MANIFEST).exists() or any(out.glob("*.tfrecord*"))):
+    if finished(out) is None and ((out / MANIFEST).exists() or any(out.glob(f"{_SHARDS}*"))):
         raise manifests.not_ours(out)
 
 
@@ -151,7 +153,7 @@ def sizes(out: Path) -> dict[str, int]:
 
     It is 0 where what has the name is no file, such as a link to one that is gone.
     """
-    return {path.name: path.stat().st_size if path.is_file() else 0 for path in sorted(out.glob("*.tfrecord"))}
+    return {path.name: path.stat().st_size if path.is_file() else 0 for path in sorted(out.glob(_SHARDS))}
 
 
 def opened(out: Path, name: str) -> BinaryIO | None:

@@ -80,7 +80,7 @@ def verify(folder: Path | Url, manifest: Document, workers: int) -> dict[str, st
     names = {shard.name for shard in shards}
     for name in stage.sizes(folder):
         if name not in names:
-            faults[name] = "is not in the manifest: move it away, or it will be trained on"
+            faults[name] = "is not in the manifest: move it away, as training refuses it"
     differing = [name for name, document in documents.items() if _json(folder, name) != document]
     if count_reasons(folder) != manifest.get("rejected"):
         differing.append(REJECTED)

@@ -61,7 +61,7 @@ def damage(folder: Path) -> dict[str, str]:
         longer.name: f"has {size[longer] + len(spare):,} bytes; the manifest says {size[longer]:,}",
         emptied.name: f"has 0 bytes; the manifest says {size[emptied]:,}",
         exchanged.name: other,
-        "train-00000-of-00009.tfrecord": "is not in the manifest: move it away, or it will be trained on",
+        "train-00000-of-00009.tfrecord": "is not in the manifest: move it away, as training refuses it",
         "dataset_info.json": "is missing, or differs from the manifest",
         "features.json": "is missing, or differs from the manifest",
     }

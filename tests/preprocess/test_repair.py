@@ -14,7 +14,7 @@ def test_repair_brings_the_same_bytes_back(verify, folder, shards, contents):
     extra = (folder / "train-00000-of-00009.tfrecord").read_bytes()
     status, output = verify(folder, "--repair", "--workers", 2)
     assert status == 1
-    assert output[-2] == "train-00000-of-00009.tfrecord: is not in the manifest: move it away, or it will be trained on"
+    assert output[-2] == "train-00000-of-00009.tfrecord: is not in the manifest: move it away, as training refuses it"
     assert contents(folder) == contents(shards) | {"train-00000-of-00009.tfrecord": extra}
     assert not (folder / ".unfinished").exists()
     untouched = [name for name in contents(shards) if name.endswith("tfrecord") and name in before]

@@ -21,6 +21,16 @@ def test_a_whole_folder_is_one_line_and_stays_as_it_is(verify, shards):
     assert stamps(shards) == before
 
 
+def test_what_a_mac_adds_on_other_file_systems_is_no_shard(verify, preprocess, photos, folder, tmp_path):
+    (tmp_path / "new").mkdir()
+    for place in (folder, tmp_path / "new"):
+        (place / "._train-00000-of-00003.tfrecord").write_bytes(b"\0\5\x16\7")
+    status, output = verify(folder)
+    assert (status, len(output)) == (0, 1), output
+    status, output = preprocess("--source", photos.zip, "--out", tmp_path / "new", "--workers", 1)
+    assert status == 0, output
+
+
 def test_all_damage_is_named_at_once(verify, folder):
     expected = {f"{name}: {fault}" for name, fault in damage(folder).items()}
     status, output = verify(folder)

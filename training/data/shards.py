@@ -336,7 +336,7 @@ def _read_manifest(folder: Path | Url) -> Manifest:
 def _describe(path: Path, manifest: Manifest) -> Shard:
     entry = manifest.entries.get(path.name)
     if entry is None:
-        raise UsageError(f"{path}: {path.parent / 'manifest.json'} does not list this shard. {HOW_TO_MAKE}")
+        raise UsageError(f"{path}: {path.parent / 'manifest.json'} does not list this shard. Move it away.")
     size = path.stat().st_size
     if size != entry["bytes"]:
         raise UsageError(
