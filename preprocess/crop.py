@@ -136,7 +136,7 @@ def _whole(photo: bytes, color: str) -> Image.Image:
         if image.width * image.height > MAX_PIXELS:
             raise UnusablePhoto(f"larger than {MAX_PIXELS // 1_000_000} megapixels")
         return _decode(image, color)
-    except UnusablePhoto:
+    except (UnusablePhoto, MemoryError):
         raise
     except Exception:  # decoders meet hostile bytes with OSError, SyntaxError, ValueError, struct.error and more
         raise UnusablePhoto(_DAMAGED) from None
@@ -184,6 +184,8 @@ def _upright(image: Image.Image) -> Image.Image:
         return image  # asking Pillow would cost 2 percent of the time that CelebA takes
     try:
         return ImageOps.exif_transpose(image)
+    except MemoryError:
+        raise
     except Exception:  # decoders raise errors of many types
         return image
 

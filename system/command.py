@@ -25,7 +25,10 @@ _ADVICE = {
     errno.EPERM: f"Change the permissions, {_ELSEWHERE}",
     errno.EROFS: "Write to another place",
     errno.ENOENT: "Bring it back",
+    errno.EEXIST: f"If it is a link, bring back what it leads to, {_ELSEWHERE}",
     errno.ENAMETOOLONG: "Choose a shorter path",
+    errno.ENOMEM: "Allow this process more of it, see ulimit -v, or end other programs",
+    errno.EAGAIN: "Allow more processes, see ulimit -u, or use fewer of them",
     errno.EMFILE: "Allow this process more of them: ulimit -n 4096",
     errno.ENFILE: "Other programs have opened them: close some",
     errno.EIO: "The disk or its connection fails: see dmesg",
@@ -113,9 +116,11 @@ def os_errors_reported() -> Iterator[None]:
 
 
 def _refusal(error: Exception) -> OSError | None:
-    """Return what the operating system refused, also where TensorFlow says so in errors of its own, else None."""
+    """Return what the operating system refused, also where Python or TensorFlow say so in errors of their own."""
     if isinstance(error, OSError):
         return error
+    if isinstance(error, MemoryError):
+        return OSError(errno.ENOMEM, str(error) or os.strerror(errno.ENOMEM))
     match = _BY_TENSORFLOW.search(str(error)) if type(error).__module__.startswith("tensorflow") else None
     return OSError(_NUMBERS[match[2]], match[2], match[1]) if match else None
 

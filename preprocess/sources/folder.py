@@ -59,7 +59,9 @@ class Folder:
         path = self.path / relative
         try:
             with path.open("rb") as file:
-                data = file.read(photo.MAX_PHOTO_BYTES + 1)
+                if os.fstat(file.fileno()).st_size > photo.MAX_PHOTO_BYTES:
+                    raise UnusablePhoto(photo.TOO_LARGE)
+                return file.read()  # with a limit Python would ask for as much memory, whatever the file's size
         except FileNotFoundError:  # but was listed
             raise vanished(path) from None
         except OSError as error:
@@ -68,9 +70,6 @@ class Folder:
             if not self.path.is_dir():
                 raise vanished(self.path) from None
             raise UnusablePhoto(unreadable(error)) from None
-        if len(data) > photo.MAX_PHOTO_BYTES:
-            raise UnusablePhoto(photo.TOO_LARGE)
-        return data
 
 
 def _entry(path: str, relative: str) -> Entry | None:

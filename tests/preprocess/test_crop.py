@@ -2,6 +2,8 @@
 
 import io
 import struct
+import subprocess
+import sys
 import zlib
 
 import numpy as np
@@ -224,6 +226,27 @@ def test_a_photo_that_lacks_a_byte_is_rejected(jpeg):
     for missing in (3, 10, len(whole) // 2):
         with pytest.raises(UnusablePhoto, match="truncated"):
             pixels(whole[:-missing], parse("progan"))
+
+
+@pytest.mark.parametrize("megabytes", [20, 75])  # too few to decode it, and too few to turn it as well
+def test_a_photo_for_which_the_memory_does_not_do_is_neither_damaged_nor_upright(megabytes, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    large = Image.new("L", (20000, 2400))
+    large.save(tmp_path / "large.jpg", exif=exif)
+    large.crop((0, 0, 20, 24)).save(tmp_path / "small.jpg", exif=exif)
+    program = f"""
+import resource
+from pathlib import Path
+from preprocess.crop import Crop, pixels
+small, large = (Path({str(tmp_path)!r}, name).read_bytes() for name in ("small.jpg", "large.jpg"))
+pixels(small, Crop("center", "box"))  # imports the decoder
+used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, 2 * (used + {megabytes << 20},))
+pixels(large, Crop("center", "box"))
+"""
+    ended = subprocess.run([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True, check=False)
+    assert ended.stderr.endswith("MemoryError\n"), ended
 
 
 def test_a_celeba_crop_takes_only_celeba_photos(jpeg):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from preprocess.sources.photo import MAX_PHOTO_BYTES
 from tests.preprocess.waiting import wait_until
 
 
@@ -112,6 +113,14 @@ def test_too_many_open_files_are_no_fault_of_the_disk_or_of_the_photos(run_under
     assert status == 1, output
     assert "Too many open files" in output
     assert "ulimit -n" in output
+
+
+def test_little_memory_does_for_small_photos(run_under, photos, tmp_path):
+    def with_little_memory():
+        resource.setrlimit(resource.RLIMIT_AS, (MAX_PHOTO_BYTES, MAX_PHOTO_BYTES))
+
+    options = ["--source", photos.folder, "--out", tmp_path / "out", "--workers", 1]
+    assert run_under(with_little_memory, *options)[0] == 0
 
 
 def test_what_may_not_be_read_is_rejected_and_the_rest_is_used(run_under, photos, tmp_path):

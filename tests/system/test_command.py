@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import click
+import numpy as np
 import pytest
 
 from system.command import os_errors_reported
@@ -17,6 +18,8 @@ from system.files import naming
     ("number", "advice"),
     [
         (errno.EMFILE, "ulimit -n"),
+        (errno.EAGAIN, "ulimit -u"),
+        (errno.EEXIST, "If it is a link"),
         (errno.EROFS, "Write to another place"),
         (errno.EIO, "connection fails"),
         (errno.EPIPE, "^[^/]*: Broken pipe. Correct that"),
@@ -26,6 +29,13 @@ def test_an_error_that_is_not_a_full_disk_gets_other_advice(number, advice):
     with pytest.raises(click.ClickException, match=advice) as reported, os_errors_reported():
         raise OSError(number, os.strerror(number), "a.tfrecord")
     assert "room" not in reported.value.message
+
+
+def test_what_the_memory_does_not_do_for_is_one_message():
+    with pytest.raises(click.ClickException, match=r"^Cannot allocate memory.*ulimit -v"), os_errors_reported():
+        raise MemoryError
+    with pytest.raises(click.ClickException, match=r"^Unable to allocate 7\.11 PiB.*ulimit -v"), os_errors_reported():
+        np.empty(10**15)
 
 
 def test_an_error_of_the_disk_names_the_file_once(tmp_path):
