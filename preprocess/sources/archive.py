@@ -61,7 +61,10 @@ class Archive:
         except OSError as error:
             raise click.UsageError(f"{self.path} cannot be read: {error.strerror}.") from None
         except ValueError as error:
-            raise click.UsageError(f"{self.path} is not a whole zip or tar: {error}. Download it again.") from None
+            raise click.UsageError(
+                f"{self.path} is not a whole zip or tar: {error}. Download it again. If it came in parts, join them "
+                "first: .z01 and so on by zip -s 0, .001 and so on by cat."
+            ) from None
 
     @contextmanager
     def opened(self, ahead: Iterable[Location] = ()) -> Iterator[Callable[..., bytes]]:

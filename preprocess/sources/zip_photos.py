@@ -4,6 +4,7 @@
 """
 
 import os
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -15,8 +16,9 @@ from preprocess.sources.photo import Entry, is_picture, is_visible
 from preprocess.sources.section import Pread, Section
 
 _OTHER_METHODS = {9: "Deflate64", 12: "bzip2", 14: "LZMA", 93: "Zstandard", 95: "XZ", 98: "PPMd"}
-_ENCRYPTED = 1  # a bit of the flags
-_END, _END_SIZE = b"PK\5\6", 22  # the last record of a zip, before its comment
+_ENCRYPTED, _UTF8 = 1, 1 << 11  # bits of the flags
+_END, _END_SIZE = b"PK\5\6", 22  # the last record of a zip, before its comment: signature, number of the part
+_LINES = re.compile("[─-▟]")  # of code page 437: no name has them, and nearly all Korean text seems to
 _LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, lengths of name and extra field
 _ROOM_FOR_NAMES = 512  # more than any name and extra field seen; a longer one takes a second read
 
@@ -69,8 +71,11 @@ def _directory(pread: Pread, start: int, size: int) -> Iterator[tuple[str, ZipIn
     except (NotImplementedError, UnicodeDecodeError, struct.error):
         raise ValueError("its directory is damaged") from None
     section.seek(-_END_SIZE - len(archive.comment), os.SEEK_END)
-    if section.read(len(_END)) != _END:  # zipfile took the end of a zip inside this one, which is cut off behind it
+    end = section.read(_END_SIZE)
+    if not end.startswith(_END):  # zipfile took the end of a zip inside this one, which is cut off behind it
         raise ValueError("its end is missing")
+    if end[4:6] not in (b"\0\0", b"\xff\xff"):  # all ones: see the record for large zips, which zipfile has checked
+        raise ValueError("it is the last of several parts")
     for info in archive.infolist():
         if info.header_offset < 0:
             raise ValueError("its beginning is missing")
@@ -81,12 +86,16 @@ def _directory(pread: Pread, start: int, size: int) -> Iterator[tuple[str, ZipIn
 def _path(info: ZipInfo) -> str:
     """Return a path as its owner wrote it.
 
-    Most programs write UTF-8, but not all of them set the flag for that; some on Windows write backslashes.
+    Most programs write UTF-8, but not all of them set the flag for that; Windows writes CP949 in Korea; some programs
+    there write backslashes.
     """
     path = info.orig_filename
     if not path.isascii():
-        with suppress(UnicodeError):  # the flag was set, or the name is no UTF-8
-            path = path.encode("cp437").decode()
+        may_be_korean = _LINES.search(path) and not info.flag_bits & _UTF8
+        for encoding in ("utf-8", "cp949") if may_be_korean else ("utf-8",):
+            with suppress(UnicodeError):  # the flag was set, or the name is in another encoding
+                path = path.encode("cp437").decode(encoding)
+                break
     return path.replace("\\", "/")
 
 

@@ -93,10 +93,21 @@ def test_zips_in_a_zip_that_overlap_are_damage(opened):
 
 
 def test_names_in_a_zip_that_other_programs_wrote(opened):
-    """Info-ZIP on Linux writes UTF-8 and does not say so, .NET wrote backslashes, DOS wrote code page 437."""
-    data = zipped({"12/34.jpg": b"one", "img\\2.jpg": b"two", "x3.jpg": b"three"})
-    data = data.replace(b"12/34.jpg", "é/ü.jpg".encode()).replace(b"x3.jpg", b"\x813.jpg")
-    assert read_all(opened(data)) == {"ü.jpg": b"one", "2.jpg": b"two", "ü3.jpg": b"three"}
+    """Info-ZIP on Linux writes UTF-8 and does not say so, .NET wrote backslashes, DOS and Windows write code pages."""
+    data = zipped({"12/34.jpg": b"one", "img\\2.jpg": b"two", "Mxller.jpg": b"three", "12/four.jpg": b"four"})
+    data = data.replace(b"12/34.jpg", "é/ü.jpg".encode()).replace(b"Mxller.jpg", "Müller.jpg".encode("cp437"))
+    data = data.replace(b"12/four.jpg", "12/똠각.jpg".encode("cp949"))
+    assert read_all(opened(data)) == {"ü.jpg": b"one", "2.jpg": b"two", "Müller.jpg": b"three", "똠각.jpg": b"four"}
+    named = zipped({"──.jpg": b"lines"})
+    assert read_all(opened(named)) == {"──.jpg": b"lines"}
+
+
+def test_a_zip_in_several_parts_is_said_to_be_that(opened):
+    data = zipped({"1.jpg": b"one"})
+    assert read_all(opened(data)) == {"1.jpg": b"one"}
+    last = data[:-18] + b"\3\0" + data[-16:]  # as `zip -s` writes it: the number of this part
+    with pytest.raises(click.UsageError, match=r"the last of several parts.*zip -s 0"):
+        opened(last).list()
 
 
 @pytest.mark.parametrize(
