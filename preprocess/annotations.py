@@ -1,6 +1,7 @@
 """Attribute and partition lists: CelebA's text files, and CSV as spreadsheets, pandas and R write it."""
 
 import csv
+import os
 import re
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable, Iterable, Iterator
@@ -20,6 +21,7 @@ ATTRIBUTES, PARTITIONS = "list_attr_celeba", "list_eval_partition"  # names of t
 
 # Kaggle's archive unpacks to img_align_celeba/img_align_celeba/*.jpg, with the lists next to the outer folder.
 _LEVELS_ABOVE = 2
+_BELOW = ("", "Anno/", "Eval/")  # CelebA's authors keep the photos in Img/, and the lists in these folders beside it
 _FEW = 0.01  # of the photos: where more have no row, ids that nearly agree are an error
 # The parts of an id, named by what may differ in each.
 _PARTS = re.compile(r"(.*[/\\])?(0*)(.*?)(\.[^.]*)?", re.DOTALL)
@@ -49,14 +51,12 @@ class _Table(NamedTuple):
 def find_list(name: str, sources: Iterable[Path | Url]) -> Path | Url | None:
     """Return the nearest list of this name: in a folder of photos, in its parent, or up to two levels above that.
 
-    A folder may also be a prefix in a bucket. Raises StorageError where it cannot be asked.
+    Where the photos are reached through a link, then also near what it leads to. A folder may also be a prefix in a
+    bucket. Raises StorageError where it cannot be asked.
     """
-    for source in sources:
-        for folder in (source, *source.absolute().parents[: 1 + _LEVELS_ABOVE]):
-            for suffix in (".txt", ".csv"):
-                if (path := folder / (name + suffix)).is_file():
-                    return path
-    return None
+    names = [f"{below}{name}{suffix}" for below in _BELOW for suffix in (".txt", ".csv")]
+    paths = (folder / listed for source in sources for folder in _near(source) for listed in names)
+    return next((path for path in paths if path.is_file()), None)
 
 
 def read_attributes(path: Path | Url, ids: Iterable[str]) -> Attributes:
@@ -119,6 +119,12 @@ def read_partitions(path: Path | Url, ids: Iterable[str]) -> dict[str, str]:
             raise _malformed(path, line, fault)
         splits[photo_id] = split
     return splits
+
+
+def _near(source: Path | Url) -> Iterator[Path | Url]:
+    places = (source,) if isinstance(source, Url) else (source.absolute(), Path(os.path.realpath(source)))
+    for place in places:
+        yield from (place, *place.parents[: 1 + _LEVELS_ABOVE])
 
 
 def _lines(path: Path | Url) -> list[str]:

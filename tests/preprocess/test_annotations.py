@@ -1,5 +1,6 @@
 """The two lists, in each of their editions, whole and malformed, and tables as other programs write them."""
 
+from pathlib import Path
 from unicodedata import normalize
 
 import click
@@ -217,18 +218,35 @@ def test_a_malformed_list_is_refused_with_file_and_line(written, read, text, lin
         ("content/img_align_celeba", "content"),
         ("archive", "archive"),  # Kaggle's whole folder, photos and lists
         ("archive/photos.zip", "archive"),
+        ("CelebA/Img/img_align_celeba.zip", "CelebA/Anno"),  # as its authors have it
         ("celeba/img/img_align_celeba/000001", "celeba"),  # two levels above the folder that holds the photos
     ],
 )
 @pytest.mark.parametrize("suffix", [".txt", ".csv"])
 def test_lists_are_found_where_people_have_them(tmp_path, source, at, suffix):
     photos = tmp_path / source
-    photos.mkdir(parents=True) if not photos.suffix else photos.parent.mkdir()
+    (photos.parent if photos.suffix else photos).mkdir(parents=True)
     photos.touch()
+    (tmp_path / at).mkdir(exist_ok=True)
     assert find_list("list_attr_celeba", [photos]) is None
     (tmp_path / at / f"list_attr_celeba{suffix}").touch()
     assert find_list("list_attr_celeba", [photos]) == tmp_path / at / f"list_attr_celeba{suffix}"
     assert find_list("list_eval_partition", [photos]) is None
+
+
+def test_a_list_is_found_beside_what_a_link_to_the_photos_leads_to(tmp_path, monkeypatch):
+    (tmp_path / "disk/celeba/photos").mkdir(parents=True)
+    (tmp_path / "repository/data").mkdir(parents=True)
+    link, listed = tmp_path / "repository/data/photos", tmp_path / "disk/celeba/list_attr_celeba.txt"
+    link.symlink_to(tmp_path / "disk/celeba/photos")
+    listed.touch()
+    assert find_list("list_attr_celeba", [link]) == listed
+    beside_the_link = link.with_name("list_attr_celeba.csv")
+    beside_the_link.touch()
+    assert find_list("list_attr_celeba", [link]) == beside_the_link
+    (tmp_path / "disk/celeba/photos/below").mkdir()
+    monkeypatch.chdir(tmp_path / "disk/celeba/photos/below")
+    assert find_list("list_attr_celeba", [Path("..")]) == listed
 
 
 def test_a_list_further_away_is_not_taken(tmp_path):
