@@ -147,8 +147,9 @@ def _photos_of(container: Container, passed_over: Counter[str]) -> Iterator[Entr
         yield entry
     passed_over.update(other_kinds)
     if first is None:
-        suffixes, advice = ", ".join(PHOTO_SUFFIXES), passed_over_message(other_kinds)
-        raise click.UsageError(f"{container.path} holds no photos ({suffixes}). {advice}".rstrip())
+        fault = f"{container.path} holds no photos ({', '.join(PHOTO_SUFFIXES)})"
+        advice = passed_over_message(other_kinds) or "Name the folder, zip or tar that they are in."
+        raise click.UsageError(f"{fault}. {advice}")
     if not is_usable:
         raise click.UsageError(f"{container.path} holds no photo that can be used: {first.path} is {first.problem}.")
 

@@ -55,8 +55,9 @@ def is_picture(path: str) -> bool:
 
 
 def is_visible(path: str) -> bool:
-    """Return whether no part of the path is hidden or a Mac's resource fork. `./` and `../` are visible."""
-    if "__MACOSX/" in path:
+    """Return whether no part of the path is hidden, or a folder that hides its files. `./` and `../` are visible."""
+    # A Mac's resource forks, thumbnails of a Synology NAS, what was deleted under Windows.
+    if "__MACOSX/" in path or "@eaDir/" in path or "$RECYCLE.BIN/" in path:
         return False
     # The first test settles most paths, in a tenth of the time.
     return "/." not in f"/{path}" or not any(part[:1] == "." and part.strip(".") for part in path.split("/"))

@@ -73,6 +73,8 @@ PASSED_OVER = {
     "__MACOSX/000011.jpg": b"shadow",
     "__MACOSX/._img.zip": b"shadow",
     ".cache/000012.jpg": b"hidden",
+    "img/@eaDir/000010.jpg/SYNOPHOTO_THUMB_XL.jpg": b"thumbnail",
+    "$RECYCLE.BIN/S-1-5-18/$R0A1B2C.jpg": b"deleted",
     "img/.000013.jpg": b"hidden",
     "img/list.txt": b"a list",
     "README": b"read me",
@@ -257,7 +259,7 @@ def test_what_is_no_source_is_reported(tmp_path):
     for name, message in {
         "nothing": "does not exist",
         "pipe": "is neither a folder nor a file",
-        "empty": "holds no photos",
+        "empty": "holds no photos .*Name the folder, zip or tar that they are in",
         "text": "is not a whole zip or tar",
         "photo.jpg": "is not a whole zip or tar",
         "lists.zip": "holds no photos",
