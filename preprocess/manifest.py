@@ -20,6 +20,9 @@ MANIFEST = "manifest.json"
 UNFINISHED = ".unfinished"  # what a run that is not finished has written
 RECIPE = "settings.json"  # in it: what decides the bytes
 
+# What is added to a name in messages.
+_MEANINGS = {"source.fingerprint": " (names, sizes and dates of the photos)"}
+
 FORMAT = 1  # raised when the same settings come to mean other bytes
 
 Document = dict[str, Any]
@@ -38,7 +41,7 @@ def differences(old: Document, new: Document) -> list[str]:
     """
     before, after = _flat({key: value for key, value in old.items() if key in new}), _flat(new)
     return [
-        f"{name}: {_short(before.get(name))} -> {_short(after.get(name))}"
+        f"{name}{_MEANINGS.get(name, '')}: {_short(before.get(name))} -> {_short(after.get(name))}"
         for name in sorted(before.keys() | after.keys())
         if not name.endswith((".path", ".paths")) and before.get(name) != after.get(name)
     ]

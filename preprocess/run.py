@@ -180,7 +180,7 @@ def list_path(
     if path:
         click.echo(f"Using {path}.")
     else:
-        click.echo(f"No {name}.txt or .csv in the folder of the photos or up to two levels above: {loss}.")
+        click.echo(f"No {name}.txt or .csv in the folder of the photos or archive, or up to two levels above: {loss}.")
     return path
 
 

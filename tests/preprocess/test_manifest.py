@@ -65,5 +65,5 @@ def test_recipes_differ_in_what_decides_the_bytes():
     assert differences(old, new) == [
         "settings.crop.box: [1, 2] -> null",
         "settings.seed: 0 -> 1",
-        "source.fingerprint: aaaaaaaaaaaa -> bbbbbbbbbbbb",
+        "source.fingerprint (names, sizes and dates of the photos): aaaaaaaaaaaa -> bbbbbbbbbbbb",
     ]

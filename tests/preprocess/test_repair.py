@@ -66,7 +66,7 @@ def test_repair_refuses_another_source_by_name(verify, preprocess, photos, tmp_p
     assert status == 2
     assert [line.split(":")[0].strip() for line in output if " -> " in line and "(old" not in line] == [
         "settings.attributes.sha256",
-        "source.fingerprint",
+        "source.fingerprint (names, sizes and dates of the photos)",
     ]
     shutil.rmtree(source)
     status, output = verify(out, "--repair")
