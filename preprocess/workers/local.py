@@ -72,7 +72,7 @@ class WorkerPool:
                     if task in retried:
                         raise click.ClickException(
                             f"A worker process died twice while making {task}. Was it killed, or out of memory? "
-                            "Finished work is kept, and the same command continues."
+                            "Fewer --workers need less. Finished work is kept, and the same command continues."
                         ) from None
                     retried.append(task)
                     again.append(task)
