@@ -328,7 +328,9 @@ def _read_manifest(folder: Path | Url) -> Manifest:
             {shard["name"]: shard for shard in manifest["shards"]},
         )
     except (FileNotFoundError, NotADirectoryError, MissingObject):
-        raise UsageError(f"{path} is missing: it says what the shards hold. {_how_to_make(folder)}") from None
+        raise UsageError(
+            f"{path} is missing: it says what the shards hold. If they were copied, copy it too. {_how_to_make(folder)}"
+        ) from None
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise UsageError(f"{path} cannot be read ({error!r}). {HOW_TO_MAKE} --overwrite") from None
 

@@ -241,7 +241,7 @@ class TestAtUrls:
 
     def test_what_is_not_there_is_named(self, url, bucket, cache):
         for pattern, message in (
-            ("s3://bucket/other", "s3://bucket/other/manifest.json is missing: it says what the shards hold"),
+            ("s3://bucket/other", "s3://bucket/other/manifest.json is missing: .*If they were copied, copy it too"),
             (f"{url}/test-*", "s3://bucket/data/test-[*]: s3://bucket/data/manifest.json lists no such shards"),
         ):
             with pytest.raises(UsageError, match=message):
