@@ -18,7 +18,7 @@ from preprocess.crop import Crop, Rejection
 from preprocess.manifest import Document
 from preprocess.plan import ShardSpec, plan
 from preprocess.shard import Photo, Shard, Task, Unfinished, write_shard
-from preprocess.sources import Listing, Location, Source, id_of
+from preprocess.sources import Listing, Location, Source
 from system.objects import Url, url_of
 
 T = TypeVar("T")
@@ -75,7 +75,8 @@ def annotate(listing: Listing, settings: Settings) -> Annotated:
     photos = dict(islice(listing.photos.items(), settings.limit))
     last = next(reversed(photos), "") if settings.limit else None
     # Rejected photos beyond the limit do not count towards --max-rejected.
-    rejected = [photo for photo in listing.rejected if last is None or id_of(photo.id, settings.ids) <= last]
+    among = zip(listing.rejected, listing.rejected_ids, strict=True)
+    rejected = [rejection for rejection, photo_id in among if last is None or photo_id <= last]
     attributes = partition = None
     if isinstance(settings.attributes, Path | Url):
         attributes = read_attributes(settings.attributes, photos)

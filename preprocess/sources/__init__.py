@@ -24,7 +24,7 @@ Read = Callable[[Location], bytes]  # raises UnusablePhoto for a photo that cann
 IDS = ("name", "path")  # a photo's id is its file name, or its path in the container, where names repeat
 
 
-def id_of(path: str, ids: str) -> str:
+def _id_of(path: str, ids: str) -> str:
     """Return the id of the photo at this path; `ids` is one of IDS."""
     return normpath(path) if ids == "path" else path.rpartition("/")[2]  # tar calls its members ./cat/0.jpg
 
@@ -34,7 +34,8 @@ class Listing:
     """The photos of a source."""
 
     photos: dict[str, Location]  # the location of each photo by its id, in the order of ids
-    rejected: tuple[Rejection, ...]  # photos that cannot be used, among them those whose id is taken
+    rejected: tuple[Rejection, ...]  # photos that cannot be used, among them those whose id is taken, by their paths
+    rejected_ids: tuple[str, ...]  # the id that each of them would have
     fingerprint: str  # a SHA-256 that changes when a photo is added, removed, renamed or replaced
     passed_over: Mapping[str, int]  # the number of pictures of other kinds, by their suffix
 
@@ -59,22 +60,23 @@ class Source:
         Raises click.UsageError where a container cannot be listed, or holds nothing that can be used.
         """
         photos: dict[str, Location] = {}
-        rejected = []
+        rejected, rejected_ids = [], []
         signatures = []
         passed_over: Counter[str] = Counter()
         for number, container in enumerate(self.containers):
             within = f"{container.path.name}/" if len(self.containers) > 1 else ""
             for entry in _photos_of(container, passed_over):
-                photo_id = id_of(entry.path, ids)
+                photo_id = _id_of(entry.path, ids)
                 reason = entry.problem or _refusal(photo_id, photos)
                 if reason is None:
                     photos[photo_id] = (number, *entry.location)
                 else:
                     rejected.append(Rejection(within + entry.path, reason))
+                    rejected_ids.append(photo_id)
                 signatures.append(f"{entry.path}\0{entry.signature}\0{reason}\n")
         fingerprint = sha256("".join(sorted(signatures)).encode(errors="surrogateescape")).hexdigest()
         ordered = {photo_id: photos[photo_id] for photo_id in sorted(photos)}
-        return Listing(ordered, tuple(rejected), fingerprint, passed_over)
+        return Listing(ordered, tuple(rejected), tuple(rejected_ids), fingerprint, passed_over)
 
     @contextmanager
     def opened(self, ahead: Sequence[Location] = ()) -> Iterator[Read]:

@@ -9,7 +9,8 @@ from preprocess.work import Settings, annotate
 PHOTOS = tuple(f"{number:06d}.jpg" for number in range(1, 7))
 LISTING = Listing(
     dict.fromkeys(PHOTOS),  # where they lie does not matter here
-    (Rejection("000002.jpg", "a second one"), Rejection("000005.jpg", "a second one")),
+    (Rejection("photos/000002.jpg", "a second one"), Rejection("000000/000005.jpg", "a second one")),  # of two sources
+    ("000002.jpg", "000005.jpg"),
     "abc",
     {},
 )
@@ -26,7 +27,7 @@ def lists(tmp_path):
 
 
 def taken(limit, attributes=None, partitions=None):
-    settings = Settings(attributes, partitions, parse("progan"), 100, limit, 0, "name", "faces")
+    settings = Settings(attributes, partitions, parse("progan"), 100, limit, 0, "path", "faces")
     annotated = annotate(LISTING, settings)
     return list(annotated.photos), [tuple(rejection) for rejection in annotated.rejected]
 
@@ -45,7 +46,7 @@ def test_photos_without_a_row_are_rejected_and_the_list_is_named(lists):
 def test_a_limit_is_of_photos_and_of_what_is_rejected_among_them(lists):
     photos, rejected = taken(3, lists[0])
     assert photos == ["000001.jpg", "000002.jpg"]
-    assert rejected == [("000002.jpg", "a second one"), ("000003.jpg", "no row in attributes.csv")]
+    assert rejected == [("photos/000002.jpg", "a second one"), ("000003.jpg", "no row in attributes.csv")]
 
 
 def test_without_lists_and_limit_all_are_taken():
