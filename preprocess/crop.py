@@ -44,6 +44,7 @@ warnings.filterwarnings("ignore", module="PIL")
 _FORMATS = ("JPEG", "PNG", "WEBP")  # hostile files must not reach rarely used decoders
 _PNG = b"\x89PNG\r\n\x1a\n"
 _BEGINNINGS = (b"\xff\xd8\xff", _PNG, b"RIFF")  # of files of these formats
+_LFS = b"version https://git-lfs"  # what lies in place of a photo in a clone, as of a data set of the Hub, without it
 _DAMAGED = "truncated or damaged"
 
 _WITH_ORIENTATION = {"exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp"}  # what Pillow calls such data
@@ -123,6 +124,8 @@ def _whole(photo: bytes, color: str) -> Image.Image:
     """Return the photo before it is cropped."""
     if not photo:
         raise UnusablePhoto("empty file")
+    if photo.startswith(_LFS):
+        raise UnusablePhoto("a pointer of Git LFS: git lfs pull fetches the photos")
     if not photo.startswith(_BEGINNINGS):
         raise UnusablePhoto("not a JPEG, PNG or WebP image")
     from PIL import ImageFile  # late: Image.open imports it anyway

@@ -205,6 +205,7 @@ def test_of_16_bits_a_colour_the_upper_eight_are_taken():
     [
         (b"", "empty"),
         (b"not an image at all", "not a JPEG"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 7943\n", "git lfs pull"),
         (encoded(Image.new("L", (80, 80)), "PNG")[:30], "truncated"),
         (encoded(Image.new("L", (80, 80)), "BMP"), "not a JPEG"),
         (encoded(Image.new("I;16", (80, 80)), "PNG"), "8 bits"),
