@@ -178,6 +178,14 @@ def test_an_environment_of_any_name_is_made_once_and_again_where_its_python_is_g
     assert "no-such-package" in done.stderr
 
 
+def test_a_pip_that_installs_for_the_user_installs_into_the_environment(place, monkeypatch):
+    monkeypatch.setenv("HOME", str(place))
+    (place / ".config/pip").mkdir(parents=True)
+    (place / ".config/pip/pip.conf").write_text("[install]\nuser = true\n")
+    done = make(place, "ready", f"PYTHON={sys.executable}")
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("version", ["3.10.13", "3.14.0", None])
 def test_a_python_that_tensorflow_does_not_support_is_named_before_anything_is_made(place, version):
     python = place / "my python"
