@@ -72,10 +72,11 @@ def main(folder: Path, network: str, form: str, out: Path | None) -> None:
     with startup_messages_hidden(), os_errors_reported():
         from training import draw
 
-        directions.warn_if_outdated(folder, moves, draw.digest(path))
+        loaded, digest = draw.load_with_digest(path)
+        directions.warn_if_outdated(folder, moves, digest)
         more = label_inputs(labels.load(folder)) if config.conditions else []
         card = json.dumps(discriminator_card(config, more) if is_discriminator else generator_card(config, more, moves))
-        write(portable(draw.load(path)), form, out, card)
+        write(portable(loaded), form, out, card)
     write_text(card_path, card + "\n")
     print(f"{out}: the {network}; {card_path}: its inputs and its output.")
 

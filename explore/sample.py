@@ -106,8 +106,8 @@ def main(
         from training import choosing, draw
         from training.metrics.space import progress
 
-        generator = draw.load(path)
-    directions.warn_if_outdated(folder, moves, draw.digest(path))
+        generator, digest = draw.load_with_digest(path)
+    directions.warn_if_outdated(folder, moves, digest)
     distribution = config.method.latent_distribution
     labels = frequencies.draw(count, seed, given) if frequencies else None
     # Chosen before they are moved or get other attributes: a row stays one face.

@@ -41,6 +41,13 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
+def load_with_digest(path: Path) -> tuple[keras.Model, str]:
+    """Return what `load` and `digest` do, of one state of the file: a run that trains replaces it meanwhile."""
+    before = digest(path)
+    network, after = load(path), digest(path)
+    return (network, after) if after == before else load_with_digest(path)
+
+
 @lru_cache(maxsize=2)
 def _compiled(network: keras.Model) -> Callable[..., tf.Tensor]:
     """Return a network as a graph, which is traced once.

@@ -116,7 +116,7 @@ def main(
         from training.metrics.evaluator import Evaluator, needs_space, open_space
         from training.metrics.space import progress
 
-        generator = draw.load(path)
+        generator, digest = draw.load_with_digest(path)
         names = choose(metrics)
     of_samples = tuple(name for name in names if name in METRICS)
     space = None
@@ -141,7 +141,7 @@ def main(
         judged = judge(config.conditions, fake, evaluator.real[TRAIN], evaluator.floor_photos, answers)
         print(table_of_conditions(judged))
     report = {
-        "generator": draw.digest(path),
+        "generator": digest,
         "features": {"name": space.name, "digest": space.digest} if space else None,
         "photos": {split: {"count": part.count, "data": part.fingerprint} for split, part in evaluator.shards.items()},
         "count": evaluator.count,

@@ -185,8 +185,9 @@ def images_of_run(folder: Path, count: int, seed: int) -> Images:
 
     config, path = configs.load_with_generator(folder)
     labels = draw.labels_of(folder, config, count, seed)
-    faces = draw.faces(draw.load(path), count, seed, config.method.latent_distribution, labels)
-    return Images(str(folder), {"generator": draw.digest(path), "seed": seed}, faces)
+    generator, digest = draw.load_with_digest(path)
+    faces = draw.faces(generator, count, seed, config.method.latent_distribution, labels)
+    return Images(str(folder), {"generator": digest, "seed": seed}, faces)
 
 
 def images_of_picture(path: Path, image_shape: ImageShape, count: int) -> Images:

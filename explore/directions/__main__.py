@@ -77,14 +77,14 @@ def main(
     with startup_messages_hidden():
         from training import draw
 
-        generator = draw.load(path)
+        generator, digest = draw.load_with_digest(path)
     if photos:
         result = find_by_logits(folder, config, generator, photos, count, seed, keep_others)
     else:
         result = directions.factorise(first_kernel(generator, config.method.latent), 16)
     for file in (matrix, picture):  # of earlier directions
         file.unlink(missing_ok=True)
-    directions.save(folder, replace(result, generator=draw.digest(path)))
+    directions.save(folder, replace(result, generator=digest))
     source = f"{count:,} faces" if photos else "the weights alone"
     print(f"{vectors}: {len(result.names)} directions from {source}: {', '.join(result.names)}.")
     if not photos:

@@ -43,7 +43,8 @@ def main(folder: Path, title: str | None, face: int, truncation: float, neighbou
         from explore.page.layers import describe
         from training import draw
 
-        layers, digest = describe(draw.load(path)), draw.digest(path)
+        generator, digest = draw.load_with_digest(path)
+        layers = describe(generator)
     text = build.page(title, build.data_of(folder, config, layers, moves, digest, face, truncation, photos))
     write_text(out, text)
     print(f"{out}: {len(text.encode()) / 1e6:.1f} MB. Open it in a browser.")

@@ -11,6 +11,7 @@ from PIL import Image
 from explore.sample import main as sample_command
 from tests.command import Command
 from training import config as configs
+from training import draw
 from training.config import Config
 from training.data import labels
 from training.presets import PRESETS
@@ -32,6 +33,19 @@ def save_run(folder, generator, shards, condition=""):
     if condition:
         labels.save(folder, labels.count_labels(shards, config.conditions))
     return folder
+
+
+def trains_on(folder, monkeypatch):
+    """Let a run write another generator whenever faces of it have been drawn; return the digest of the first."""
+    path, render = folder / "generator.keras", draw.render
+
+    def drawn(*arguments, **options):
+        faces = render(*arguments, **options)
+        path.write_bytes(path.read_bytes() + b"0")
+        return faces
+
+    monkeypatch.setattr(draw, "render", drawn)
+    return draw.digest(path)
 
 
 def history(folder):

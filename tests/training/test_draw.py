@@ -50,3 +50,20 @@ def test_a_png_holds_the_pixels(tmp_path, channels):
     draw.write_png(tmp_path / "x.png", picture)
     assert np.array_equal(np.asarray(Image.open(tmp_path / "x.png")).reshape(picture.shape), picture)
     assert [path.name for path in tmp_path.iterdir()] == ["x.png"]
+
+
+def test_a_network_and_its_digest_are_of_one_state_of_its_file(tmp_path, generator, monkeypatch):
+    path, load, later = tmp_path / "generator.keras", draw.load, iter(["state"])
+    generator.save(path)
+
+    def load_while_a_run_trains(path):
+        network = load(path)
+        if next(later, None):
+            generator.set_weights([np.zeros_like(values) for values in generator.get_weights()])
+            generator.save(path)
+        return network
+
+    monkeypatch.setattr(draw, "load", load_while_a_run_trains)
+    network, digest = draw.load_with_digest(path)
+    assert digest == draw.digest(path)
+    assert not np.any(network.get_weights()[0])

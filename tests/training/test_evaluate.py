@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from tests.command import Command
-from tests.training.runs import sample, save_run
+from tests.training.runs import sample, save_run, trains_on
 from tests.training.shards_by_tensorflow import numbered_images, write_shards
 from training import choosing
 from training.data.shards import find
@@ -109,3 +109,10 @@ def test_chosen_faces_are_measured_apart_from_all(place, evaluated, tmp_path, mo
     assert (run / "evaluation.json").read_text() == before
     assert json.loads(before)["best_of"] == 1
     assert report["scores"]["train"]["swd"] != json.loads(before)["scores"]["train"]["swd"]
+
+
+def test_the_report_names_the_generator_that_was_measured_of_a_run_that_trains_on(place, tmp_path, monkeypatch):
+    run = shutil.copytree(place / "run", tmp_path / "run")
+    digest = trains_on(run, monkeypatch)
+    evaluate.succeeds("--run", run, "--shards", place / "data", "--metrics", "swd")
+    assert json.loads((run / "evaluation.json").read_text())["generator"] == digest

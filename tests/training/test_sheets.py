@@ -1,6 +1,7 @@
 """Sheets, and what is counted of marks on them, as a user has them: on small shards and small generators."""
 
 import json
+import shutil
 
 import keras
 import numpy as np
@@ -10,7 +11,7 @@ from scipy.stats import binomtest
 
 from tests.command import Command
 from tests.documents import MODEL
-from tests.training.runs import faces_in, sample, save_run
+from tests.training.runs import faces_in, sample, save_run, trains_on
 from tests.training.shards_by_tensorflow import numbered_images, write_shards
 from training.data.shards import find
 from training.marks import FRAME, load, share
@@ -125,6 +126,13 @@ def test_the_order_is_another_one_each_time_and_the_marks_are_of_one_of_them(pla
     form = filled_in(drawn[0], "broken: 1", tmp_path / "marks.txt")
     message = marks.is_refused("--key", tmp_path / "again-key.json", "--marks", form)
     assert f"is of the sheets {once.digest}, and the key is of {again.digest}" in message
+
+
+def test_the_key_names_the_generator_that_drew_of_a_run_that_trains_on(place, tmp_path, monkeypatch):
+    run = shutil.copytree(place / "run", tmp_path / "run")
+    digest = trains_on(run, monkeypatch)
+    sheets.succeeds("--run", run, "--shards", place / "data", "--count", 2, "--out", tmp_path / "sheets")
+    assert key_of(tmp_path / "sheets").sources[0].origin["generator"] == digest
 
 
 def filled_in(folder, lines, path):

@@ -16,6 +16,7 @@ from explore.directions.rescoring import Rescoring, table
 from explore.sample import main as sample_command
 from tests.command import Command
 from tests.training.every_preset import WITH_A_GENERATOR_OF_THEIR_OWN, uneven_generator
+from tests.training.runs import trains_on
 from tests.training.shards_by_tensorflow import bright_or_striped, write_shards
 from training import config as configs
 from training.config import Config
@@ -72,6 +73,13 @@ def test_each_attribute_has_the_number_that_it_is_made_of(place, output):
     assert shares[1, 1] > 0.8
     assert result.auc.min() > 0.9
     assert result.is_calibrated.all()
+
+
+def test_directions_name_the_generator_that_they_were_found_for_of_a_run_that_trains_on(place, tmp_path, monkeypatch):
+    run = copy_of(place / "run", tmp_path / "run")
+    digest = trains_on(run, monkeypatch)
+    find.succeeds("--run", run, "--shards", place / "data", "--count", 1000)
+    assert directions.load(run).generator == digest
 
 
 def test_the_judge_sees_its_own_attribute_change_and_says_so(place, output):
