@@ -80,11 +80,12 @@ def main(
         faces = draw.render(generator, z, labels, bar.update)
     answers = attributes.logits(classifier, faces) > 0
     ids = [f"{number:06d}.jpg" for number in range(1, count + 1)]
-    write_text(out / ATTRIBUTES, attribute_list(card.attribute_names, dict(zip(ids, answers, strict=True))))
-    write_text(out / PARTITIONS, partition_list(ids))
     with replacing(out / ARCHIVE) as partial, ZipFile(partial, "w") as archive:
         for photo_id, photo in zip(ids, photos_of(faces, layout), strict=True):
             archive.writestr(ZipInfo(f"img_align_celeba/{photo_id}"), photo)  # of a fixed date
+    # After the archive: lists without it are taken for those of other photos.
+    write_text(out / ATTRIBUTES, attribute_list(card.attribute_names, dict(zip(ids, answers, strict=True))))
+    write_text(out / PARTITIONS, partition_list(ids))
     print(f"{out}: {count:,} faces in {ARCHIVE}{choosing.described(best_of)}; with {ATTRIBUTES} and {PARTITIONS}.")
 
 

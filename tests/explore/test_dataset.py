@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import resource
 from collections import Counter
 from dataclasses import replace
 from zipfile import ZipFile
@@ -127,6 +128,19 @@ def test_the_lists_of_other_photos_are_not_replaced(place, tmp_path):
     (tmp_path / "list_attr_celeba.txt").write_text("of CelebA")
     assert "holds the lists of other photos" in command.is_refused(*arguments(place, tmp_path))
     assert [path.read_text() for path in tmp_path.iterdir()] == ["of CelebA"]
+
+
+def test_where_the_disk_was_full_the_same_command_completes_the_data_set(place, drawn, tmp_path):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, limits[1]))  # as `ulimit -f` does: a write past it fails
+    try:
+        assert command(*arguments(place, tmp_path)).exit_code == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    command.succeeds(*arguments(place, tmp_path))
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {
+        path.name: path.read_bytes() for path in drawn.iterdir()
+    }
 
 
 @pytest.mark.parametrize("change", [{"name": "center", "box": None}, {"name": "0,0,9,9", "photo_size": None}])
