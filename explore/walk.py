@@ -78,7 +78,10 @@ def main(
     check_animation(out)
     config, path = configs.load_with_generator(folder)
     if of_training:
-        number = write_animation(out, samples_of(folder), fps, scale)
+        grids = samples_of(folder)
+        with Image.open(grids[0]) as first:
+            check_size(len(grids), 1, (first.height, first.width, len(first.getbands())), scale)
+        number = write_animation(out, (np.asarray(Image.open(grid)) for grid in grids), fps, scale)
         print(f"{out}: {number} frames, one for each grid in {folder / 'samples'}.")
         return
     frequencies = labels_to_ask(folder, config, answers)
@@ -100,13 +103,12 @@ def main(
     print(f"{out}: {number} frames, {number / fps:.3g} s.")
 
 
-def samples_of(folder: Path) -> Iterator[np.ndarray]:
-    """Yield the grids that a run has drawn, epoch after epoch: uint8 [height, width] or [height, width, 3]."""
+def samples_of(folder: Path) -> list[Path]:
+    """Return the grids that a run has drawn, epoch after epoch."""
     paths = sorted((folder / "samples").glob("epoch-*.png"))
     if not paths:
         raise UsageError(f"{folder / 'samples'} has no samples: a run draws them at the end of each epoch.")
-    for path in paths:
-        yield np.asarray(Image.open(path))
+    return paths
 
 
 def latents_along(stops: np.ndarray, frames: int, distribution: str, is_loop: bool) -> np.ndarray:
@@ -195,7 +197,7 @@ def _write_mp4(path: Path, pictures: Sequence[np.ndarray], fps: float) -> None:
     pixels = "gray" if pictures[0].ndim == 2 else "rgb24"
     source = ["-f", "rawvideo", "-pix_fmt", pixels, "-s", f"{width}x{height}", "-r", str(fps), "-i", "-"]
     # H.264 for every player has colour at half the resolution, which needs even sides.
-    target = ["-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2", "-pix_fmt", "yuv420p", "-f", "mp4", str(path)]
+    target = ["-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2", "-pix_fmt", "yuv420p", "-f", "mp4", f"file:{path}"]
     command = ["ffmpeg", "-y", "-loglevel", "error", *source, *target]
     frames = b"".join(picture.tobytes() for picture in pictures)
     ffmpeg = subprocess.run(command, input=frames, stderr=subprocess.PIPE, check=False)

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -100,7 +101,7 @@ def test_an_ffmpeg_that_fails_leaves_the_earlier_file(run, tmp_path, monkeypatch
     path.write_bytes(b"before")
     program = tmp_path / "programs/ffmpeg"
     program.parent.mkdir()
-    program.write_text('#!/bin/sh\nfor last; do :; done; echo half > "$last"; echo no such codec >&2; exit 3\n')
+    program.write_text('#!/bin/sh\nfor last; do :; done; echo half > "${last#file:}"; echo no such codec >&2; exit 3\n')
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
     result = command("--run", run, "--seconds", 0.1, "--out", path)
@@ -111,12 +112,13 @@ def test_an_ffmpeg_that_fails_leaves_the_earlier_file(run, tmp_path, monkeypatch
 
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="no ffmpeg is installed here")
 @pytest.mark.parametrize("channels", [1, 3])
-def test_ffmpeg_reads_back_the_brightness_of_each_frame(tmp_path, channels):
+def test_ffmpeg_reads_back_the_brightness_of_each_frame(tmp_path, channels, monkeypatch):
     """Frames of one brightness each, which no codec blurs, and as many as there were."""
     levels = [20, 90, 160, 230]
     frames = [np.full((32, 48, channels), level, np.uint8) for level in levels]
-    walk.write_animation(tmp_path / "walk.mp4", iter(frames), 10)
-    program = ["ffmpeg", "-v", "error", "-i", tmp_path / "walk.mp4", "-f", "rawvideo", "-pix_fmt", "gray", "-"]
+    monkeypatch.chdir(tmp_path)
+    walk.write_animation(Path("walk-12:30.mp4"), iter(frames), 10)  # a name that ffmpeg takes for a protocol
+    program = ["ffmpeg", "-v", "error", "-i", tmp_path / "walk-12:30.mp4", "-f", "rawvideo", "-pix_fmt", "gray", "-"]
     raw = subprocess.run(program, check=True, capture_output=True, timeout=60).stdout
     shown = np.frombuffer(raw, np.uint8).reshape(len(levels), 32, 48)
     np.testing.assert_allclose(shown.mean(axis=(1, 2)), levels, atol=4)
@@ -195,6 +197,11 @@ def test_an_animation_that_no_program_opens_is_refused(frames, count, scale):
 
 
 def test_the_size_is_refused_before_anything_is_drawn(run, tmp_path):
+    trained = shutil.copytree(run, tmp_path / "run")
+    (trained / "samples").mkdir()
+    Image.new("L", (2048, 2048)).save(trained / "samples/epoch-00001.png")
+    large = ("--run", trained, "--training", "--scale", 8, "--out", tmp_path / "training.webp")
+    assert "are too large" in command.is_refused(*large)
     assert "are too large" in command.is_refused("--run", run, "--out", tmp_path / "walk.gif", "--count", 10**7)
 
 
