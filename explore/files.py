@@ -33,7 +33,7 @@ def check(out: Path, seed: int, count: int) -> None:
     """
     if out.suffix.lower() == GRID and count > MAX_IN_GRID:
         raise UsageError(
-            f"{out}: {count:,} faces are too many for one picture: choose a folder or a {ARRAY} for --out."
+            f"{out}: {count:,} faces are too many for one picture: choose fewer, or a folder or a {ARRAY} for --out."
         )
     if out.suffix.lower() in (GRID, ARRAY):
         return check_writable(out)

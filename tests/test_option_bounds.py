@@ -47,7 +47,7 @@ def test_another_size_is_refused(size):
         (sample, "--count", ["0", "1,5", "", str(10**9)]),
         (sample, "--best-of", ["0", str(10**6)]),
         (sample, "--truncation", ["0", "-0.5", "1.01", "nan"]),
-        (evaluate, "--count", ["0"]),
+        (evaluate, "--count", ["0", "5"]),
         (walk, "--seconds", ["0", "1e300"]),
         (directions, "--count", ["999", str(10**12)]),
         (sheets, "--count", ["0", str(10**9)]),

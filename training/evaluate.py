@@ -17,7 +17,7 @@ from training import config as configs
 from training.command import Command, startup_messages_hidden
 from training.config import Config
 from training.data.shards import ShardSet
-from training.metrics import HELD_OUT, METRICS, OF_EFFICIENTNET, TRAIN, Sample
+from training.metrics import HELD_OUT, METRICS, MIN_IMAGES, OF_EFFICIENTNET, TRAIN, Sample
 from training.options import (
     SEED,
     FindShards,
@@ -49,7 +49,9 @@ PAIRS = 32  # faces that --neighbours shows, each with its nearest training phot
 @run_option
 @shards_options
 @feature_options
-@click.option("--count", type=click.IntRange(min=1), default=5000, help="Faces, and photos of each split, at most.")
+@click.option(
+    "--count", type=click.IntRange(MIN_IMAGES), default=5000, help="Faces, and photos of each split, at most."
+)
 @click.option("--seed", type=SEED, default=0, help="Seed of the faces.")
 @best_of_option
 @truncation_option
