@@ -52,7 +52,8 @@ class Marks:
 @click.option(
     "--out",
     type=LocalPath(path_type=Path, dir_okay=False),
-    help="The JSON of the marks, the key and the shares. It holds no photo.  [default: marks.json beside --key]",
+    help="The JSON of the marks, the key and the shares. It holds no photo.  [default: marks.json beside --key, where "
+    "that does not hold the marks of somebody else]",
 )
 @click.option("--run", "folder", type=LocalPath(path_type=Path), help="The run whose faces --picture shows.")
 @click.option(
@@ -72,7 +73,9 @@ def main(key_path: Path, marks_path: Path | None, out: Path | None, folder: Path
     key, marks = load(key_path)
     if marks_path:
         marks = parse(marks_path)
-        out = out or key_path.with_name("marks.json")
+        if out is None:
+            out = key_path.with_name("marks.json")
+            check_replaceable(out, marks)
     if marks is None:
         raise UsageError(f"{key_path} has no marks in it: give --marks the file in which they were written down.")
     check(marks, key, marks_path or key_path)
@@ -150,6 +153,16 @@ def check(marks: Marks, key: Key, path: Path) -> None:
         raise UsageError(f"{path}: there is no {unknown[0]} on the sheets, which end with {max(on_sheets)}.")
     if both := sorted({*marks.broken} & {*marks.doubtful}):
         raise UsageError(f"{path}: {both[0]} is both broken and doubtful. Decide on one.")
+
+
+def check_replaceable(out: Path, marks: Marks) -> None:
+    """Raise UsageError where a file holds anything but earlier marks of the same judge and sheets."""
+    try:
+        before = load(out)[1]
+    except UsageError:  # nothing, or something else
+        before = None
+    if out.exists() and (before is None or (before.sheets, before.judge) != (marks.sheets, marks.judge)):
+        raise UsageError(f"{out} is there, and not of {marks.judge} and the sheets {marks.sheets}: name another --out.")
 
 
 def count(source: Source, marks: Marks) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Collection, Sequence
 from contextlib import ExitStack
@@ -277,7 +278,8 @@ def describe_results(folder: Path, metric_names: Sequence[str], has_held_out: bo
     if metric_names:
         photos = "held-out" if has_held_out else "training"
         lines.append(f"generator-best.keras is the best by {metric_names[0]} against {photos} photos, in metrics.csv.")
-    lines.append(f"More faces: python -m explore.sample --run {folder} --count 64 --seed 1 --out faces.png")
+    run = shlex.quote(str(folder))
+    lines.append(f"More faces: python -m explore.sample --run {run} --count 64 --seed 1 --out faces.png")
     return "\n".join(lines)
 
 

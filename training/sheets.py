@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import os
+import shlex
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -124,7 +125,8 @@ def main(
     The order is another one each time, and only the key knows it. Give the folder to whoever judges, and not the key.
     training.marks counts what they wrote in marks.txt there.
     """
-    key_path = key_path or out.with_name(f"{out.name}-key.json")
+    named = out if out.name else out.absolute()  # "." has no name
+    key_path = key_path or named.with_name(f"{named.name}-key.json")
     check_names([*map(str, folders), *map(str, pictures), PHOTOS])
     check_new(out, key_path)
     runs = [configs.load_with_generator(folder)[0] for folder in folders]
@@ -142,7 +144,7 @@ def main(
     parts = ", ".join(f"{len(source.numbers)} of {source.name}" for source in key.sources)
     print(f"{out}: {sheets} sheets, {key.digest}, of {len(pixels)} images: {parts}.")
     print(f"{key_path}: which is which. Keep it from whoever writes the broken ones down in {out / MARKS}, then:")
-    print(f"python -m training.marks --key {key_path} --marks {out / MARKS}")
+    print(f"python -m training.marks --key {shlex.quote(str(key_path))} --marks {shlex.quote(str(out / MARKS))}")
 
 
 def check_names(names: list[str]) -> None:
@@ -195,7 +197,7 @@ def images_of_picture(path: Path, image_shape: ImageShape, count: int) -> Images
     height, width, channels = image_shape
     try:
         with Image.open(path) as opened:
-            picture = np.atleast_3d(np.asarray(opened))
+            picture = np.atleast_3d(np.asarray(opened.convert()))  # from a palette to colours
     except Exception as error:  # decoders meet damaged bytes with OSError, SyntaxError, ValueError and more
         raise UsageError(f"{path} cannot be read ({error}). Give --faces a PNG of explore.sample.") from None
     rows, columns = picture.shape[0] // height, picture.shape[1] // width

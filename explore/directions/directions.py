@@ -8,6 +8,7 @@ Zhou 2021, "Closed-Form Factorization of Latent Semantics in GANs" (SeFa).
 
 from __future__ import annotations
 
+import shlex
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -122,7 +123,8 @@ def load(folder: Path) -> Directions | None:
 
 def advice(folder: Path) -> str:
     """Return how the directions of a run are found."""
-    return f"Find directions with: python -m explore.directions --run {folder} --shards data/*.tfrecord"
+    run = shlex.quote(str(folder))
+    return f"Find directions with: python -m explore.directions --run {run} --shards data/*.tfrecord"
 
 
 def warn_if_outdated(folder: Path, directions: Directions | None, generator: str) -> None:

@@ -1,6 +1,7 @@
 """Sheets, and what is counted of marks on them, as a user has them: on small shards and small generators."""
 
 import json
+import shlex
 import shutil
 
 import keras
@@ -135,6 +136,17 @@ def test_the_key_names_the_generator_that_drew_of_a_run_that_trains_on(place, tm
     assert key_of(tmp_path / "sheets").sources[0].origin["generator"] == digest
 
 
+def test_the_key_of_the_folder_that_one_is_in_lies_beside_it_and_the_next_command_can_be_copied(
+    place, tmp_path, monkeypatch
+):
+    folder = tmp_path / "my sheets"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    output = sheets.succeeds("--run", place / "run", "--shards", place / "data", "--count", 2, "--out", ".")
+    assert shlex.split(output.splitlines()[-1])[3:] == ["--key", f"{folder}-key.json", "--marks", "marks.txt"]
+    assert len(key_of(folder).sources) == 2
+
+
 def filled_in(folder, lines, path):
     """The marks.txt of a folder of sheets, with the lines that a person wrote."""
     head = (folder / "marks.txt").read_text().partition("judge:")[0]
@@ -161,6 +173,20 @@ def test_the_shares_are_of_each_source_with_their_errors(place, marked, tmp_path
     assert shares[str(place / "run")]["broken"] == 3
     assert shares[str(place / "run")]["broken_error"] == pytest.approx((0.15 * 0.85 / 20) ** 0.5)
     assert shares["photos"]["count"] == 12
+
+
+def test_the_marks_of_somebody_else_are_replaced_where_out_says_so_alone(place, drawn, tmp_path):
+    key = ("--key", shutil.copy(place / "sheets-key.json", tmp_path / "key.json"))
+    for numbers in ("1", "1 2"):  # Kim again
+        kim = filled_in(place / "sheets", f"broken: {numbers}", tmp_path / "kim.txt")
+        marks.succeeds(*key, "--marks", kim)
+    before = (tmp_path / "marks.json").read_text()
+    assert json.loads(before)["marks"]["broken"] == [1, 2]
+    lee = ("--marks", tmp_path / "lee.txt")
+    lee[1].write_text(kim.read_text().replace("Kim", "Lee"))
+    assert "not of Lee and the sheets" in marks.is_refused(*key, *lee)
+    assert (tmp_path / "marks.json").read_text() == before
+    marks.succeeds(*key, *lee, "--out", tmp_path / "marks.json")
 
 
 @pytest.mark.parametrize(("marked", "name", "side"), [(0, "at_most", "less"), (100, "at_least", "greater")])
@@ -216,7 +242,8 @@ def test_sheets_that_cannot_be_drawn_are_refused_in_one_message(place, drawn, tm
     Image.new("L", (32, 40)).save(tmp_path / "high.png")
     Image.new("RGB", (32, 32)).save(tmp_path / "rgb.png")
     (tmp_path / "no.png").write_text("no picture")
-    for name in ("high.png", "rgb.png"):
+    Image.new("L", (32, 32)).convert("P").save(tmp_path / "palette.png")
+    for name in ("high.png", "rgb.png", "palette.png"):
         assert "is no grid of faces of 16x16x1" in sheets.is_refused("--faces", tmp_path / name, *data, *out)
     assert "cannot be read" in sheets.is_refused("--faces", tmp_path / "no.png", *data, *out)
     Image.new("L", (32, 32)).save(tmp_path / "black.png")
