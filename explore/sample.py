@@ -124,8 +124,12 @@ def main(
             columns[f"{strength:+g}" if strength else "0"] = draw.render(generator, moved, labels)
     chosen = choosing.described(best_of, truncation)
     if columns:
-        draw.write_png(out, captioned(np.stack(list(columns.values()), axis=1), list(columns)))
+        captions = legible(list(columns), config.image_shape[1])
+        draw.write_png(out, captioned(np.stack(list(columns.values()), axis=1), captions))
         print(f"{out}: {count} rows, a face each, with {' and '.join(names) or strip} as captioned{chosen}.")
+        for shown, meant in zip(captions, columns, strict=True):
+            if shown != meant:
+                print(f"Column {shown}: {', '.join(meant.splitlines())}")
         return
     if out.suffix.lower() == files.GRID:
         draw.write_png(out, draw.tile(draw.render(generator, z, labels)))
@@ -169,6 +173,15 @@ def labels_of_columns(
         asked = labels.copy()
         asked[:, [frequencies.names.index(name) for name in answers]] = np.where(list(answers.values()), 1.0, -1.0)
         yield "\n".join(f"{name}={answer:d}" for name, answer in column.items()), asked
+
+
+def legible(captions: Sequence[str], width: int) -> list[str]:
+    """Return captions; numbers, where Pillow's font lacks their letters, such as Hangul, or columns are too narrow."""
+    font = ImageFont.load_default(MIN_FONT)
+    lines = [line for caption in captions for line in caption.splitlines()]
+    if all(line.isascii() and font.getlength(line) <= width for line in lines):
+        return list(captions)
+    return [str(number) for number in range(1, len(captions) + 1)]
 
 
 def captioned(rows: np.ndarray, captions: Sequence[str]) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from explore.sample import legible
 from explore.walk import main as walk_command
 from tests.command import Command
 from tests.training.runs import cells, sample, save_run, weights_in
@@ -159,6 +160,19 @@ def either(obeying, tmp_path):
     saved = {"names": ["Bright", "Striped"], "photos": {"10": 1, "01": 1}, "exclusive": ["Bright", "Striped"]}
     (run / "labels.json").write_text(json.dumps(saved))
     return run
+
+
+def test_captions_that_cannot_be_read_are_numbers_that_the_output_explains(obeying, tmp_path):
+    run, names = shutil.copytree(obeying, tmp_path / "run"), "밝음,줄무늬"
+    for path in (run / "config.json", run / "labels.json"):
+        saved = json.loads(path.read_text())
+        path.write_text(
+            json.dumps(saved | ({"condition": names} if "condition" in saved else {"names": names.split(",")}))
+        )
+    output = sample.succeeds("--run", run, "--each", names, "--count", 1, "--out", tmp_path / "faces.png")
+    assert output.splitlines()[1:3] == ["Column 1: 밝음=0, 줄무늬=0", "Column 2: 밝음=0, 줄무늬=1"]
+    captions = ["Male=0", "5_o_Clock_Shadow=1"]
+    assert (legible(captions, 64), legible(captions, 32), legible(["Übergröße=1"], 64)) == (captions, ["1", "2"], ["1"])
 
 
 def test_of_exclusive_attributes_each_column_has_one(either, tmp_path):
