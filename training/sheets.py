@@ -137,6 +137,7 @@ def main(
         drawn += [images_of_run(folder, count, seed) for folder in folders]
         drawn += [images_of_photos(held_out, photos or count, seed)]
     key, pixels = shuffled(drawn, np.random.default_rng())
+    check_new(out, key_path)  # again: the same command may have been given twice
     out.mkdir(parents=True, exist_ok=True)
     write_json(key_path, asdict(key))
     sheets = write_sheets(out, pixels, key.digest)

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from scipy.stats import binomtest
 
+import training.sheets
 from tests.command import Command
 from tests.documents import MODEL
 from tests.training.runs import faces_in, sample, save_run, trains_on
@@ -145,6 +146,20 @@ def test_the_key_of_the_folder_that_one_is_in_lies_beside_it_and_the_next_comman
     output = sheets.succeeds("--run", place / "run", "--shards", place / "data", "--count", 2, "--out", ".")
     assert shlex.split(output.splitlines()[-1])[3:] == ["--key", f"{folder}-key.json", "--marks", "marks.txt"]
     assert len(key_of(folder).sources) == 2
+
+
+def test_of_two_commands_at_once_one_draws_the_sheets(place, tmp_path, monkeypatch):
+    draw, out = training.sheets.images_of_photos, ("--out", tmp_path / "sheets")
+    command = ("--run", place / "run", "--shards", place / "data", "--count", 2, *out)
+
+    def drawn_meanwhile(*arguments):
+        monkeypatch.undo()
+        sheets.succeeds(*command)
+        return draw(*arguments)
+
+    monkeypatch.setattr(training.sheets, "images_of_photos", drawn_meanwhile)
+    assert "is not empty" in sheets.is_refused(*command)
+    assert key_of(tmp_path / "sheets").digest in (tmp_path / "sheets/marks.txt").read_text()
 
 
 def filled_in(folder, lines, path):
