@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
@@ -139,9 +140,12 @@ def main(
     key, pixels = shuffled(drawn, np.random.default_rng())
     check_new(out, key_path)  # again: the same command may have been given twice
     out.mkdir(parents=True, exist_ok=True)
-    write_json(key_path, asdict(key))
-    sheets = write_sheets(out, pixels, key.digest)
-    write_text(out / MARKS, FORM.format(digest=key.digest))
+    with TemporaryDirectory(prefix=".partial-", dir=out) as place:  # all of it is there, or nothing
+        sheets = write_sheets(Path(place), pixels, key.digest)
+        write_text(Path(place, MARKS), FORM.format(digest=key.digest))
+        write_json(key_path, asdict(key))
+        for file in Path(place).iterdir():
+            file.rename(out / file.name)
     parts = ", ".join(f"{len(source.numbers)} of {source.name}" for source in key.sources)
     print(f"{out}: {sheets} sheets, {key.digest}, of {len(pixels)} images: {parts}.")
     print(f"{key_path}: which is which. Keep it from whoever writes the broken ones down in {out / MARKS}, then:")

@@ -1,6 +1,7 @@
 """Sheets, and what is counted of marks on them, as a user has them: on small shards and small generators."""
 
 import json
+import resource
 import shlex
 import shutil
 
@@ -146,6 +147,18 @@ def test_the_key_of_the_folder_that_one_is_in_lies_beside_it_and_the_next_comman
     output = sheets.succeeds("--run", place / "run", "--shards", place / "data", "--count", 2, "--out", ".")
     assert shlex.split(output.splitlines()[-1])[3:] == ["--key", f"{folder}-key.json", "--marks", "marks.txt"]
     assert len(key_of(folder).sources) == 2
+
+
+def test_where_the_disk_was_full_the_same_command_draws_the_sheets(place, tmp_path):
+    command = ("--run", place / "run", "--shards", place / "data", "--count", 2, "--out", tmp_path / "sheets")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, limits[1]))  # as `ulimit -f` does: a write past it fails
+    try:
+        assert "File too large" in sheets(*command).output
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [path.name for path in tmp_path.rglob("*")] == ["sheets"]
+    sheets.succeeds(*command)
 
 
 def test_of_two_commands_at_once_one_draws_the_sheets(place, tmp_path, monkeypatch):
