@@ -64,8 +64,10 @@ def init_of(init: Path | None, continued: Config | None) -> tuple[str | None, st
         return continued.init, continued.init_generator
     if not init:
         return None, None
-    _, path = configs.load_with_generator(init)
-    return str(init), draw.digest(path)
+    digest = draw.digest(configs.load_with_generator(init)[1])
+    if continued and digest == continued.init_generator:  # the same by another path
+        return continued.init, digest
+    return str(init), digest
 
 
 # What all hosts decide together. Each reads the same folder, but their memory and processors may differ.

@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
+from tests.documents import MODEL
 from tests.training.runs import SMALL, run
 from tests.training.small_gan import flat
 from training import config as configs
@@ -25,13 +26,15 @@ def test_a_run_begins_with_the_networks_of_another_and_goes_on_without_it(finish
         here, there = (draw.load(folder / f"{name}.keras").trainable_variables for folder in (out, origin))
         np.testing.assert_array_equal(flat(here), flat(there), name)
 
-    message = run.is_refused(*still, "--epochs", 2, "--init", place / "run")
-    assert f"init: {origin} in the run, {place / 'run'} asked for" in message
+    message = run.is_refused(*still, "--epochs", 2, "--init", MODEL)
+    assert f"init: {origin} in the run, {MODEL} asked for" in message
     shutil.rmtree(origin)
     assert "6 of 12 steps are done" in run.succeeds(*still, "--epochs", 2, "--init", origin)
     settings = json.loads((out / "config.json").read_text())
     continued = configs.load(out).config
-    assert resolve.init_of(None, continued) == (str(origin), settings["init_generator"]), "it may be left out"
+    same = str(origin), settings["init_generator"]
+    assert resolve.init_of(None, continued) == same, "it may be left out"
+    assert resolve.init_of(place / "run", continued) == same, "it may be named by another path"
 
 
 def test_a_run_of_other_networks_is_refused_by_what_differs(finished, tmp_path):
