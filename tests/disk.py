@@ -5,6 +5,7 @@ that was given or taken since its folder was last synced. So the order of syncs 
 """
 
 import os
+import resource
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -94,6 +95,17 @@ class Disk:
             patch.setattr(Path, "rmdir", note_rmdir)
             patch.setattr(shutil, "rmtree", note_rmtree)
             yield self
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """Let writes fail past 8 KiB of a file, as `ulimit -f` does."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 def kill_at_every_step(act, limit: int = 100) -> Iterator[int]:

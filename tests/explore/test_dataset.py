@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import resource
 from collections import Counter
 from dataclasses import replace
 from zipfile import ZipFile
@@ -16,6 +15,7 @@ from explore import dataset
 from preprocess import crop
 from preprocess.annotations import read_attributes, read_partitions
 from tests.command import Command
+from tests.disk import full_disk
 from tests.documents import DRAWN_FACES, MODEL
 from tests.training.shards_by_tensorflow import bright_or_striped, write_shards
 from training import choosing, draw
@@ -131,12 +131,8 @@ def test_the_lists_of_other_photos_are_not_replaced(place, tmp_path):
 
 
 def test_where_the_disk_was_full_the_same_command_completes_the_data_set(place, drawn, tmp_path):
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, limits[1]))  # as `ulimit -f` does: a write past it fails
-    try:
+    with full_disk():
         assert command(*arguments(place, tmp_path)).exit_code == 1
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     command.succeeds(*arguments(place, tmp_path))
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {
         path.name: path.read_bytes() for path in drawn.iterdir()

@@ -2,7 +2,6 @@
 
 import json
 import re
-import resource
 from itertools import product
 
 import numpy as np
@@ -13,6 +12,7 @@ from explore.directions import directions
 from explore.directions.directions import Directions
 from explore.export import label_inputs, main
 from tests.command import Command
+from tests.disk import full_disk
 from tests.training.every_preset import uneven_discriminator, uneven_generator
 from training import config as configs
 from training import draw
@@ -211,12 +211,8 @@ def test_a_disk_that_is_full_in_the_end_is_one_message_and_leaves_the_folder_as_
     if form != "saved_model":  # which replaces nothing
         (run / NAMES[form]).write_bytes(b"before")
     before = {path: path.read_bytes() for path in run.iterdir()}
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, limits[1]))  # as `ulimit -f` does: a write past it fails
-    try:
+    with full_disk():
         result = export("--run", run, "--format", form)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert result.exit_code == 1
     assert re.fullmatch(r"Error: \S+: File too large. Make room there, .* command again.\n", result.output)
     assert {path: path.read_bytes() for path in run.iterdir()} == before

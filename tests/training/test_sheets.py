@@ -1,7 +1,6 @@
 """Sheets, and what is counted of marks on them, as a user has them: on small shards and small generators."""
 
 import json
-import resource
 import shlex
 import shutil
 
@@ -13,6 +12,7 @@ from scipy.stats import binomtest
 
 import training.sheets
 from tests.command import Command
+from tests.disk import full_disk
 from tests.documents import MODEL
 from tests.training.runs import faces_in, sample, save_run, trains_on
 from tests.training.shards_by_tensorflow import numbered_images, write_shards
@@ -151,12 +151,8 @@ def test_the_key_of_the_folder_that_one_is_in_lies_beside_it_and_the_next_comman
 
 def test_where_the_disk_was_full_the_same_command_draws_the_sheets(place, tmp_path):
     command = ("--run", place / "run", "--shards", place / "data", "--count", 2, "--out", tmp_path / "sheets")
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, limits[1]))  # as `ulimit -f` does: a write past it fails
-    try:
+    with full_disk():
         assert "File too large" in sheets(*command).output
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert [path.name for path in tmp_path.rglob("*")] == ["sheets"]
     sheets.succeeds(*command)
 
