@@ -8,6 +8,7 @@ from dataclasses import fields
 from functools import wraps
 from pathlib import Path
 from typing import Literal, get_args, get_origin, get_type_hints
+from unicodedata import normalize
 
 import click
 
@@ -41,7 +42,7 @@ class CosineScheduleType(click.ParamType):
 
 
 class NameList(click.ParamType):
-    """Names separated by commas, each once, perhaps of some choices; an empty string for none."""
+    """Names separated by commas, each once, perhaps of some choices; an empty string for none: composed (NFC)."""
 
     name = "NAMES"
 
@@ -50,7 +51,7 @@ class NameList(click.ParamType):
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Validate it."""
-        names = [name.strip() for name in str(value).split(",") if name.strip()]
+        names = [name.strip() for name in normalize("NFC", str(value)).split(",") if name.strip()]
         for name in names:
             if names.count(name) > 1:
                 self.fail(f"{name!r} is named twice.", param, ctx)

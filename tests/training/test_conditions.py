@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from unicodedata import normalize
 
 import keras
 import numpy as np
@@ -14,13 +15,16 @@ from explore.walk import main as walk_command
 from tests.command import Command
 from tests.training.runs import cells, sample, save_run, weights_in
 from tests.training.runs import run as train
-from tests.training.shards_by_tensorflow import bright_or_striped, write_shards
+from tests.training.shards_by_tensorflow import bright_or_striped, numbered_images, write_shards
 from training import config as configs
 from training.data import labels
+from training.data.reading import read_attributes
 from training.data.shards import find
 from training.evaluate import main as evaluate_command
 from training.evaluate import open_judge
 from training.features import main as features_command
+from training.options import NameList
+from training.resolve import conditions_of
 
 walk, evaluate, features = map(Command, (walk_command, evaluate_command, features_command))
 
@@ -245,6 +249,15 @@ def test_a_judge_of_the_photos_that_a_run_was_trained_on_is_not_asked(judged, da
     assert open_judge(shards, config)
     assert open_judge(shards, replace(config, train_on="valid")) is None
     assert "The judge knows the photos that this run was trained on (valid)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
+def test_a_korean_attribute_is_known_in_either_form(tmp_path, forms):
+    in_table, typed = (normalize(form, "고양이") for form in forms)
+    write_shards(tmp_path / "data", numbered_images(4), (4,), attributes={in_table: np.arange(4) % 2})
+    shards = find([str(tmp_path / "data")])
+    condition = conditions_of(shards, NameList().convert(typed, None, None))
+    assert read_attributes(shards, condition.split(",")).ravel().tolist() == [0, 1, 0, 1]
 
 
 def test_shards_without_the_conditions_of_the_run_are_refused(obeying, tmp_path):

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 from click import UsageError
 
@@ -318,8 +319,8 @@ def _read_manifest(folder: Path | Url) -> Manifest:
             raise ValueError("a SHA-256 has 64 hexadecimal digits")
         return Manifest(
             (height, width, channels),
-            tuple(manifest["attribute_names"] or ()),
-            tuple(manifest.get("exclusive_attributes", ())),
+            _composed(manifest["attribute_names"] or ()),
+            _composed(manifest.get("exclusive_attributes", ())),
             {
                 "source": manifest["source"]["fingerprint"],
                 "crop": manifest["settings"]["crop"],
@@ -333,6 +334,11 @@ def _read_manifest(folder: Path | Url) -> Manifest:
         ) from None
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise UsageError(f"{path} cannot be read ({error!r}). {HOW_TO_MAKE} --overwrite") from None
+
+
+def _composed(names: Iterable[str]) -> tuple[str, ...]:
+    """Return names as they are typed (NFC): in a table of a Mac's folders they are not."""
+    return tuple(normalize("NFC", name) for name in names)
 
 
 def _describe(path: Path, manifest: Manifest) -> Shard:
