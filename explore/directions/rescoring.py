@@ -116,12 +116,14 @@ def draw(folder: Path, names: Sequence[str], rescoring: Rescoring) -> None:
     from matplotlib.figure import Figure
 
     side = 2.5 + 0.22 * len(names)
+    # Matplotlib's font lacks Hangul, for one: the number of the line in directions.csv stands for such a name.
+    titles = [name if name.isascii() else str(line) for line, name in enumerate(names, 2)]
     with style.context("default"):  # whatever the user's matplotlibrc says
         figure = Figure((side + 1, side), layout="constrained")
         axes = figure.add_subplot()
         image = axes.imshow(rescoring.changed, vmin=0, vmax=1, cmap="magma")
-        axes.set_xticks(range(len(names)), names, rotation=90, fontsize=7)
-        axes.set_yticks(range(len(names)), names, fontsize=7)
+        axes.set_xticks(range(len(names)), titles, rotation=90, fontsize=7)
+        axes.set_yticks(range(len(names)), titles, fontsize=7)
         axes.set_xlabel("share of faces whose answer changes")
         axes.set_ylabel("moved along")
         figure.colorbar(image, shrink=0.6)

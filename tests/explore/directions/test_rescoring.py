@@ -68,3 +68,12 @@ def test_the_matrix_is_written_and_drawn(tmp_path):
     assert float(rows[1]["same_face"]) == pytest.approx(result.similarity[1], abs=1e-4)
     draw(tmp_path, NAMES, result)
     assert min(Image.open(tmp_path / "directions.png").size) > 200
+
+
+@pytest.mark.filterwarnings("error")  # Matplotlib's, that its font lacks a letter
+def test_a_name_that_the_font_lacks_is_its_line_in_the_table(tmp_path):
+    for folder, names in (("numbers", ("2", "second")), ("korean", ("고양이", "second"))):
+        (tmp_path / folder).mkdir()
+        draw(tmp_path / folder, names, rescored())
+    numbers, korean = (np.asarray(Image.open(tmp_path / folder / "directions.png")) for folder in ("numbers", "korean"))
+    np.testing.assert_array_equal(numbers, korean)
