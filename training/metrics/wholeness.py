@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 SHRINKAGE = 0.1  # share of the mean variance that is added to each: few images have no inverse covariance
-# Fitted by tests/benchmarks/broken_share.py to the sheets a to c of docs/marks. With d to h, whose judges were milder,
+# Fitted by tests/benchmarks/broken_share.py to the sheets a to c of docs/marks. With d to j, whose judges were milder,
 # it would be -2.57 and 1.55: shares that were published before would no longer compare.
 BIAS, SLOPE = -1.82, 1.41
 
