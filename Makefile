@@ -92,14 +92,15 @@ IS_SUPPORTED := import sys; sys.exit("%d.%d" % sys.version_info[:2] not in "$(PY
 NAMED_PYTHON := $(call quoted,$(PYTHON))
 ENVIRONMENT := $(call quoted,$(VENV))
 # $(call installed,FILES): a copy of the requirements in the environment says that they are installed. Python compiles
-# what it imports; pip would compile all of TensorFlow, which takes 15 s. Images of Python often forbid to keep what was
-# compiled, and each start of TensorFlow would take 6 s more. A pip that its user has told to install for the user alone
-# refuses to install into an environment.
-unexport PYTHONDONTWRITEBYTECODE
-export PIP_USER := 0
+# what it imports; pip would compile all of TensorFlow, which takes 15 s.
 STAMP = $(ENVIRONMENT)/.installed-$(lastword $1)
 installed = cat $1 | cmp -s - $(STAMP) || { \
   $(RUNNER) -m pip install --quiet --no-compile --disable-pip-version-check $(addprefix -r ,$1) && cat $1 > $(STAMP); }
+
+# Container images of Python often set it: then every start compiles TensorFlow again, which takes 6 s.
+unexport PYTHONDONTWRITEBYTECODE
+# Where the user's pip.conf says `user = true`, pip refuses to install into an environment.
+export PIP_USER := 0
 
 ready:
 ifneq ($(VENV),)

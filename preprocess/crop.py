@@ -44,7 +44,7 @@ warnings.filterwarnings("ignore", module="PIL")
 _FORMATS = ("JPEG", "PNG", "WEBP")  # hostile files must not reach rarely used decoders
 _PNG = b"\x89PNG\r\n\x1a\n"
 _BEGINNINGS = (b"\xff\xd8\xff", _PNG, b"RIFF")  # of files of these formats
-_LFS = b"version https://git-lfs"  # what lies in place of a photo in a clone, as of a data set of the Hub, without it
+_LFS = b"version https://git-lfs"  # a clone made without Git LFS has such text in place of each photo
 _DAMAGED = "truncated or damaged"
 
 _WITH_ORIENTATION = {"exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp"}  # what Pillow calls such data

@@ -162,7 +162,8 @@ def check_replaceable(out: Path, marks: Marks) -> None:
     except UsageError:  # nothing, or something else
         before = None
     if out.exists() and (before is None or (before.sheets, before.judge) != (marks.sheets, marks.judge)):
-        raise UsageError(f"{out} is there, and not of {marks.judge} and the sheets {marks.sheets}: name another --out.")
+        mine = f"marks of {marks.judge} on the sheets {marks.sheets}"
+        raise UsageError(f"{out} holds something else than {mine}: name another --out.")
 
 
 def count(source: Source, marks: Marks) -> dict[str, float]:

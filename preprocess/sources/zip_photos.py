@@ -18,7 +18,7 @@ from preprocess.sources.section import Pread, Section
 _OTHER_METHODS = {9: "Deflate64", 12: "bzip2", 14: "LZMA", 93: "Zstandard", 95: "XZ", 98: "PPMd"}
 _ENCRYPTED, _UTF8 = 1, 1 << 11  # bits of the flags
 _END, _END_SIZE = b"PK\5\6", 22  # the last record of a zip, before its comment: signature, number of the part
-_LINES = re.compile("[─-▟]")  # of code page 437: no name has them, and nearly all Korean text seems to
+_LINES = re.compile("[─-▟]")  # box drawing: real names have none, names in CP949 that are read as CP437 nearly always
 _LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, lengths of name and extra field
 _ROOM_FOR_NAMES = 512  # more than any name and extra field seen; a longer one takes a second read
 

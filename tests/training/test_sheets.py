@@ -208,7 +208,7 @@ def test_the_marks_of_somebody_else_are_replaced_where_out_says_so_alone(place, 
     assert json.loads(before)["marks"]["broken"] == [1, 2]
     lee = ("--marks", tmp_path / "lee.txt")
     lee[1].write_text(kim.read_text().replace("Kim", "Lee"))
-    assert "not of Lee and the sheets" in marks.is_refused(*key, *lee)
+    assert "something else than marks of Lee on the sheets" in marks.is_refused(*key, *lee)
     assert (tmp_path / "marks.json").read_text() == before
     marks.succeeds(*key, *lee, "--out", tmp_path / "marks.json")
 
