@@ -81,10 +81,18 @@ AUGMENTATIONS = {
 def augment(
     images: tf.Tensor, names: list[str], probability: tf.Tensor | float, uniform: Callable[[int, int], tf.Tensor]
 ) -> tf.Tensor:
-    """Apply each of `names`, keys of `AUGMENTATIONS`, to each image with `probability`.
+    """Apply each of `names`, keys of `AUGMENTATIONS`, to each image with `probability`, a scalar in [0, 1].
 
     `uniform` takes an index in `names` and num_uniforms to float32 [batch, num_uniforms] in [0, 1).
     """
-    for index, augmentation in enumerate(AUGMENTATIONS[name] for name in names):
-        images = augmentation.apply(images, uniform(index, augmentation.num_uniforms), probability)
-    return images
+    if not names:
+        return images
+
+    def augmented() -> tf.Tensor:
+        result = images
+        for index, augmentation in enumerate(AUGMENTATIONS[name] for name in names):
+            result = augmentation.apply(result, uniform(index, augmentation.num_uniforms), probability)
+        return result
+
+    # An adapted probability is 0 until D knows its photos, and ADA's set takes a CPU as long as the networks of `lite`.
+    return tf.cond(tf.convert_to_tensor(probability) > 0.0, augmented, lambda: images)

@@ -93,3 +93,9 @@ def test_height_and_width_are_each_their_own():
     expected = images.copy()
     expected[:, 4:12, 8:24] = 0.5
     np.testing.assert_array_equal(holes, expected)
+
+
+@pytest.mark.parametrize("names", [["ada"], ["translation", "cutout"]])
+def test_images_stay_what_they_are_at_the_probability_0(names):
+    augmented = augment(tf.constant(IMAGES), names, tf.constant(0.0), lambda place, numbers: tf.zeros((6, numbers)))
+    np.testing.assert_array_equal(augmented, IMAGES)  # not merely to the rounding of ADA's filters
