@@ -42,6 +42,12 @@ def test_without_a_gpu_it_says_what_to_install(gpu_check, tmp_path, monkeypatch)
     assert not (tmp_path / "gpu-check.md").exists()
 
 
+def test_a_check_that_there_is_not_is_refused(gpu_check, tmp_path):
+    refused = Command(gpu_check.main).is_refused("--only", "memory,speeed", "--out", tmp_path / "gpu-check.md")
+    assert "'speeed'" in refused
+    assert "kill_and_continue" in refused
+
+
 def test_losses_that_differ_do_not_hold(gpu_check):
     def outcome(*losses):
         return gpu_check.Outcome([list(pair) for pair in losses], 1.0, 1.0, 1)
