@@ -22,8 +22,7 @@ def attributes_of(ids: Collection[str]) -> Attributes:
     in order, and composed (NFC): a Mac's file names are not. Raises click.UsageError where folders make no attributes.
     """
     folders = _folders([photo_id.split("/") for photo_id in ids])
-    by_folder = {folder: normalize("NFC", folder).strip() for folder in set(folders)}
-    names = sorted(set(by_folder.values()))
+    names = sorted(set(folders))
     if len(names) > MAX_CLASSES:
         raise _refusal(
             f"there are {len(names):,} folders, such as {names[0]!r}; {MAX_CLASSES:,} are the most: give a table"
@@ -31,12 +30,12 @@ def attributes_of(ids: Collection[str]) -> Attributes:
     if unfit := [name for name in names if not name or "," in name]:
         raise _refusal(f"--condition cannot name the folder {unfit[0]!r}, as commas separate names there: rename it")
     rows = {name: bytes(name == other for other in names) for name in names}
-    of_photos = {photo_id: rows[by_folder[folder]] for photo_id, folder in zip(ids, folders, strict=True)}
+    of_photos = {photo_id: rows[folder] for photo_id, folder in zip(ids, folders, strict=True)}
     return Attributes(tuple(names), of_photos, is_exclusive=True)
 
 
 def _folders(paths: list[list[str]]) -> list[str]:
-    """Return the folder of each photo on the level that tells them apart; paths are in parts."""
+    """Return the name of each photo's folder on the level that tells them apart; paths are in parts."""
     level = 0
     while paths:
         beside = ["/".join(path) for path in paths if len(path) == level + 1]
@@ -47,7 +46,7 @@ def _folders(paths: list[list[str]]) -> list[str]:
             )
         if beside:
             raise _refusal(f"the photo {beside[0]!r} lies beside the folders: move it into one of them, or away")
-        folders = [path[level] for path in paths]
+        folders = [normalize("NFC", path[level]).strip() for path in paths]
         if len(set(folders)) != 1 and not all(map(_SPLIT.fullmatch, set(folders))):
             return folders
         level += 1

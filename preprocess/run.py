@@ -40,8 +40,10 @@ _PART_TIMEOUT_S = 600  # other parts hold the lock while they begin, and while t
     multiple=True,
     type=Place(),
     help="Photos: a folder, searched recursively, or a zip or tar, read without unpacking; or the URL of photos in a "
-    "bucket (s3, gs, az, abfs) or of a zip or tar (also https, hf). May be given several times.",
+    "bucket (s3, gs, az, abfs) or of a zip or tar (also https, hf). May be several: --source photos/*.zip, or given "
+    "again.",
 )
+@click.argument("more_places", nargs=-1, type=Place(), metavar="[SOURCE]...")
 @click.option(
     "--out",
     required=True,
@@ -120,6 +122,7 @@ _PART_TIMEOUT_S = 600  # other parts hold the lock while they begin, and while t
 )
 def main(
     places: tuple[Path | Url, ...],
+    more_places: tuple[Path | Url, ...],
     out: Path | Url,
     attributes: Path | Url | str | None,
     partitions: Path | Url | str | None,
@@ -143,6 +146,7 @@ def main(
     After an interruption the same command continues. When all is done, it does nothing.
     """
     began = perf_counter()
+    places += more_places  # the shell makes several paths of photos/*.zip: all but the first come as arguments
     is_by_folder = attributes == FOLDERS
     if is_by_folder and ids == "name":
         raise click.UsageError(f"--attributes {FOLDERS} needs --ids path: a photo's name does not say its folder.")

@@ -1,7 +1,7 @@
 """The photos in a tar, links to photos included."""
 
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from io import BufferedReader
 from posixpath import dirname, join, normpath
 from typing import NamedTuple
@@ -11,6 +11,7 @@ from preprocess.sources.photo import Entry, is_picture
 from preprocess.sources.section import Pread, Section
 
 HEADER_SIZE = tarfile.BLOCKSIZE
+_CHUNK = 1 << 20  # bytes that are read at once to find what is behind a tar
 _MAX_LINKS = 40  # in a row, as on Linux: a loop has to end
 
 
@@ -66,8 +67,19 @@ def read(pread: Pread, offset: int, size: int) -> bytes:
 
 
 def _members(pread: Pread, size: int) -> Iterator[tuple[str, _Member]]:
-    """Yield the files and links of a tar by their paths, in their order. Raises ValueError as `entries` does."""
-    with BufferedReader(Section(pread, 0, size)) as file:
+    """Yield the files and links of a tar by their paths, in their order. Raises ValueError as `entries` does.
+
+    Those of tars behind it are among them, as `tar --ignore-zeros` has it after `cat a.tar b.tar > both.tar`.
+    """
+    start: int | None = 0
+    while start is not None:
+        end = yield from _members_of_one(pread, start, size)
+        start = _next_tar(pread, end, size)
+
+
+def _members_of_one(pread: Pread, start: int, size: int) -> Generator[tuple[str, _Member], None, int]:
+    """Yield what is in the tar that begins at `start`; return the offset at which it ends."""
+    with BufferedReader(Section(pread, start, size - start)) as file:
         try:
             tar = tarfile.open(fileobj=file, mode="r:", encoding="utf-8", errors="surrogateescape")  # noqa: SIM115
             position = -1
@@ -77,26 +89,38 @@ def _members(pread: Pread, size: int) -> Iterator[tuple[str, _Member]]:
                     raise tarfile.ReadError("a number in it is damaged")
                 position = tar.offset
                 if member.isfile() or member.islnk() or member.issym():
-                    yield member.name, _described(member)
+                    yield member.name, _described(member, start)
         except (OverflowError, ValueError):  # of seeking to where no file reaches
             raise ValueError("its end is missing") from None
         except (tarfile.TarError, RecursionError) as error:
             raise ValueError(str(error)) from None
         # tarfile takes a damaged header behind the first for the end.
-        end = pread(HEADER_SIZE, tar.offset)
-        if len(end) < HEADER_SIZE:
+        end = start + tar.offset
+        block = pread(HEADER_SIZE, end)
+        if len(block) < HEADER_SIZE:
             raise ValueError("its end is missing")
-        if any(end):
-            raise ValueError(f"its header at byte {tar.offset} is damaged")
+        if any(block):
+            raise ValueError(f"its header at byte {end} is damaged")
+        return end
 
 
-def _described(member: tarfile.TarInfo) -> _Member:
+def _next_tar(pread: Pread, end: int, size: int) -> int | None:
+    """Return where another tar begins behind the zeros at the end of one; None where there is none."""
+    for offset in range(end, size, _CHUNK):
+        data = pread(_CHUNK, offset)
+        if behind := len(data.lstrip(b"\0")):
+            first = (len(data) - behind) // HEADER_SIZE * HEADER_SIZE
+            return offset + first if begins(data[first : first + HEADER_SIZE]) else None
+    return None
+
+
+def _described(member: tarfile.TarInfo, start: int) -> _Member:
     link = None
     if member.issym():
         link = join(dirname(member.name), member.linkname)
     elif member.islnk():
         link = member.linkname
-    return _Member(member.offset_data, member.size, int(member.mtime), link, member.issparse())
+    return _Member(start + member.offset_data, member.size, int(member.mtime), link, member.issparse())
 
 
 def _entry(path: str, member: _Member | None) -> Entry:

@@ -279,6 +279,17 @@ def test_a_tar_that_leads_backwards_ends(opened):
         opened(first + bytes(second) + bytes(1024)).list()
 
 
+@pytest.mark.parametrize("padding", [0, 2 << 20])
+def test_tars_behind_a_tar_are_read_too(opened, padding):
+    first = tarred({"1.jpg": b"one"}) + bytes(padding)
+    second = tarred({"2.jpg": b"two"}, links=[("3.jpg", tarfile.SYMTYPE, "1.jpg")])
+    photos = {"1.jpg": b"one", "2.jpg": b"two", "3.jpg": b"one"}
+    assert read_all(opened(first + second)) == photos
+    assert read_all(opened(first + second + b"anything else")) == photos
+    with pytest.raises(click.UsageError, match="is not a whole zip or tar: its end is missing"):
+        opened(first + second[:1024]).list()
+
+
 def test_a_tar_that_ends_with_its_last_photo_is_not_whole(opened):
     """A tar ends with a block of zeros: without it nobody knows what was to come."""
     entry = tarfile.TarInfo("1.jpg")

@@ -56,6 +56,7 @@ def test_names_are_as_they_are_typed():
     [
         (["cats/0.jpg", "cats/1.jpg"], "none tell photos such as 'cats/0.jpg' apart"),
         (["0.jpg", "1.jpg"], "none tell photos such as '0.jpg' apart"),
+        ([f"{normalize(form, '고양이')}/0{form}.jpg" for form in ("NFC", "NFD")], "none tell photos such as"),
         (["train/0.jpg", "test/0.jpg"], "none tell photos such as 'train/0.jpg' apart"),
         (["cats/0.jpg", "cover.jpg", "dogs/0.jpg"], "the photo 'cover.jpg' lies beside the folders"),
         (["train/cats/0.jpg", "train/dogs/0.jpg", "test/1.jpg"], "the photo 'test/1.jpg' lies beside the folders"),
@@ -117,6 +118,8 @@ def test_archives_and_several_folders_have_classes(pets, tmp_path, monkeypatch, 
     monkeypatch.chdir(tmp_path)
     named = [word for place in sources_of(pets, tmp_path)[kind] for word in ("--source", place)]
     assert "2 attributes in folders: cats, dogs." in run.succeeds(*named, "--out", "out", *MAKE)
+    by_pattern = [named[0], *named[1::2]]  # as the shell hands it over
+    assert "out is up to date" in run.succeeds(*by_pattern, "--out", "out", *MAKE)
 
 
 def test_what_is_refused_leaves_nothing(pets, tmp_path):
