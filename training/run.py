@@ -187,6 +187,8 @@ def main(
         saved = configs.load(folder)
         continued = saved.config if saved and resolve.has_checkpoint(folder) else None
         precision, remark = resolve.agree_on_precision(devices, method, saved, is_given="precision" in overrides)
+        if saved and not continued and not init and saved.config.init:  # it was killed before it saved anything
+            init = Path(saved.config.init)
         init_folder, init_generator = resolve.init_of(init, continued)
         config = Config(
             preset=preset,
@@ -229,19 +231,19 @@ def main(
                 print(line)
         sys.stdout.flush()
         if dry_run:
-            print(forecast(config, train_shards, devices, timetable.total_steps))
+            print(forecast(config, train_shards, devices, timetable.total_steps, begins_with))
             return
 
         # 5. The run.
         evaluator = None
-        if devices.host == 0:
-            if metric_names:
-                with errors_reported(devices, config):
-                    is_needed = needs_space(metric_names)
-                    space = open_space(features, train_shards, inception_file) if is_needed else None
-                    evaluator = Evaluator(train_shards, held_out, space, metric_names, conditions=config.conditions)
-            configs.save(folder, config, asdict(machine))
-        stopped_by = trainer.train(config, train_shards, devices, timetable, folder, evaluator, begins_with)
+        if devices.host == 0 and metric_names:
+            with errors_reported(devices, config):
+                is_needed = needs_space(metric_names)
+                space = open_space(features, train_shards, inception_file) if is_needed else None
+                evaluator = Evaluator(train_shards, held_out, space, metric_names, conditions=config.conditions)
+        stopped_by = trainer.train(
+            config, train_shards, devices, timetable, folder, asdict(machine), evaluator, begins_with
+        )
         if stopped_by:
             print(f"Stopped and saved. The same command with --out {folder} continues.")
             sys.exit(128 + stopped_by)

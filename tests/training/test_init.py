@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
+from system.files import remove
 from tests.documents import MODEL
 from tests.training.runs import SMALL, run
 from tests.training.small_gan import flat
@@ -57,3 +58,22 @@ def test_a_run_that_cannot_be_read_is_refused(finished, tmp_path, name, message)
     options = ("--shards", finished[0] / "data", *SMALL, "--out", tmp_path / "run")
     assert message in run.is_refused(*options, "--init", tmp_path / "origin")
     assert not (tmp_path / "run").exists()
+
+
+def test_networks_that_their_config_does_not_describe_are_refused_before_anything_is_written(finished, tmp_path):
+    origin = shutil.copytree(finished[0] / "run", tmp_path / "origin")
+    saved = json.loads((origin / "config.json").read_text())
+    (origin / "config.json").write_text(json.dumps(saved | {"width": 0.5}))
+    options = ("--shards", finished[0] / "data", *SMALL, "--out", tmp_path / "run", "--width", 0.5, "--init", origin)
+    for more in ([], ["--dry-run"]):
+        assert f"The networks in {origin} are not those of its config.json" in run.is_refused(*options, *more)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_was_killed_before_it_saved_anything_begins_with_the_same_networks_again(finished, tmp_path):
+    options = ("--shards", finished[0] / "data", *SMALL, "--epochs", 1, "--out", tmp_path / "run")
+    run.succeeds(*options, "--init", finished[0] / "run")
+    for path in (tmp_path / "run").iterdir():
+        if path.name != "config.json":
+            remove(path)
+    assert f"Begins with both networks of {finished[0] / 'run'}." in run.succeeds(*options)

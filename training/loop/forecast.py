@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 import keras
 import tensorflow as tf
@@ -18,10 +19,16 @@ from training.loop.timetable import clock
 from training.models.step import phases
 
 
-def forecast(config: Config, shards: ShardSet, devices: Devices, total_steps: int) -> str:
+def forecast(
+    config: Config,
+    shards: ShardSet,
+    devices: Devices,
+    total_steps: int,
+    begins_with: Mapping[str, keras.Model] | None = None,
+) -> str:
     """Build everything, take one step to compile and some to time, and return the report; write nothing."""
     with errors_reported(devices, config), ending_downloads(shards), damage_reported(shards):
-        gan, progress = build_on(devices, config)
+        gan, progress = build_on(devices, config, begins_with)
         run_steps = compile_steps(gan, progress, config, devices)
         iterator = global_batches(config, shards, devices, 0)
         run_steps(iterator, tf.constant(1, tf.int64))

@@ -13,6 +13,7 @@ import tensorflow as tf
 from click import ClickException, UsageError
 from tqdm import tqdm
 
+from training import config as configs
 from training import draw
 from training.config import Config
 from training.data import labels
@@ -42,21 +43,25 @@ def train(
     devices: Devices,
     timetable: Timetable,
     run_dir: Path,
+    machine: Mapping[str, object],
     evaluator: Evaluator | None = None,
     begins_with: Mapping[str, keras.Model] | None = None,
 ) -> int:
     """Run from the newest checkpoint in `run_dir`, which all hosts read, to the end.
 
+    Nothing is written before all of it is built; then config.json comes first, with `machine`, see `configs.save`.
     Returns the signal that stopped the run early, with everything saved, or 0. `evaluator` scores the generator; it is
     None without metrics, and on all hosts but the first. A new run begins with the networks `begins_with`, of
-    `load_networks`. Raises ClickException where a loss, gradient or weight is not finite, a shard is damaged, memory is
-    short, the devices do not add up, or another host is gone.
+    `load_networks`. Raises UsageError where they do not fit, and ClickException where a loss, gradient or weight is not
+    finite, a shard is damaged, memory is short, the devices do not add up, or another host is gone.
     """
     with errors_reported(devices, config), ending_downloads(shards), damage_reported(shards):
         if devices.replicas > 1:
             self_test(devices)
         with devices.writable(run_dir) as output_dir, stop_on_signal() as stop:
             trainer = Trainer(config, shards, devices, timetable, run_dir, output_dir, evaluator, begins_with)
+            if devices.host == 0:
+                configs.save(run_dir, config, machine)
             trainer.begin(run_dir)
             return trainer.run(stop)
 
@@ -75,7 +80,7 @@ class Trainer:
         evaluator: Evaluator | None,
         begins_with: Mapping[str, keras.Model] | None,
     ):
-        """Build everything and restore the newest checkpoint; `output_dir` is where this host writes."""
+        """Build everything and restore the newest checkpoint, write nothing; later this host writes to `output_dir`."""
         self.config, self.shards, self.devices, self.timetable = config, shards, devices, timetable
         self.output_dir, self.evaluator = output_dir, evaluator
         self.shards_replaced = False  # whether other shards have taken the place of the run's
@@ -86,11 +91,11 @@ class Trainer:
         self.checkpoints = Checkpoints(run_dir, self.gan, self.progress, output_dir)
         self.reporter = Reporter(output_dir, config, timetable)
         self.saved = self._restore()
-        self.sample_labels = self._keep_labels(run_dir) if config.conditions else None
-        self._resume()
 
     def begin(self, run_dir: Path) -> None:
         """Say where the run continues, and write what the run before may have left out; save a run that may go back."""
+        self.sample_labels = self._keep_labels(run_dir) if self.config.conditions else None
+        self._resume()
         if self.saved:
             print(f"Continuing from {self.saved}: {self.step:,} of {self.timetable.total_steps:,} steps are done.")
             # The run may have died between its checkpoint and what is written of it.
