@@ -21,7 +21,7 @@ import click
 from preprocess import manifest as manifests
 from preprocess.manifest import MANIFEST, RECIPE, REJECTED, UNFINISHED, Document, differences, is_manifest
 from preprocess.shard import Folder, Shard
-from system.files import json_text
+from system.files import json_text, parsed_json
 from system.objects import MissingObject, Object, Url
 from system.threads import read_ahead
 
@@ -94,7 +94,7 @@ def is_begun(out: Url) -> bool:
 def finished(out: Url) -> Document | None:
     """Return the manifest of the shards in `out`, or None where there are none of ours."""
     try:
-        document = json.loads((out / MANIFEST).read())
+        document = parsed_json((out / MANIFEST).read())
     except (MissingObject, ValueError):
         return None
     return document if is_manifest(document) else None

@@ -1,6 +1,5 @@
 """Check a folder of shards against its manifest, and repair it: python -m preprocess.verify."""
 
-import json
 from collections import Counter
 from contextlib import nullcontext
 from functools import partial
@@ -23,6 +22,7 @@ from preprocess.tfrecord import first_damage
 from preprocess.work import settings_of
 from preprocess.workers.local import WorkerPool
 from system.command import Place
+from system.files import parsed_json
 from system.objects import Url
 
 
@@ -144,7 +144,7 @@ def count_reasons(folder: Path | Url) -> Counter[str] | None:
     """Return how often each reason occurs in rejected.jsonl, or None where it cannot be read."""
     try:
         with destination(folder).opened(folder, REJECTED) or BytesIO(b"none") as file:
-            return Counter(json.loads(line)["reason"] for line in file)
+            return Counter(parsed_json(line)["reason"] for line in file)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -152,7 +152,7 @@ def count_reasons(folder: Path | Url) -> Counter[str] | None:
 def _json(folder: Path | Url, name: str) -> Any:
     try:
         with destination(folder).opened(folder, name) or BytesIO() as file:
-            return json.load(file)
+            return parsed_json(file.read())
     except ValueError:
         return None
 

@@ -121,9 +121,17 @@ def json_text(document: Any) -> str:
 def read_json(path: Path) -> Any:
     """Return the document in `path`, or None where there is no such file or no JSON in it."""
     try:
-        return json.loads(path.read_bytes())
+        return parsed_json(path.read_bytes())
     except (FileNotFoundError, ValueError):
         return None
+
+
+def parsed_json(text: str | bytes, **how: Any) -> Any:
+    """Return a document of JSON; raise ValueError where it is none, or nested too deeply for Python."""
+    try:
+        return json.loads(text, **how)
+    except RecursionError:
+        raise ValueError("brackets in brackets without end") from None
 
 
 def sha256_of(path: Path) -> str:

@@ -6,12 +6,16 @@ import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from click import UsageError
 
-from system.files import write_text
+from system.files import parsed_json, write_text
 from training.batch import ImageShape
 from training.presets import CosineSchedule, Preset
+
+if TYPE_CHECKING:
+    from training.data.shards import ShardSet
 
 FILE_NAME = "config.json"
 
@@ -86,7 +90,7 @@ def load(folder: Path, advice: str = "Choose another --out.") -> SavedRun | None
     """Return the run in `folder`, or None where there is none; raise UsageError where its file cannot be read."""
     path = folder / FILE_NAME
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = parsed_json(path.read_bytes())
         machine = values.pop("machine")
         for field in fields(Preset):
             if field.type == "CosineSchedule":
@@ -127,6 +131,12 @@ def check_shards_fit_run(config: Config, image_shape: ImageShape) -> None:
             f"The run draws images of {run} and the shards hold {shards} (height, width, channels). Give "
             "--shards the shards that it was trained on."
         )
+
+
+def is_of_others(config: Config, shards: ShardSet) -> bool:
+    """Return whether a run was trained on other photos than these shards have; not where none have its split."""
+    photos = shards.divide(config.train_on)[0].first(config.photos)
+    return photos.count > 0 and photos.fingerprint != config.data
 
 
 def save(folder: Path, config: Config, machine: Mapping[str, object]) -> None:

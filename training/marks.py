@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Iterable
@@ -14,7 +13,7 @@ import numpy as np
 from click import UsageError
 
 from system.command import LocalPath
-from system.files import write_json
+from system.files import parsed_json, write_json
 from training.command import Command, startup_messages_hidden
 from training.evaluate import aligned
 from training.options import check_picture, check_writable
@@ -102,15 +101,16 @@ def main(key_path: Path, marks_path: Path | None, out: Path | None, folder: Path
 def load(path: Path) -> tuple[Key, Marks | None]:
     """Return a key, and the marks beside it where there are any; raise UsageError where it cannot be read."""
     try:
-        saved = json.loads(path.read_bytes())
+        saved = parsed_json(path.read_bytes())
         sources = [
             Source(str(source["name"]), dict(source["origin"]), tuple(map(int, source["numbers"])))
             for source in saved["sources"]
         ]
         marks = None
         if found := saved.get("marks"):
-            marks = Marks(found["sheets"], found["judge"], tuple(found["broken"]), tuple(found["doubtful"]))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+            broken, doubtful = (tuple(map(int, found[name])) for name in ("broken", "doubtful"))
+            marks = Marks(str(found["sheets"]), str(found["judge"]), broken, doubtful)
+    except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
         raise UsageError(f"{path} cannot be read ({error!r}). Give --key what training.sheets wrote.") from None
     return Key(tuple(sources)), marks
 

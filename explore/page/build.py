@@ -19,6 +19,7 @@ from PIL import Image
 from explore.directions import rescoring
 from explore.directions.directions import Directions
 from explore.page.layers import Layer
+from system.files import parsed_json
 from training import config as configs
 from training.config import Config
 from training.data import labels
@@ -159,7 +160,7 @@ def _picture(image: Image.Image) -> str:
 def _scores(path: Path, generator: str) -> tuple[str | None, dict[str, Any]]:
     """The feature space and the figures of training.evaluate; none where they are of another generator."""
     try:
-        evaluation = json.loads(path.read_text(encoding="utf-8"), parse_constant=lambda name: None)
+        evaluation = parsed_json(path.read_bytes(), parse_constant=lambda name: None)
         if evaluation["generator"] == generator:
             return (evaluation["features"] or {}).get("name"), evaluation["scores"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):  # none, or a damaged one

@@ -5,7 +5,6 @@ Generated faces get labels at these frequencies, so that what goes together in p
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from click import UsageError
 
-from system.files import write_json
+from system.files import parsed_json, write_json
 from training.data.shards import ShardSet
 
 FILE_NAME = "labels.json"
@@ -93,7 +92,7 @@ def load(folder: Path) -> LabelFrequencies:
     """Return what `save` wrote; raise UsageError where it is missing or cannot be read."""
     path = folder / FILE_NAME
     try:
-        saved = json.loads(path.read_text(encoding="utf-8"))
+        saved = parsed_json(path.read_bytes())
         counts = [(tuple(map(int, answers)), int(count)) for answers, count in saved["photos"].items()]
         return _of_counts(saved["names"], counts, saved.get("exclusive", []))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

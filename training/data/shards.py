@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import hashlib
-import json
 import os
 import re
 import shlex
@@ -17,7 +16,7 @@ from unicodedata import normalize
 
 from click import UsageError
 
-from system.files import sha256_of
+from system.files import parsed_json, sha256_of
 from system.objects import MissingObject, Url, url_of
 from training.batch import ImageShape
 from training.data.cache import ShardCache
@@ -313,7 +312,7 @@ def _listed(folder: Path) -> dict[str, dict]:
 def _read_manifest(folder: Path | Url) -> Manifest:
     path = folder / "manifest.json"
     try:
-        manifest = json.loads(path.read_bytes())  # as bytes, with or without a byte order mark
+        manifest = parsed_json(path.read_bytes())  # as bytes, with or without a byte order mark
         height, width, channels = map(int, manifest["image"]["shape"])
         if not all(re.fullmatch("[0-9a-f]{64}", shard["sha256"]) for shard in manifest["shards"]):
             raise ValueError("a SHA-256 has 64 hexadecimal digits")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections import Counter
@@ -10,6 +9,8 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 from click import UsageError
+
+from system.files import parsed_json
 
 # Of TF_CONFIG, as Vertex AI names the hosts that train; the first of them is the first host.
 _ROLES = ("chief", "worker")
@@ -49,7 +50,7 @@ def own_gpus(gpus: list) -> list:
 
 def _cluster_of_tf_config(text: str) -> Cluster | None:
     try:
-        config = json.loads(text)
+        config = parsed_json(text)
     except ValueError as error:
         raise _wrong_tf_config(f"is not JSON ({error})") from None
     if not isinstance(config, dict):

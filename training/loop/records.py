@@ -24,7 +24,7 @@ from matplotlib.figure import Figure
 from tensorflow.compat.v1 import Event as BoardEvent
 from tensorflow.compat.v1 import Summary
 
-from system.files import PARTIAL, append_text, remove, replacing, write_text
+from system.files import PARTIAL, append_text, parsed_json, remove, replacing, write_text
 from training.draw import tile, write_png
 from training.metrics import HELD_OUT, METRICS
 
@@ -189,7 +189,7 @@ def _read(log: Path) -> list[Event]:
     events: list[Event] = []
     for number, line in enumerate(lines, 1):
         try:
-            values = json.loads(line, object_hook=_with_nan)
+            values = parsed_json(line, object_hook=_with_nan)
             events.append(_KINDS[values.pop("event")](**values))
         except (ValueError, KeyError, TypeError, AttributeError):
             if number < len(lines) or line.endswith("\n"):

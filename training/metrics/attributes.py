@@ -8,7 +8,6 @@ Evaluation"). This network is trained on faces alone, of the size, crop and chan
 from __future__ import annotations
 
 import hashlib
-import json
 import shlex
 import zipfile
 from collections.abc import Callable, Sequence
@@ -21,7 +20,7 @@ import tensorflow as tf
 from click import UsageError
 from keras import layers
 
-from system.files import replacing_by_zip, write_json
+from system.files import parsed_json, replacing_by_zip, write_json
 from training.batch import ImageShape
 from training.data.reading import read_attributes, read_images
 from training.data.shards import ShardSet
@@ -194,7 +193,7 @@ def load_network(shards: ShardSet, name: str = NAME) -> tuple[keras.Model, Card]
     if shards.chosen_features_dir:
         how += f" --out {shlex.quote(str(folder))}"
     try:
-        card = Card(**json.loads((folder / f"{name}.json").read_text()))
+        card = Card(**parsed_json((folder / f"{name}.json").read_bytes()))
         model = keras.saving.load_model(folder / f"{name}.keras", compile=False)
     except FileNotFoundError:
         raise UsageError(
