@@ -131,7 +131,8 @@ def main(
     check_names([*map(str, folders), *map(str, pictures), PHOTOS])
     check_new(out, key_path)
     runs = [configs.load_with_generator(folder)[0] for folder in folders]
-    held_out = held_out_photos(find_shards(None), runs)
+    shards = find_shards(None)
+    held_out = held_out_photos(shards, runs)
     drawn = [images_of_picture(picture, held_out.image_shape, count) for picture in pictures]
 
     with startup_messages_hidden():
@@ -146,6 +147,9 @@ def main(
         write_json(key_path, asdict(key))
         for file in Path(place).iterdir():
             file.rename(out / file.name)
+    for folder, config in zip(folders, runs, strict=True):
+        if configs.is_of_others(config, shards):
+            print(f"{folder} was trained on other shards: it may know the photos on the sheets.")
     parts = ", ".join(f"{len(source.numbers)} of {source.name}" for source in key.sources)
     print(f"{out}: {sheets} sheets, {key.digest}, of {len(pixels)} images: {parts}.")
     print(f"{key_path}: which is which. Keep it from whoever writes the broken ones down in {out / MARKS}, then:")

@@ -60,6 +60,7 @@ def draw(place, out):
 def drawn(place):
     """The folder of the sheets, and what its key says of each source."""
     output = draw(place, place / "sheets")
+    assert "other shards" not in output
     assert f"python -m training.marks --key {place / 'sheets-key.json'}" in output
     return place / "sheets", {source.name: source for source in key_of(place / "sheets").sources}
 
@@ -129,6 +130,16 @@ def test_the_order_is_another_one_each_time_and_the_marks_are_of_one_of_them(pla
     form = filled_in(drawn[0], "broken: 1", tmp_path / "marks.txt")
     message = marks.is_refused("--key", tmp_path / "again-key.json", "--marks", form)
     assert f"is of the sheets {once.digest}, and the key is of {again.digest}" in message
+
+
+def test_a_run_that_was_trained_on_other_shards_is_named(place, tmp_path):
+    write_shards(tmp_path / "data", PHOTOS[:20], (20,))
+    write_shards(tmp_path / "data", VALID, (20,), split="valid")
+    command = ("--run", place / "run", "--count", 2)
+    output = sheets.succeeds(*command, "--shards", tmp_path / "data", "--out", tmp_path / "sheets")
+    assert f"{place / 'run'} was trained on other shards" in output
+    held_out = tmp_path / "data/valid-*.tfrecord"
+    assert "other shards" not in sheets.succeeds(*command, "--shards", held_out, "--out", tmp_path / "no-train")
 
 
 def test_the_key_names_the_generator_that_drew_of_a_run_that_trains_on(place, tmp_path, monkeypatch):
@@ -304,3 +315,16 @@ def test_a_form_that_nobody_filled_in_and_a_key_without_marks_are_refused(place,
     assert "say both" in marks.is_refused(*key, "--picture", tmp_path / "marked.png")
     assert "writes a PNG" in marks.is_refused(*key, "--run", place / "run", "--picture", tmp_path / "marked.jpg")
     assert "what training.sheets wrote" in marks.is_refused("--key", place / "sheets/marks.txt")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(100_000 * "[", id="deep"),
+        '{"sources": [{"name": "a", "origin": {}, "numbers": [1e999]}]}',
+        '{"sources": [], "marks": {"sheets": "4f53cda1", "judge": "Kim", "broken": [[1]], "doubtful": []}}',
+    ],
+)
+def test_a_json_of_others_is_refused_in_one_message(tmp_path, text):
+    (tmp_path / "key.json").write_text(text)
+    assert "Give --key what training.sheets wrote" in marks.is_refused("--key", tmp_path / "key.json")
