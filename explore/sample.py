@@ -16,6 +16,7 @@ from explore import files
 from explore.attributes import NamedValues, labels_to_ask, set_option
 from explore.directions import directions
 from explore.directions.directions import Directions
+from explore.letters import can_show, font_path
 from system.command import LocalPath
 from training import config as configs
 from training.command import Command, startup_messages_hidden
@@ -26,7 +27,7 @@ FACES, ROWS = 64, 8
 MAX_COLUMNS = 64  # of --each: six attributes
 STRENGTHS = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)  # columns of --strip
 
-# Of captions: the height of letters in pixels, and their width in Pillow's own font as a share of it.
+# Of captions: the height of letters in pixels, and about their width as a share of it.
 MIN_FONT, MAX_FONT = 6, 14
 FONT_WIDTH = 0.6
 
@@ -176,12 +177,18 @@ def labels_of_columns(
 
 
 def legible(captions: Sequence[str], width: int) -> list[str]:
-    """Return captions; numbers, where Pillow's font lacks their letters, such as Hangul, or columns are too narrow."""
-    font = ImageFont.load_default(MIN_FONT)
+    """Return captions; numbers, where fonts lack their letters, such as Hangul, or columns are too narrow."""
+    font = font_of(captions, MIN_FONT)
     lines = [line for caption in captions for line in caption.splitlines()]
-    if all(line.isascii() and font.getlength(line) <= width for line in lines):
+    if all(can_show(line) and font.getlength(line) <= width for line in lines):
         return list(captions)
     return [str(number) for number in range(1, len(captions) + 1)]
+
+
+def font_of(captions: Sequence[str], size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Return Pillow's own font, which is narrow and has ASCII alone, or one that has more letters."""
+    is_ascii = all(map(str.isascii, captions))
+    return ImageFont.load_default(size) if is_ascii else ImageFont.truetype(font_path(), size)
 
 
 def captioned(rows: np.ndarray, captions: Sequence[str]) -> np.ndarray:
@@ -191,7 +198,7 @@ def captioned(rows: np.ndarray, captions: Sequence[str]) -> np.ndarray:
     longest = max((line for caption in captions for line in caption.splitlines()), key=len)
     size = max(MIN_FONT, min(MAX_FONT, int(width / (FONT_WIDTH * len(longest)))))
     heading = Image.new("L", (columns * width, lines * (size + 2) + 4))
-    drawing, font = ImageDraw.Draw(heading), ImageFont.load_default(size)
+    drawing, font = ImageDraw.Draw(heading), font_of(captions, size)
     for column, caption in enumerate(captions):
         for line, text in enumerate(caption.splitlines()):
             centre = (column * width + width // 2, 2 + line * (size + 2))

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from explore.directions.directions import Directions
+from explore.letters import can_show
 from system.files import replacing, write_text
 
 CSV_NAME, PICTURE_NAME = "directions.csv", "directions.png"
@@ -117,7 +118,7 @@ def draw(folder: Path, names: Sequence[str], rescoring: Rescoring) -> None:
 
     side = 2.5 + 0.22 * len(names)
     # Matplotlib's font lacks Hangul, for one: the number of the line in directions.csv stands for such a name.
-    titles = [name if name.isascii() else str(line) for line, name in enumerate(names, 2)]
+    titles = [name if can_show(name) else str(line) for line, name in enumerate(names, 2)]
     with style.context("default"):  # whatever the user's matplotlibrc says
         figure = Figure((side + 1, side), layout="constrained")
         axes = figure.add_subplot()
