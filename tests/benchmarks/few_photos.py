@@ -13,22 +13,19 @@ Prints the tables of docs/few-photos.md, and draws 64 faces of each run beside i
 from __future__ import annotations
 
 import json
-import os
-import signal
-import sys
 from pathlib import Path
 
 import click
 import numpy as np
 from measure import python, table
-from presets import CORES, STOPPED, Run, learn_features, train
+from presets import CORES, Run, begin, learn_features, minutes_option, run_options, train
 
 from training import config as configs
 from training.command import startup_messages_hidden
 from training.data.shards import ShardSet
 from training.loop.machine import this_machine
 from training.metrics import HELD_OUT, Sample
-from training.options import FindShards, features_dir_option, shards_options
+from training.options import FindShards
 
 METRICS = ("frechet", "precision", "recall")
 HEAD = ("photos", "options", "images seen", "probability", "FD", "precision", "recall", "nearest is its own", "chance")
@@ -93,13 +90,10 @@ class Yardstick:
 
 
 @click.command()
-@shards_options
-@features_dir_option
+@run_options("runs/few-photos")
+@minutes_option
 @click.option("--photos", default="300,1000,5000", help="How many, separated by commas.")
 @click.option("--change", "changes", multiple=True, metavar="OPTIONS", help="Options of training.run, of further runs.")
-@click.option("--minutes", default=8.0, help=f"For each, on {CORES} cores; 0 to train no further.")
-@click.option("--seed", default=0, help="Of the training.")
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default="runs/few-photos")
 def main(
     find_shards: FindShards,
     features_dir: Path | None,
@@ -110,9 +104,7 @@ def main(
     out: Path,
 ) -> None:
     """Train on few photos for the same time, and score against all that were held out."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(STOPPED))
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])  # what is started here inherits it
-    out.mkdir(parents=True, exist_ok=True)
+    begin(out)
     counts = [int(count) for count in photos.split(",")]
     runs = [
         (count, Run(out, f"lite --limit {count} {change}".strip())) for count in counts for change in ("", *changes)

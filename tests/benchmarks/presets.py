@@ -261,16 +261,30 @@ def draw_curve(runs: list[Run], path: Path) -> None:
     pyplot.close(figure)
 
 
+def run_options(out: str) -> Callable[[Callable], Callable]:
+    """Add the options that benchmarks of runs share; `out` is the folder of the runs, if no other is named."""
+    seed_option = click.option("--seed", default=0, help="Of the training.")
+    out_option = click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=out)
+    return lambda command: shards_options(features_dir_option(seed_option(out_option(command))))
+
+
+minutes_option = click.option("--minutes", default=8.0, help=f"For each, on {CORES} cores; 0 to train no further.")
+
+
+def begin(out: Path) -> None:
+    """Make the folder of the runs; end when told to; keep to the cores of the clock, as what is started here does."""
+    out.mkdir(parents=True, exist_ok=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(STOPPED))
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])
+
+
 @click.command()
-@shards_options
-@features_dir_option
+@run_options("runs/presets")
 @click.option("--presets", default="classic,dcgan,wgan-gp,sngan,lite", help="Which, in this order.")
 @click.option("--change", "changes", multiple=True, metavar="OPTIONS", help="Of a preset: --batch-size 128, say.")
 @click.option(
     "--minutes", default="20", callback=times_of, help=f"For each, on {CORES} cores; several to score it at each."
 )
-@click.option("--seed", default=0, help="Of the training.")
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default="runs/presets")
 def main(
     find_shards: FindShards,
     features_dir: Path | None,
@@ -281,11 +295,9 @@ def main(
     out: Path,
 ) -> None:
     """Train presets for the same time, and score them."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(STOPPED))
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])  # what is started here inherits it
+    begin(out)
     methods = [f"{preset} {change}" for preset in presets.split(",") for change in ("", *changes)]
     runs = [Run(out, " ".join(method.split())) for method in methods]
-    out.mkdir(parents=True, exist_ok=True)
     photos = find_shards(features_dir)
     shards = tuple(str(shard.path) for shard in photos.shards)
     for run in runs:

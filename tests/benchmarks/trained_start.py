@@ -14,23 +14,20 @@ where it was.
 
 from __future__ import annotations
 
-import os
-import signal
-import sys
 from pathlib import Path
 
 import click
 import numpy as np
 from few_photos import images_seen
 from measure import python, table
-from presets import CORES, STOPPED, Run, learn_features, train
+from presets import CORES, Run, begin, learn_features, minutes_option, run_options, train
 
 from training import config as configs
 from training.command import startup_messages_hidden
 from training.data.shards import ShardSet, find
 from training.loop.machine import this_machine
 from training.metrics import METRICS, Sample
-from training.options import FindShards, features_dir_option, shards_options
+from training.options import FindShards
 
 FIGURES = {"frechet": "FD", "kid": "KID", "precision": "precision", "recall": "recall"}
 
@@ -53,15 +50,12 @@ def cells(real: np.ndarray, fake: np.ndarray) -> tuple[str, ...]:
 
 
 @click.command()
-@shards_options
-@features_dir_option
+@run_options("runs/trained-start")
+@minutes_option
 @click.option("--kind", type=click.Path(path_type=Path, exists=True), required=True, help="Shards of one kind.")
 @click.option("--attribute", required=True, help="What all photos of the kind have.")
 @click.option("--init", type=click.Path(path_type=Path, exists=True), default="docs/models/lite", help="A trained run.")
 @click.option("--photos", default=500, help="How many photos of the kind to learn from.")
-@click.option("--minutes", default=8.0, help=f"For each, on {CORES} cores; 0 to train no further.")
-@click.option("--seed", default=0, help="Of the training.")
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default="runs/trained-start")
 def main(
     find_shards: FindShards,
     features_dir: Path | None,
@@ -74,9 +68,7 @@ def main(
     out: Path,
 ) -> None:
     """Train on photos of one kind from scratch and from a trained run, and score against held-out ones."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(STOPPED))
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])  # what is started here inherits it
-    out.mkdir(parents=True, exist_ok=True)
+    begin(out)
     scratch = Run(out, f"lite --limit {photos}")
     started = Run(out, f"{scratch.method} --init {init}")
     data = find_shards(features_dir)
