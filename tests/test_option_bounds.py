@@ -3,11 +3,13 @@
 import click
 import pytest
 
+from explore.dataset import main as dataset
 from explore.directions.__main__ import main as directions
 from explore.sample import main as sample
 from explore.walk import main as walk
 from preprocess.options import SizeType
 from preprocess.run import main as preprocess
+from tests.command import Command
 from training.evaluate import main as evaluate
 from training.features import main as features
 from training.run import main as train
@@ -64,3 +66,11 @@ def test_numbers_out_of_range_are_refused(command, option, values):
     for value in values:
         with pytest.raises(click.BadParameter):
             parameter.type_cast_value(click.Context(command), (value,) if parameter.multiple else value)
+
+
+@pytest.mark.parametrize("command", [sample, dataset, evaluate])
+def test_faces_are_not_chosen_without_the_weights_for_it(command, monkeypatch, tmp_path):
+    monkeypatch.setattr("training.metrics.imagenet.find_spec", lambda name: None)
+    without = ("--run", "no-run", "--out", tmp_path / "out", "--best-of")
+    assert "missing: pip install -r requirements-evaluate.txt" in Command(command).is_refused(*without, 2)
+    assert "no-run is not a run" in Command(command).is_refused(*without, 1)

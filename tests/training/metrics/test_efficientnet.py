@@ -10,6 +10,7 @@ import tensorflow as tf
 from click import UsageError
 
 from training.metrics import efficientnet
+from training.metrics.imagenet import PACKAGE
 
 
 def picture(side):
@@ -73,7 +74,7 @@ def test_a_pickle_that_wants_more_than_tensors_need_is_refused_and_not_obeyed(tm
 
 
 def test_a_damaged_file_is_one_message(tmp_path, monkeypatch):
-    package = tmp_path / efficientnet.PACKAGE
+    package = tmp_path / PACKAGE
     (package / "models").mkdir(parents=True)
     (package / "__init__.py").touch()
     (package / "models/efficientnet-lite0-57934424.pth").write_bytes(pickle.dumps(Command()))
