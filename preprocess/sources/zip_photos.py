@@ -76,6 +76,10 @@ def _directory(pread: Pread, start: int, size: int) -> Iterator[tuple[str, ZipIn
         raise ValueError("its end is missing")
     if end[4:6] not in (b"\0\0", b"\xff\xff"):  # all ones: see the record for large zips, which zipfile has checked
         raise ValueError("it is the last of several parts")
+    first = min((info.header_offset for info in archive.infolist()), default=0)
+    section.seek(first - _END_SIZE)
+    if first and section.read(_END_SIZE).startswith(_END):
+        raise ValueError("zips are joined in it, and each needs a --source of its own")
     for info in archive.infolist():
         if info.header_offset < 0:
             raise ValueError("its beginning is missing")

@@ -92,5 +92,7 @@ def test_a_place_that_faces_do_not_belong_to_is_refused(tmp_path):
         assert message in sample.is_refused("--run", LITE, "--count", 5, "--out", tmp_path / out)
     grid = ("--count", files.MAX_IN_GRID + 1, "--out", tmp_path / "faces.png")
     assert "too many for one picture" in sample.is_refused("--run", LITE, *grid)
+    chosen = ("--count", files.MAX_FACES, "--best-of", 1000, "--out", tmp_path / "faces.npz")
+    assert "more than 10,000,000 faces" in sample.is_refused("--run", LITE, *chosen)
     assert "one picture" in sample.is_refused("--run", LITE, "--strip", "Smiling", "--out", tmp_path / "strips")
     assert sorted(tmp_path.rglob("*")) == before

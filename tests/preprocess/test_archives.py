@@ -102,6 +102,13 @@ def test_names_in_a_zip_that_other_programs_wrote(opened):
     assert read_all(opened(named)) == {"──.jpg": b"lines"}
 
 
+def test_zips_that_were_joined_are_refused(opened):
+    first, second = (zipped({name: b"photo"}) for name in ("1.jpg", "2.jpg"))
+    with pytest.raises(click.UsageError, match="zips are joined in it, and each needs a --source of its own"):
+        opened(first + second).list()
+    assert list(opened(b"a program that unpacks it" + second).list().photos) == ["2.jpg"]
+
+
 def test_a_zip_in_several_parts_is_said_to_be_that(opened):
     data = zipped({"1.jpg": b"one"})
     assert read_all(opened(data)) == {"1.jpg": b"one"}
