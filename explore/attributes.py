@@ -26,7 +26,7 @@ class NamedValues(click.ParamType):
             return value
         values: dict[str, object] = {}
         for part in NameList().convert(value, param, ctx).split(","):
-            name, _, text = part.rpartition("=")
+            name, _, text = map(str.strip, part.rpartition("="))
             if not name:
                 self.fail(f"{part!r} is not {self.name}: several are separated by commas.", param, ctx)
             if name in values:

@@ -115,8 +115,8 @@ def obeying(data):
 
 
 def test_what_is_set_is_drawn(obeying, tmp_path):
-    for answer, is_bright in ((0, False), (1, True)):
-        output = sample.succeeds("--run", obeying, "--set", f"Bright={answer}", "--out", tmp_path / "faces.png")
+    for answer, is_bright in (("=0", False), (" = 1", True)):
+        output = sample.succeeds("--run", obeying, "--set", f"Bright{answer}", "--out", tmp_path / "faces.png")
         assert "64 faces" in output
         faces = cells(tmp_path / "faces.png", 8, 8).reshape(64, 16, 16)
         assert ((faces[:, :, 1].mean(axis=1) > 125) == is_bright).all()
