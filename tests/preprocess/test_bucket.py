@@ -21,6 +21,7 @@ from preprocess.work import Settings
 from system.objects import StorageError, Url, url_of
 from tests.bucket_server import Bucket
 from tests.command import Command
+from tests.preprocess import archives
 
 SETTINGS = Settings(None, None, parse("wae"), 4, None, 0, "name", "faces")
 OTHER = Settings(None, None, parse("wae"), 4, None, 1, "name", "faces")
@@ -67,14 +68,15 @@ def local(few, tmp_path_factory, contents) -> dict[str, bytes]:
 
 @pytest.fixture
 def stored(bucket, few) -> Bucket:
-    """The photos as objects, in a zip and in a tar."""
+    """The photos as objects, in a zip and in a tar behind another one."""
     bucket.objects |= {f"bucket/photos/cat/{path.name}": path.read_bytes() for path in few.iterdir()}
     bucket.objects["bucket/photos/notes.txt"] = b"no photo"
     zipped, tarred = few.parent / "zipped.zip", few.parent / "tarred.tar"
     shutil.make_archive(str(zipped.with_suffix("")), "zip", few)
     with tarfile.open(tarred, "w") as tar:
         tar.add(few)
-    bucket.objects |= {"bucket/x/photos.zip": zipped.read_bytes(), "bucket/x/photos.tar": tarred.read_bytes()}
+    joined = archives.tarred({"notes.txt": b"no photo"}) + tarred.read_bytes()  # as by cat
+    bucket.objects |= {"bucket/x/photos.zip": zipped.read_bytes(), "bucket/x/photos.tar": joined}
     return bucket
 
 
