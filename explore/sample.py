@@ -24,7 +24,6 @@ from training.data.labels import LabelFrequencies
 from training.options import SEED, NameList, Number, best_of_option, run_option, truncation_option
 
 FACES, ROWS = 64, 8
-MAX_DRAWN = 10_000_000  # faces to choose from, whose z are in memory
 MAX_COLUMNS = 64  # of --each: six attributes
 STRENGTHS = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)  # columns of --strip
 
@@ -101,8 +100,6 @@ def main(
     if (names or strip) and out.suffix.lower() != files.GRID:
         raise UsageError(f"--each and --strip draw one picture, with captions: choose a {files.GRID} for --out.")
     count = count or (ROWS if names or strip else FACES)
-    if count * best_of > MAX_DRAWN:
-        raise UsageError(f"--count {count} by --best-of {best_of} are more than {MAX_DRAWN:,} faces: choose fewer.")
     files.check(out, seed, count * number * (len(STRENGTHS) if strip else 1))
     moves = load_directions(folder, [*edit, *([strip] if strip else [])]) if edit or strip else None
 

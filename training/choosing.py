@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keras
 import numpy as np
+from click import UsageError
 
 from training import draw
 from training.metrics import efficientnet
@@ -11,6 +12,7 @@ from training.metrics.space import BATCH, progress
 from training.metrics.wholeness import PatchGaussians
 
 REFERENCE = 1_000  # faces of the generator that say what is usual; photos in their place choose no better
+MAX_DRAWN = 10_000_000  # faces to choose from, whose z are in memory
 
 
 def latents(
@@ -27,8 +29,10 @@ def latents(
     Of each group and not of all together: so a face depends on its own group alone, and no kind of face is left out,
     as all those beyond a threshold would be. `labels` are those of each group, float32 [count, conditions], -1 or 1,
     where the generator takes any; for the other arguments see `draw.latents`. Raises UsageError where the weights of
-    EfficientNet are missing, and there is something to choose.
+    EfficientNet are missing, and there is something to choose; and where that is too many faces.
     """
+    if count * best_of > MAX_DRAWN:
+        raise UsageError(f"{count:,} faces by --best-of {best_of} are more than {MAX_DRAWN:,} to draw: choose fewer.")
     z = draw.latents(generator, count * best_of, seed, distribution, truncation)
     if best_of == 1:
         return z

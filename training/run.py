@@ -210,7 +210,8 @@ def main(
             resolve.check_unchanged(folder, continued, config)
         elif init:
             resolve.check_init(init, config)
-            begins_with = load_networks(init)
+            begins_with, read = load_networks(init)
+            config = replace(config, init_generator=read)  # a run that trains on may have replaced it
         images_per_device = method.batch_size // devices.replicas
         resolve.check_micro_batch(images_per_device, config.micro_batch)
         resolve.check_torn(config.micro_batch or images_per_device, method.torn)

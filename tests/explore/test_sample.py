@@ -93,6 +93,6 @@ def test_a_place_that_faces_do_not_belong_to_is_refused(tmp_path):
     grid = ("--count", files.MAX_IN_GRID + 1, "--out", tmp_path / "faces.png")
     assert "too many for one picture" in sample.is_refused("--run", LITE, *grid)
     chosen = ("--count", files.MAX_FACES, "--best-of", 1000, "--out", tmp_path / "faces.npz")
-    assert "more than 10,000,000 faces" in sample.is_refused("--run", LITE, *chosen)
+    assert "more than 10,000,000 to draw" in sample.is_refused("--run", LITE, *chosen)
     assert "one picture" in sample.is_refused("--run", LITE, "--strip", "Smiling", "--out", tmp_path / "strips")
     assert sorted(tmp_path.rglob("*")) == before

@@ -77,3 +77,11 @@ def test_a_run_that_was_killed_before_it_saved_anything_begins_with_the_same_net
         if path.name != "config.json":
             remove(path)
     assert f"Begins with both networks of {finished[0] / 'run'}." in run.succeeds(*options)
+
+
+def test_of_a_run_that_trains_on_the_generator_that_was_read_is_named(finished, tmp_path, monkeypatch):
+    origin, out = shutil.copytree(finished[0] / "run", tmp_path / "origin"), tmp_path / "run"
+    path = origin / "generator.keras"
+    monkeypatch.setattr(resolve, "check_init", lambda *_: path.write_bytes(path.read_bytes() + b"0"))
+    run.succeeds("--shards", finished[0] / "data", *SMALL, "--epochs", 1, "--out", out, "--init", origin)
+    assert configs.load(out).config.init_generator == draw.digest(path)

@@ -103,10 +103,14 @@ def networks_to_save(gan: GAN) -> dict[str, keras.Model]:
     return {"generator": gan.generator_ema, "discriminator": for_inference(gan.discriminator)}
 
 
-def load_networks(folder: Path) -> dict[str, keras.Model]:
-    """Return those of `networks_to_save` that are in a run's folder; raise UsageError where one cannot be read."""
-    paths = [folder / f"{stem}.keras" for stem in ("generator", "discriminator")]
-    return {path.stem: draw.load(path) for path in paths if path.exists()}
+def load_networks(folder: Path) -> tuple[dict[str, keras.Model], str]:
+    """Return those of `networks_to_save` that are in a run's folder, and the digest of the generator that was read.
+
+    Raises UsageError where one cannot be read.
+    """
+    generator, digest = draw.load_with_digest(folder / "generator.keras")
+    path = folder / "discriminator.keras"
+    return {"generator": generator, **({"discriminator": draw.load(path)} if path.exists() else {})}, digest
 
 
 def save_network(path: Path, network: keras.Model) -> None:

@@ -35,7 +35,7 @@ def test_a_run_begins_with_what_another_has_saved_on_every_device(tmp_path, name
     for stem, network in networks_to_save(earlier).items():
         save_network(tmp_path / f"{stem}.keras", network)
     two = over_two()
-    begun, _ = build_on(two, replace(config, seed=4), load_networks(tmp_path))
+    begun, _ = build_on(two, replace(config, seed=4), load_networks(tmp_path)[0])
     for network, expected in (
         (begun.generator, earlier.generator_ema),
         (begun.generator_ema, earlier.generator_ema),
