@@ -53,6 +53,8 @@ class NameList(click.ParamType):
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Validate it."""
         names = [name.strip() for name in normalize("NFC", str(value)).split(",") if name.strip()]
+        if value and not names:
+            self.fail(f"{value!r} names nothing.", param, ctx)
         for name in names:
             if names.count(name) > 1:
                 self.fail(f"{name!r} is named twice.", param, ctx)

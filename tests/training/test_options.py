@@ -51,6 +51,8 @@ def test_a_schedule_beyond_its_limit_is_refused():
 def test_a_name_that_is_none_is_refused():
     assert NameList(("a", "b")).convert("b,a", None, None) == "b,a"
     assert NameList(("a", "b")).convert("", None, None) == ""
+    with pytest.raises(click.BadParameter, match="' ,' names nothing"):
+        NameList().convert(" ,", None, None)
     with pytest.raises(click.BadParameter, match="'c' is none of a, b"):
         NameList(("a", "b")).convert("a,c", None, None)
     with pytest.raises(click.BadParameter, match="'a' is named twice"):

@@ -75,7 +75,7 @@ def trained(shards, built, tmp_path, monkeypatch):
         monkeypatch.setattr(trainer, "build_on", build_on)
         monkeypatch.setattr(trainer, "compile_steps", lambda *_: take_and_disturb)
         devices, gan, progress, run_steps, first = built
-        assert train(config_of(photos, cache), photos, devices, timetable, tmp_path, evaluator) == 0
+        assert train(config_of(photos, cache), photos, devices, timetable, tmp_path, {}, evaluator) == 0
         return stats(tmp_path)
 
     return trained
