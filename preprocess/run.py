@@ -288,10 +288,10 @@ def refuse_many(rejected: Sequence[Rejection], used: int, max_rejected: float) -
     if used and len(rejected) <= max_rejected * (len(rejected) + used):
         return
     counts = Counter(rejection.reason for rejection in rejected)
-    reasons = "".join(f"\n  {count:,}: {reason}" for reason, count in counts.most_common())
-    examples = ", ".join(rejection.id for rejection in rejected[:3])
+    examples = {rejection.reason: rejection.id for rejection in reversed(rejected)}  # the first of each
+    reasons = "".join(f"\n  {count:,}: {reason}, such as {examples[reason]}" for reason, count in counts.most_common())
     raise click.ClickException(
-        f"{len(rejected):,} of {len(rejected) + used:,} photos cannot be used:{reasons}\nAmong them {examples}. "
+        f"{len(rejected):,} of {len(rejected) + used:,} photos cannot be used:{reasons}\n"
         f"That is more than --max-rejected {max_rejected:g}: correct the cause, or allow more and the same command "
         "continues."
     )

@@ -67,7 +67,7 @@ class Source:
             within = f"{container.path.name}/" if len(self.containers) > 1 else ""
             for entry in _photos_of(container, passed_over):
                 photo_id = _id_of(entry.path, ids)
-                reason = entry.problem or _refusal(photo_id, photos)
+                reason = entry.problem or _refusal(entry.path, photo_id, photos)
                 if reason is None:
                     photos[photo_id] = (number, *entry.location)
                 else:
@@ -156,10 +156,11 @@ def _photos_of(container: Container, passed_over: Counter[str]) -> Iterator[Entr
         raise click.UsageError(f"{container.path} holds no photo that can be used: {first.path} is {first.problem}.")
 
 
-def _refusal(photo_id: str, taken: Collection[str]) -> str | None:
+def _refusal(path: str, photo_id: str, taken: Collection[str]) -> str | None:
     """Return why no photo of this id can be taken, or None where one can."""
     if photo_id in taken:
-        return "another photo of this name came before"
+        advice = "" if photo_id == normpath(path) else ": use --ids path"
+        return f"another photo of this name came before{advice}"
     try:
         photo_id.encode()
     except UnicodeEncodeError:

@@ -226,7 +226,8 @@ def test_several_sources_are_one(tmp_path, folder):
     source = open_source(paths)
     assert source.paths == tuple(paths)
     assert read_all(source) == {"1.jpg": b"one", "2.jpg": b"two", "3.jpg": b"three", "4.jpg": b"four"}
-    assert list(reasons(source)) == ["more.zip/b/2.jpg", "rest.tar/1.jpg"]
+    taken = "another photo of this name came before"
+    assert reasons(source) == {"more.zip/b/2.jpg": f"{taken}: use --ids path", "rest.tar/1.jpg": taken}
     # In another order other photos are taken; without one of them there are fewer.
     fingerprints = {open_source(some).list().fingerprint for some in (paths, paths[::-1], paths[:2], paths[1:])}
     assert len(fingerprints) == 4
