@@ -36,7 +36,7 @@ def main(find_shards: FindShards, kimg: float, seed: int, judge: bool, out: Path
     """Train a network that recognises the attributes of faces: the feature space of python -m training.evaluate.
 
     Writes attributes.keras and attributes.json, or judge.keras and judge.json.
-    The shards need attributes: preprocess.run takes them from CelebA's list.
+    The shards need attributes: preprocess.run takes them from CelebA's list, a table, or the names of folders.
     """
     photos = find_shards(out)
     train_on, check_on = ({"valid", "test"}, ["train"]) if judge else ({"train"}, ["valid", "test", "train"])

@@ -81,8 +81,9 @@ class ShardSet:
         names = {shard.folder: shard.manifest.attribute_names for shard in self.shards}
         if without := [folder for folder in names if not names[folder]]:
             raise UsageError(
-                f"The shards in {without[0]} have no attributes. Make them with CelebA's list: "
-                "python -m preprocess.run --source PHOTOS --attributes list_attr_celeba.txt --out FOLDER"
+                f"The shards in {without[0]} have no attributes. Make them with CelebA's list, a table of your "
+                "own, or the names of folders: python -m preprocess.run --source PHOTOS --out FOLDER "
+                "--attributes list_attr_celeba.txt (or labels.csv, or folders)"
             )
         if len(set(names.values())) > 1:
             raise UsageError(f"{' and '.join(map(str, names))} list different attributes. Name one folder.")
