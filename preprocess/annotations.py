@@ -4,8 +4,10 @@ import csv
 import os
 import re
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from difflib import get_close_matches
 from functools import cache, partial
 from itertools import islice
 from pathlib import Path
@@ -252,11 +254,14 @@ def _check_ids(table: _Table, ids: list[str], missing: list[str], used: set[str]
     for line, listed, _ in table.rows():
         if listed not in used:
             unused.setdefault(listed, line)
-    by_stem = {_parts(photo_id)[2].lower(): photo_id for photo_id in missing}
+    by_stem: defaultdict[str, list[str]] = defaultdict(list)
+    for photo_id in missing:
+        by_stem[_parts(photo_id)[2].lower()].append(photo_id)
     pairs = [(listed, by_stem[stem]) for listed in unused if (stem := _parts(listed)[2].lower()) in by_stem]
     advice = "Ids in the list have to be those of the photos: correct them"
     if len(pairs) > _FEW * len(ids):
-        listed, photo_id = pairs[0]
+        listed, alike = pairs[0]
+        [photo_id] = get_close_matches(listed, alike, 1, cutoff=0)  # names repeat in folders
         parts = zip(_DIFFERENCES, _parts(listed), _parts(photo_id), strict=True)
         differing = [difference for difference, part, expected in parts if part != expected]
         fault = f"the id {listed!r} and that of the photo, {photo_id!r}, differ in {' and '.join(differing)}"

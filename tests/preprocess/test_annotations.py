@@ -161,6 +161,12 @@ def test_ids_that_differ_are_shown_with_the_difference(written, listed, photo, d
         assert ("--ids" in error.value.message) == ("folder" in differing)
 
 
+def test_of_photos_whose_names_repeat_the_likest_is_shown(written):
+    photos = ["bird/0.jpg", "cat/0.jpg", "cat/0.png", "dog/0.jpg"]
+    with pytest.raises(click.UsageError, match=r"photo, 'cat/0\.jpg', differ in the folder\."):
+        read_attributes(written("image_id,Tame\ncat\\0.jpg,1\ndog\\0.jpg,1\n"), photos)
+
+
 def test_lost_zeros_are_seen_where_some_ids_agree_all_the_same(written):
     text = "image_id,Bald\n" + "".join(f"{number}.jpg,1\n" for number in range(99_950, 100_050))
     with pytest.raises(click.UsageError, match=r"'99950\.jpg' and that of the photo, '099950\.jpg', differ in leading"):
