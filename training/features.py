@@ -43,7 +43,10 @@ def main(find_shards: FindShards, kimg: float, seed: int, judge: bool, out: Path
     train_shards = photos.only(train_on)
     if not train_shards.count:
         splits = " or ".join(sorted(train_on))
-        raise UsageError(f"No {splits} shards among those given: the network is trained on those.")
+        raise UsageError(
+            f"No {splits} shards among those given: the network is trained on those. "
+            "preprocess.run takes splits from its --partitions."
+        )
     checked_on = next((split for split in check_on if photos.only({split}).count), None)
     if not checked_on:
         raise UsageError("No train shards among those given: the judge is checked on those.")

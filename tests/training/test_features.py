@@ -128,6 +128,12 @@ def test_features_are_kept_in_the_folder_that_is_named_and_without_held_out_phot
     assert sorted(path.suffix for path in place.iterdir()) == [".json", ".keras", ".npz"]
 
 
+def test_a_judge_without_held_out_photos_is_refused_with_the_option_that_holds_some_out(read_only):
+    message = learn.is_refused("--shards", read_only, "--judge")
+    assert "No test or valid shards" in message
+    assert "--partitions" in message
+
+
 def test_shards_without_attributes_are_refused_with_the_command_that_makes_them(shard_folder):
     message = learn.is_refused("--shards", shard_folder)
     assert "have no attributes" in message
