@@ -289,7 +289,7 @@ def refuse_many(rejected: Sequence[Rejection], used: int, max_rejected: float) -
         return
     counts = Counter(rejection.reason for rejection in rejected)
     examples = {rejection.reason: rejection.id for rejection in reversed(rejected)}  # the first of each
-    reasons = "".join(f"\n  {count:,}: {reason}, such as {examples[reason]}" for reason, count in counts.most_common())
+    reasons = "".join(f"\n  {count:,}, such as {examples[reason]}: {reason}" for reason, count in counts.most_common())
     raise click.ClickException(
         f"{len(rejected):,} of {len(rejected) + used:,} photos cannot be used:{reasons}\n"
         f"That is more than --max-rejected {max_rejected:g}: correct the cause, or allow more and the same command "

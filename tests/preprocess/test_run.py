@@ -185,8 +185,8 @@ def test_too_many_of_them_fail_and_nothing_is_lost(preprocess, some_bad, tmp_pat
     status, output = preprocess("--source", some_bad, "--out", out)
     assert status == 1
     assert "4 of 20 photos cannot be used" in output
-    for reason in ("empty file, such as empty.png", "truncated or damaged, such as cut.jpg"):
-        assert f"\n  1: {reason}\n" in output
+    for photo_and_reason in ("empty.png: empty file", "cut.jpg: truncated or damaged"):
+        assert f"\n  1, such as {photo_and_reason}\n" in output
     assert list(out.glob("*.tfrecord")) == []
     made = {path: path.stat().st_mtime_ns for path in (out / ".unfinished").glob("*.tfrecord")}
     assert preprocess("--source", some_bad, "--out", out, "--max-rejected", 0.2)[0] == 0
