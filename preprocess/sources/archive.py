@@ -62,8 +62,8 @@ class Archive:
             raise click.UsageError(f"{self.path} cannot be read: {error.strerror}.") from None
         except ValueError as error:
             raise click.UsageError(
-                f"{self.path} is not a whole zip or tar: {error}. Download it again. If it came in parts, join them "
-                "first: .z01 and so on by zip -s 0, .001 and so on by cat."
+                f"{self.path} is not a whole zip or tar: {error}. Download it again, or name a folder of photos. If it "
+                "came in parts, join them first: .z01 and so on by zip -s 0, .001 and so on by cat."
             ) from None
 
     @contextmanager
