@@ -8,7 +8,7 @@ from training.batch import Batch
 from training.models import step as steps
 from training.models.gan import Progress, build
 from training.models.noise import Noise, Purpose, latent
-from training.presets import PRESETS
+from training.presets import PRESETS, CosineSchedule
 
 
 def noise(first=0, batch=12, step=3, seed=0):
@@ -59,7 +59,7 @@ def test_no_purpose_shares_a_stream_with_another(monkeypatch):
     """Else D could learn from one draw what another did to its images."""
     for preset in ("classic", "r3gan"):
         method = replace(PRESETS[preset], batch_size=4, augment="brightness,contrast", gradient_penalty=1.0, flip=True)
-        method, drawn = replace(method, width=0.0625), []
+        method, drawn = replace(method, width=0.0625, augment_probability=CosineSchedule(1.0)), []
 
         class Recorder(Noise):
             def uniform(self, purpose, shape, stream=0, drawn=drawn):
