@@ -70,7 +70,7 @@ def test_a_job_that_breaks_is_named(gpu_check, tmp_path):
 def test_what_would_not_end_in_time_is_left_out_and_the_report_says_so(gpu_check, tmp_path, monkeypatch):
     monkeypatch.setattr(gpu_check, "machine_of", lambda device: "a slow one")
     output = Command(gpu_check.main).succeeds(
-        "--small", "--device", "cpu", "--minutes", 1e-6, "--out", tmp_path / "gpu-check.md"
+        "--small", "--device", "cpu", "--minutes", 1e-9, "--out", tmp_path / "gpu-check.md"
     )
     report = (tmp_path / "gpu-check.md").read_text()
     for check in gpu_check.CHECKS:
