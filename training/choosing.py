@@ -29,7 +29,7 @@ def latents(
     Of each group and not of all together: so a face depends on its own group alone, and no kind of face is left out,
     as all those beyond a threshold would be. `labels` are those of each group, float32 [count, conditions], -1 or 1,
     where the generator takes any; for the other arguments see `draw.latents`. Raises UsageError where the weights of
-    EfficientNet are missing, and there is something to choose; and where that is too many faces.
+    EfficientNet are missing, and there is something to choose, and where more than `MAX_DRAWN` faces would be drawn.
     """
     if count * best_of > MAX_DRAWN:
         raise UsageError(f"{count:,} faces by --best-of {best_of} are more than {MAX_DRAWN:,} to draw: choose fewer.")

@@ -6,16 +6,12 @@ import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from click import UsageError
 
 from system.files import parsed_json, write_text
 from training.batch import ImageShape
 from training.presets import CosineSchedule, Preset
-
-if TYPE_CHECKING:
-    from training.data.shards import ShardSet
 
 FILE_NAME = "config.json"
 
@@ -131,12 +127,6 @@ def check_shards_fit_run(config: Config, image_shape: ImageShape) -> None:
             f"The run draws images of {run} and the shards hold {shards} (height, width, channels). Give "
             "--shards the shards that it was trained on."
         )
-
-
-def is_of_others(config: Config, shards: ShardSet) -> bool:
-    """Return whether a run was trained on other photos than these shards have; not where none have its split."""
-    photos = shards.divide(config.train_on)[0].first(config.photos)
-    return photos.count > 0 and photos.fingerprint != config.data
 
 
 def save(folder: Path, config: Config, machine: Mapping[str, object]) -> None:

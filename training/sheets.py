@@ -148,7 +148,7 @@ def main(
         for file in Path(place).iterdir():
             file.rename(out / file.name)
     for folder, config in zip(folders, runs, strict=True):
-        if configs.is_of_others(config, shards):
+        if is_of_others(config, shards):
             print(f"{folder} was trained on other shards: it may know the photos on the sheets.")
     parts = ", ".join(f"{len(source.numbers)} of {source.name}" for source in key.sources)
     print(f"{out}: {sheets} sheets, {key.digest}, of {len(pixels)} images: {parts}.")
@@ -173,6 +173,12 @@ def check_new(out: Path, key: Path) -> None:
     if os.path.realpath(key.parent) == os.path.realpath(out):  # unlike Path.resolve they take links that form a loop
         raise UsageError(f"{key} would be seen by whoever judges the sheets in {out}: choose another --key.")
     check_writable(key, "choose another --key")
+
+
+def is_of_others(config: Config, shards: ShardSet) -> bool:
+    """Return whether a run was trained on other photos than these shards have; not where none have its split."""
+    photos = shards.divide(config.train_on)[0].first(config.photos)
+    return photos.count > 0 and photos.fingerprint != config.data
 
 
 def held_out_photos(shards: ShardSet, runs: list[Config]) -> ShardSet:
